@@ -1,0 +1,1 @@
+//! Names, sockets and the wire.

@@ -1,0 +1,2 @@
+//! Signaling: plain JSON over a WebSocket (offer, answer, candidate, bye).
+pub mod json;
