@@ -1,1 +1,3 @@
 //! Names, sockets and the wire.
+
+pub mod resolver;
