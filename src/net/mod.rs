@@ -1,1 +1,4 @@
 //! Names, sockets and the wire.
+
+pub mod resolver;
+pub mod tcp;
