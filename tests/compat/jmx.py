@@ -62,7 +62,7 @@ def collection(name: str, *items: ET.Element) -> ET.Element:
 
 def element_prop(name: str, kind: str, **properties: object) -> ET.Element:
     """An `elementProp`; `__` in keyword names stands for a dot."""
-    e = ET.Element("elementProp", name=name, elementType=kind)
+    e = ET.Element("elementProp", name=name, elementType=kind, testname=name)
     for key, value in properties.items():
         e.append(value if isinstance(value, ET.Element) else prop(key.replace("__", "."), value))
     return e
