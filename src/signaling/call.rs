@@ -23,7 +23,6 @@ use super::json::{MAX_NAME_BYTES, Message};
 use super::outcome::{
     CallCode, CallError, CallFailure, CallLoss, CallOutcome, CallPhases, CallReport, EndedBy, WorstStates, missing,
 };
-use super::sdp;
 use crate::config::{ConfigError, from_json};
 use crate::peer::{ConnectionState, PeerError, Session, SessionConfig};
 use crate::socket::{CloseCause, Frame, Opcode, Socket, SocketError, Tap, TapGuard};
@@ -305,12 +304,13 @@ impl SetUp {
         }
     }
 
-    /// A session for this call, whose local address is the one that reaches the signaling server.
+    /// A session for this call, whose local address is the one that reaches the signaling server unless configured.
     async fn session(&mut self, socket: &Socket, config: &CallConfig) -> Result<Arc<Dialog>, Trouble> {
         if let Some(cause) = socket.close_cause() {
             return Err(Trouble::closed("starting the call", &cause));
         }
-        let session_config = routed(config.session.clone(), socket);
+        let mut session_config = config.session.clone();
+        session_config.route_hint.get_or_insert_with(|| socket.opened().peer.ip());
         let session = Session::new(session_config).await.map_err(|error| Trouble::session(&error))?;
         let dialog = Dialog::new(self.call.clone(), socket.clone(), session);
         self.hold = Some(Hold::new(Arc::clone(&dialog)));
@@ -453,7 +453,12 @@ impl SetUp {
                         media.packets_sent,
                         media.socket_drops
                     ),
-                    json!({"waitedMs": config.first_rtp_timeout_ms, "media": media}),
+                    json!({
+                        "firstRtpTimeoutMs": config.first_rtp_timeout_ms,
+                        "pending": dialog.session.pending_phase(),
+                        "media": media,
+                        "wire": dialog.session.wire(),
+                    }),
                 ))
             }
         }
@@ -471,16 +476,14 @@ impl SetUp {
         };
         let view = dialog.view.borrow().clone();
         let what = if phases.ice_connected_us.is_some() { "DTLS" } else { "ICE" };
+        let pending = dialog.session.pending_phase();
+        let evidence = pending.as_ref().map_or("no phase is open", |pending| &*pending.detail);
         let mut message = match error {
-            Some(error) => format!("{what} failed: {error}"),
-            None => format!("{what} did not connect within {} ms", within.as_millis()),
+            Some(PeerError::Failed { .. }) => format!("{what} failed: {evidence}"),
+            Some(error) => format!("{what} failed: {error}: {evidence}"),
+            None => format!("{what} did not connect within {} ms: {evidence}", within.as_millis()),
         };
-        message.push_str(&format!(
-            "; the answer came after {} ms; {} local and {} remote candidates were exchanged",
-            self.signaling_us.unwrap_or_default() / 1000,
-            view.local_candidates,
-            view.remote_candidates,
-        ));
+        message.push_str(&format!("; signaling took {} ms", self.signaling_us.unwrap_or_default() / 1000));
         if let Some((count, last)) = &view.refused_candidates {
             message.push_str(&format!("; {count} remote candidates were not usable ({last})"));
         }
@@ -491,15 +494,16 @@ impl SetUp {
         }
         let details = json!({
             "phase": what,
-            "answerAfterMs": self.signaling_us.map(|us| us / 1000),
-            "waitedMs": u64::try_from(within.as_millis()).unwrap_or(u64::MAX),
-            "localCandidates": view.local_candidates,
-            "remoteCandidates": view.remote_candidates,
-            "refusedCandidates": view.refused_candidates.as_ref().map_or(0, |(count, _)| *count),
+            "pending": pending,
+            "signalingMs": self.signaling_us.map(|us| us / 1000),
+            "connectTimeoutMs": u64::try_from(within.as_millis()).unwrap_or(u64::MAX),
+            "candidatesTrickledOut": view.local_candidates,
+            "candidatesTrickledIn": view.remote_candidates,
+            "candidatesRefused": view.refused_candidates.as_ref().map_or(0, |(count, _)| *count),
             "connectionState": dialog.session.connection_state(),
             "session": error.map(ToString::to_string),
             "signalingClosed": view.socket_closed,
-            "media": dialog.session.counters(),
+            "wire": dialog.session.wire(),
         });
         Trouble::new(code, message, details)
     }
@@ -548,7 +552,7 @@ impl SetUp {
             dtls_us: marks.dtls_connected.zip(marks.ice_connected).map(|(dtls, ice)| dtls.saturating_sub(ice)),
             first_rtp_us: marks.first_rtp.zip(marks.dtls_connected).map(|(rtp, dtls)| rtp.saturating_sub(dtls)),
         };
-        let negotiated = self.answer.as_deref().and_then(sdp::negotiated_codec);
+        let negotiated = session.and_then(Session::codec);
         let success = result.is_ok();
         let (code, message, error) = match result {
             Ok(()) => (CallCode::Ok, "OK".to_owned(), None),
@@ -571,33 +575,15 @@ impl SetUp {
             latency_us: marks.dtls_connected,
             phases,
             selected_pair: session.and_then(Session::selected_pair),
-            codec: negotiated.as_ref().map(|(codec, _)| codec.clone()),
+            codec: negotiated.map(|(codec, _)| codec),
             payload_type: negotiated.map(|(_, payload_type)| payload_type),
-            state: state_name(session.map_or(ConnectionState::New, Session::connection_state)),
+            state: session.map_or(ConnectionState::New, Session::connection_state),
             timeline: dialog.map(|dialog| dialog.timeline(self.started)).unwrap_or_default(),
             offer_sdp: self.offer.clone(),
             answer_sdp: self.answer.clone(),
             error,
         }
     }
-}
-
-/// The local address of a session is the one that reaches the signaling server, unless it is configured.
-fn routed(config: SessionConfig, _socket: &Socket) -> SessionConfig {
-    config
-}
-
-/// W3C name of a state.
-fn state_name(state: ConnectionState) -> String {
-    match state {
-        ConnectionState::New => "new",
-        ConnectionState::Connecting => "connecting",
-        ConnectionState::Connected => "connected",
-        ConnectionState::Disconnected => "disconnected",
-        ConnectionState::Failed => "failed",
-        ConnectionState::Closed => "closed",
-    }
-    .to_owned()
 }
 
 /// A session's phases as µs since its call started (`gather_us` is a duration).
@@ -762,7 +748,7 @@ impl Call {
             return None;
         }
         let timeline = dialog.timeline(self.started);
-        let state = state_name(state);
+        let state = state.name();
         let at_us = timeline
             .iter()
             .rfind(|(_, machine, new)| *machine == "connectionState" && *new == state)
