@@ -332,11 +332,12 @@ impl SetUp {
 
         let (tap, events) = CallTap::call(&self.call);
         let guard = socket.tap(tap);
+        tokio::spawn(Arc::clone(&dialog).run(events, guard, config.session.trickle));
         self.offered();
         let message = Message::Offer { call: self.call.clone(), to: config.to.clone(), from: None, sdp: offer };
         let sent = dialog.say(&message).await.map_err(|error| Trouble::socket("sending the offer", &error))?;
         dialog.note(sent.at, "offer sent");
-        tokio::spawn(Arc::clone(&dialog).run(events, guard, config.session.trickle));
+        dialog.described();
 
         let answered = self.answered(&dialog, sent.at, Duration::from_millis(config.answer_timeout_ms)).await?;
         self.signaling_us = Some(micros(answered.0.saturating_duration_since(sent.at)));
@@ -355,7 +356,7 @@ impl SetUp {
         let known = views.wait_for(|view| {
             view.answered.is_some()
                 || view.refused.is_some()
-                || view.ending != Ending::None
+                || view.ending == Ending::Peers
                 || view.socket_closed.is_some()
         });
         let Ok(Ok(view)) = timeout_at((sent + within).into(), known).await else {
@@ -402,6 +403,7 @@ impl SetUp {
             }
         };
         dialog.note(offer.at, "offer received");
+        tokio::spawn(Arc::clone(&dialog).run(events, guard, config.session.trickle));
         self.offered();
         let answer = dialog.session.create_answer(&offer.sdp).await.map_err(|error| Trouble::session(&error))?;
         self.answer = Some(answer.clone());
@@ -410,11 +412,10 @@ impl SetUp {
         dialog.note(sent.at, "answer sent");
         self.signaling_us = Some(micros(sent.at.saturating_duration_since(offer.at)));
         self.checks_began = Some(sent.at);
-        let running = Arc::clone(&dialog).run(events, guard, config.session.trickle);
+        dialog.described();
         if offer.queued {
             take_queued(&socket, &dialog).await;
         }
-        tokio::spawn(running);
         self.await_up(&dialog, sent.at, config).await
     }
 
@@ -619,8 +620,7 @@ enum Waited<T> {
 /// Waits for `work` until `deadline`, or until the other side refuses or hangs up. A closed socket does not matter here.
 async fn or_other_side<T>(dialog: &Dialog, work: impl Future<Output = T>, deadline: Instant, doing: &str) -> Waited<T> {
     let mut views: watch::Receiver<View> = dialog.view.subscribe();
-    // A peer's hang-up is complete with its reason in the view.
-    let other_side = views.wait_for(|view| view.refused.is_some() || view.ended_by_peer.is_some());
+    let other_side = views.wait_for(|view| view.refused.is_some() || view.ending == Ending::Peers);
     tokio::select! {
         done = work => Waited::Done(done),
         view = other_side => match view {
@@ -729,7 +729,7 @@ impl Call {
         match (view.ending, view.ended_by_peer) {
             (Ending::Peers, ended) => {
                 let reason = view.peer_bye.as_ref().and_then(|bye| bye.reason.as_deref()).unwrap_or("no reason given");
-                let at = ended.map_or_else(Instant::now, |(at, _)| at);
+                let at = ended.unwrap_or_else(Instant::now);
                 Some(CallLoss {
                     code: CallCode::EndedByPeer,
                     message: format!("the other side hung up: {reason}"),
@@ -852,7 +852,7 @@ impl Call {
         let lost_outgoing = peer_media.map(|peer| missing(media.packets_sent, peer.packets_received));
         let lost_incoming = peer_media.map(|peer| missing(peer.packets_sent, media.packets_received));
         let timeline = dialog.timeline(self.started);
-        let ended = view.ended_by_peer.map_or(begun, |(at, _)| at.min(begun));
+        let ended = view.ended_by_peer.map_or(begun, |at| at.min(begun));
         let up = self.outcome.latency_us.unwrap_or(self.outcome.elapsed_us);
         CallReport {
             call: dialog.call.clone(),
