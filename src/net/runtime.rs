@@ -41,6 +41,13 @@ impl SessionRuntime {
         self.socket.lock().clone()
     }
 
+    /// Gives the engine's loop one more turn ([`ObservedUdpSocket::nudge`]).
+    pub fn nudge(&self) {
+        if let Some(socket) = self.socket.lock().as_ref() {
+            socket.nudge();
+        }
+    }
+
     /// Gives up our hold on the socket, so that the engine's closing closes it; returns its final count of drops.
     pub fn release_socket(&self) -> u64 {
         self.socket.lock().take().map_or(0, |socket| socket.receive_drops())
