@@ -7,11 +7,9 @@ use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use futures_util::task::AtomicWaker;
 use tokio::io::Interest;
 use webrtc::runtime::{AsyncUdpSocket, RecvMeta, Transmit};
 
@@ -26,8 +24,6 @@ const RECEIVE_BUFFER_BYTES: usize = 256 << 10;
 pub struct ObservedUdpSocket {
     socket: tokio::net::UdpSocket,
     wire: Arc<Wire>,
-    nudged: AtomicBool,
-    reader: AtomicWaker,
 }
 
 impl ObservedUdpSocket {
@@ -40,16 +36,7 @@ impl ObservedUdpSocket {
         sys::enable_timestamps(socket.as_fd())?;
         sys::set_receive_buffer(socket.as_fd(), RECEIVE_BUFFER_BYTES)?;
         let socket = tokio::net::UdpSocket::from_std(socket)?;
-        Ok(Self { socket, wire, nudged: AtomicBool::new(false), reader: AtomicWaker::new() })
-    }
-
-    /// Gives the engine's loop one more turn, by an empty datagram that it ignores.
-    ///
-    /// The engine does not wake up for a new remote candidate, and what it makes out of an event (the first DTLS flight
-    /// when ICE connects) leaves only at its next wake-up; both cost a whole check interval otherwise.
-    pub fn nudge(&self) {
-        self.nudged.store(true, Ordering::Release);
-        self.reader.wake();
+        Ok(Self { socket, wire })
     }
 
     /// Datagrams the kernel dropped for want of receive buffer; 0 where the kernel does not say.
@@ -80,13 +67,6 @@ impl AsyncUdpSocket for ObservedUdpSocket {
     ) -> Poll<io::Result<usize>> {
         let [buffer, ..] = buffers else { return Poll::Ready(Ok(0)) };
         let [first, ..] = meta else { return Poll::Ready(Ok(0)) };
-        // Registered before looking, so that no nudge in between is missed.
-        self.reader.register(cx.waker());
-        if self.nudged.swap(false, Ordering::AcqRel) {
-            *first = RecvMeta::default();
-            first.stride = 1;
-            return Poll::Ready(Ok(1));
-        }
         loop {
             ready!(self.socket.poll_recv_ready(cx))?;
             // Through `try_io`, which tells tokio when the socket ran dry; its readiness would stay set otherwise.
