@@ -322,7 +322,7 @@ final class NativeLibrary {
                 return new LoadFailure(words + " Use the library that came with the jar: unset " + PATH_PROPERTY
                         + ", and keep one version of the jar in lib/ext.", error, false);
             }
-            if (words.contains("libc.so") || words.contains("ld-musl")) {
+            if (words.contains("libc.so") || words.contains("musl")) {
                 return new LoadFailure(file + " was built for another C library (musl or glibc) than this JVM uses ("
                         + words + ").", error, false);
             }
