@@ -90,15 +90,18 @@ def accepted(expression: str) -> bool:
         return met
 
     def licence() -> bool:
-        if not tokens:
-            return False
         token = tokens.pop(0)
         if token != "(":
             return token in ACCEPTED
         met = alternatives()
-        return bool(tokens) and tokens.pop(0) == ")" and met
+        if tokens.pop(0) != ")":
+            raise ValueError(expression)
+        return met
 
-    return alternatives() and not tokens
+    try:
+        return alternatives() and not tokens
+    except (IndexError, ValueError):
+        return False
 
 
 def licence_texts(crate: dict[str, Any]) -> list[str]:
