@@ -126,13 +126,19 @@ class JMeter:
         report: Path | None = None,
         heap: str = "-Xms64m -Xmx512m",
         jvm: list[str] | None = None,
+        arguments: list[str] | None = None,
     ) -> None:
-        """Starts it. `properties` become `-J` options; `report` is the folder for the HTML report, if wanted."""
+        """Starts it.
+
+        `properties` become JMeter properties (`-J`), those that start with `java.` system properties (`-D`). `report` is the
+        folder for the HTML report, if wanted; `jvm` and `arguments` are further options of the JVM and of JMeter.
+        """
         launcher = (home / "bin" / "jmeter").resolve()
         command = [str(launcher), "-n", "-t", str(plan), "-l", str(results), "-j", str(results.with_name("jmeter.log"))]
         if report:
             command += ["-e", "-o", str(report)]
-        command += [f"-J{name}={value}" for name, value in properties.items()]
+        command += [f"-{'D' if name.startswith('java.') else 'J'}{name}={value}" for name, value in properties.items()]
+        command += arguments or []
         environment = dict(os.environ, HEAP=heap, JVM_ARGS=" ".join(["-Djava.awt.headless=true", *(jvm or [])]))
         self.started = time.monotonic()
         self._process = subprocess.Popen(

@@ -103,7 +103,8 @@ def run(chosen: argparse.Namespace) -> int:
         lab_counters = lab.stop()
 
     if status != 0 or not results.exists() or not counters_file.exists():
-        raise RunError(f"JMeter ended with status {status}; see {output}/jmeter.out and {output}/jmeter.log")
+        said = [line for line in (output / "jmeter.out").read_text(encoding="utf-8").splitlines() if "rror" in line]
+        raise RunError("\n  ".join([f"JMeter ended with status {status}; see {output}/jmeter.out and jmeter.log", *said[:5]]))
     counters = json.loads(counters_file.read_text(encoding="utf-8"))
     rows = read_results(results)
     result = summary(chosen.softphones, rows, counters, wall_seconds)

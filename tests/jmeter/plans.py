@@ -130,6 +130,38 @@ def close_socket(name: str = "WebSocket close", **properties: Value) -> Node:
     return socket_sampler("Close", name, **{**chosen, **properties})
 
 
+def defaults(**settings: Value) -> Node:
+    """WebRTC Defaults with these settings, by their names without `WebRTC.`"""
+    test_class = f"{PACKAGE}.config.WebRtcDefaults"
+    return node(test_class, f"{test_class}Gui", "WebRTC Defaults", **setting_properties(settings))
+
+
+def call(name: str = "WebRTC connect", to: str = "tone", **settings: Value) -> Node:
+    """WebRTC Call over the thread's connection; settings as of WebRTC Defaults, which are merged into it anyway."""
+    return call_sampler("Call", name, to=to, **setting_properties(settings))
+
+
+def media_check(name: str = "WebRTC media check", **properties: Value) -> Node:
+    """WebRTC Media Check of the thread's call."""
+    return call_sampler("MediaCheck", name, **properties)
+
+
+def hang_up(name: str = "WebRTC hang up", **properties: Value) -> Node:
+    """WebRTC Hang Up of the thread's call."""
+    return call_sampler("HangUp", name, **properties)
+
+
+def call_sampler(kind: str, name: str, **properties: Value) -> Node:
+    """One of the WebRTC samplers by the middle of its class name."""
+    test_class = f"{PACKAGE}.call.{kind}Sampler"
+    return node(test_class, f"{test_class}Gui", name, **properties)
+
+
+def setting_properties(settings: dict[str, Value]) -> dict[str, Value]:
+    """Settings by the property names of WebRTC Defaults."""
+    return {f"WebRTC__{name}": value for name, value in settings.items()}
+
+
 # --- The file -------------------------------------------------------------------------------------------------
 
 
