@@ -119,7 +119,7 @@ test-jmeter: $(INSTALLED_JAR) $(LAB) ## Plans through a real JMeter
 	python3 -m unittest discover --start-directory tests/jmeter --top-level-directory .
 
 .PHONY: interop
-interop: $(LAB) ## Real peers: Chromium and aiortc, both roles
+interop: | tools ## Real peers: Chromium, aiortc and pion, both roles
 	interop/run
 
 .PHONY: lint
