@@ -9,7 +9,6 @@
 //! | all else | `io.github.jmeterwebrtc.EngineException` with code, message and details; a panic has code `NATIVE_PANIC` |
 
 use std::any::Any;
-use std::borrow::Cow;
 
 use jni::errors::ErrorPolicy;
 use jni::objects::{JThrowable, JValue};
@@ -45,7 +44,7 @@ enum Exception {
     /// A class of the JDK with a message.
     Jdk { class: &'static JNIStr, message: String },
     /// `io.github.jmeterwebrtc.EngineException`.
-    Engine { code: Cow<'static, str>, message: String, details: String },
+    Engine { code: &'static str, message: String, details: String },
 }
 
 impl Exception {
@@ -54,7 +53,7 @@ impl Exception {
         let engine = match error {
             BridgeError::Engine(error) => error,
             BridgeError::Jni(_) | BridgeError::Unwritable(_) => {
-                return Self::Engine { code: Cow::Borrowed("BRIDGE"), message, details: "{}".to_owned() };
+                return Self::Engine { code: "BRIDGE", message, details: "{}".to_owned() };
             }
         };
         if engine.config().is_some() {
@@ -122,7 +121,7 @@ impl<T: Default> ErrorPolicy<T, BridgeError> for Throw {
     ) -> jni::errors::Result<T> {
         let message = format!("the engine panicked: {}", panic_text(&*payload));
         if !env.exception_check() {
-            Exception::Engine { code: Cow::Borrowed("NATIVE_PANIC"), message, details: "{}".to_owned() }.throw(env)?;
+            Exception::Engine { code: "NATIVE_PANIC", message, details: "{}".to_owned() }.throw(env)?;
         }
         Ok(T::default())
     }
@@ -143,9 +142,9 @@ mod tests {
         }
     }
 
-    fn code(error: impl Into<EngineError>) -> String {
+    fn code(error: impl Into<EngineError>) -> &'static str {
         match Exception::of(&BridgeError::Engine(error.into())) {
-            Exception::Engine { code, .. } => code.into_owned(),
+            Exception::Engine { code, .. } => code,
             other @ Exception::Jdk { .. } => panic!("{other:?}"),
         }
     }

@@ -125,11 +125,7 @@ impl Log for LogQueue {
 fn level_of(metadata: &Metadata<'_>) -> Level {
     let room = metadata.target().split("::").next().unwrap_or_default();
     let engine_crate = room == "webrtc" || room == "rtc" || room.starts_with("rtc_") || room.starts_with("webrtc_");
-    if engine_crate && metadata.level() != Level::Error {
-        metadata.level().max(Level::Debug)
-    } else {
-        metadata.level()
-    }
+    if engine_crate && metadata.level() != Level::Error { metadata.level().max(Level::Debug) } else { metadata.level() }
 }
 
 /// Big endian: records dropped (8), then per record level (1), length of target (2), target, length of text (4), text.

@@ -29,9 +29,12 @@ pub const ABI: jint = 1;
 ///
 /// A library that does not fit its jar leaves an `UnsatisfiedLinkError` with a sentence; returning an error would show
 /// users a version number that means nothing.
+///
+/// # Safety
+/// `vm` must be the pointer that the JVM hands to `JNI_OnLoad`.
 #[unsafe(no_mangle)]
-pub extern "system" fn JNI_OnLoad(vm: *mut jni::sys::JavaVM, _reserved: *mut c_void) -> jint {
-    // SAFETY: the JVM hands its own, valid pointer to JNI_OnLoad, and it lives as long as the process.
+pub unsafe extern "system" fn JNI_OnLoad(vm: *mut jni::sys::JavaVM, _reserved: *mut c_void) -> jint {
+    // SAFETY: the caller is the JVM, whose pointer is valid and lives as long as the process.
     let vm = unsafe { JavaVM::from_raw(vm) };
     // The thread that loads us is a Java thread already: this attaches nothing.
     let registered = vm.attach_current_thread(|env| {
@@ -60,8 +63,7 @@ fn refuse(env: &mut Env<'_>, error: &Error) {
         Err(Error::CaughtJavaException { msg, .. }) => msg,
         _ => error.to_string(),
     };
-    let sentence =
-        format!("native library {} does not match this jar: {cause} not found.", env!("CARGO_PKG_VERSION"));
+    let sentence = format!("native library {} does not match this jar: {cause} not found.", env!("CARGO_PKG_VERSION"));
     // Every `throw` answers with an error once the exception is pending, which is what is wanted here.
     let _ = env.throw_new(jni_str!("java/lang/UnsatisfiedLinkError"), JNIString::new(sentence));
 }

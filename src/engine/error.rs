@@ -3,13 +3,12 @@
 //! Every error is data a user can act on: [`EngineError::code`] is one of a fixed set of words, the text says what failed,
 //! where and with what evidence, and [`EngineError::details`] carries every fact as JSON. Nothing here holds a secret.
 
-use std::borrow::Cow;
-
 use serde_json::{Value, json};
 
 use crate::config::ConfigError;
 use crate::lab::LabError;
 use crate::peer::PeerError;
+use crate::signaling::outcome::CallFailure;
 use crate::socket::SocketError;
 
 use super::tables::Kind;
@@ -17,6 +16,9 @@ use super::tables::Kind;
 /// Why an operation of the engine failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum EngineError {
+    /// Signaling refused, or its socket is closed.
+    #[error("{}", .0.outcome.message)]
+    Call(#[from] CallFailure),
     /// Somebody cancelled the operation (or had cancelled it before it began).
     #[error("{what}: cancelled")]
     Cancelled {
@@ -48,16 +50,6 @@ pub enum EngineError {
     /// A session refused or failed.
     #[error(transparent)]
     Peer(#[from] PeerError),
-    /// The other side answered that it will not.
-    #[error("{what}: refused with {code}: {message}")]
-    Refused {
-        /// What was asked.
-        what: &'static str,
-        /// The other side's code.
-        code: String,
-        /// The other side's text.
-        message: String,
-    },
     /// The runtime could not be started.
     #[error("the engine cannot start its threads: {detail}")]
     Runtime {
@@ -78,9 +70,10 @@ pub enum EngineError {
 }
 
 impl EngineError {
-    /// The kind of failure in one fixed word; a refusal carries the other side's word.
-    pub fn code(&self) -> Cow<'static, str> {
-        Cow::Borrowed(match self {
+    /// The kind of failure in one fixed word.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Call(failure) => failure.code().as_str(),
             Self::Cancelled { .. } => "CANCELLED",
             Self::Config(_)
             | Self::Lab(LabError::Config(_))
@@ -93,20 +86,19 @@ impl EngineError {
             Self::Peer(PeerError::Sdp { .. }) => "SDP",
             Self::Peer(PeerError::Closed) => "SESSION_CLOSED",
             Self::Peer(_) => "SESSION_FAILED",
-            Self::Refused { code, .. } => return Cow::Owned(code.clone()),
             Self::Runtime { .. } => "RUNTIME",
             Self::Socket(error) => socket_code(error),
             Self::Stale { .. } => "STALE",
-        })
+        }
     }
 
     /// Every fact of the failure, as a JSON object.
     pub fn details(&self) -> Value {
         match self {
+            Self::Call(failure) => json!(failure.outcome.error.as_ref().map(|error| &error.details)),
             Self::Deadline { what, deadline_ms } => json!({"what": what, "deadlineMs": deadline_ms}),
             Self::Lab(LabError::Listen { address, detail }) => json!({"address": address, "detail": detail}),
             Self::Peer(error) => peer_details(error),
-            Self::Refused { what, code, message } => json!({"what": what, "code": code, "message": message}),
             Self::Socket(error) => socket_details(error),
             Self::Cancelled { what } | Self::Panicked { what, .. } => json!({"what": what}),
             Self::Config(_) | Self::Lab(_) | Self::Runtime { .. } | Self::Stale { .. } => json!({}),

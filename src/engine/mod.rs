@@ -6,6 +6,7 @@
 //!
 //! Dropping an [`Engine`] drops its runtime: what is open ends without a good-bye. [`Engine::close_all`] says it.
 
+mod calls;
 mod error;
 mod generator;
 mod labs;
@@ -30,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::ConfigError;
 
+pub use calls::Placed;
 pub use error::EngineError;
 pub use matcher::Matcher;
 pub use runtime::panic_text;

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::config::{ConfigError, from_json};
 use crate::peer::{ConnectionState, IceCandidateInit, MediaCounters, Session, SessionConfig};
+use crate::signaling::call::Call;
 
 use super::error::EngineError;
 use super::runtime::Unwatched;
@@ -35,12 +36,17 @@ pub(super) struct SessionEntry {
 /// A session and the call it carries, if a call of ours made it.
 pub(super) struct Softphone {
     session: Session,
+    call: Option<Call>,
     last_check: Mutex<Option<(Instant, MediaCounters)>>,
 }
 
 impl Softphone {
     fn of_session(session: Session) -> Self {
-        Self { session, last_check: Mutex::new(None) }
+        Self { session, call: None, last_check: Mutex::new(None) }
+    }
+
+    pub(super) fn of_call(call: Call) -> Self {
+        Self { session: call.session().clone(), call: Some(call), last_check: Mutex::new(None) }
     }
 
     pub(super) fn session(&self) -> &Session {
@@ -54,34 +60,59 @@ impl Softphone {
         SessionCount { connected, failed, media: self.session.counters() }
     }
 
-    /// Whether media flows in: connected, and at least one RTP packet came.
+    /// Whether media flows in: connected, not hung up by the other side, and at least one RTP packet came.
     pub(super) fn is_talking(&self) -> bool {
-        self.session.connection_state() == ConnectionState::Connected && self.session.phases().first_rtp_us.is_some()
+        self.session.connection_state() == ConnectionState::Connected
+            && self.session.phases().first_rtp_us.is_some()
+            && self.call.as_ref().is_none_or(|call| call.lost().is_none())
     }
 
     async fn hang_up(&self, deadline: Duration) -> Value {
-        let state = self.session.connection_state();
-        self.session.stop_audio();
-        self.session.close(deadline).await;
-        json!({"state": state, "media": self.session.counters(), "peer": null, "phases": self.session.phases()})
+        if let Some(call) = &self.call {
+            return json!(call.hang_up(deadline).await);
+        }
+        let session = &self.session;
+        let (lost, up) = (self.lost(), session.phases().dtls_connected_us);
+        let duration = up.map_or(0, |up| micros(session.started().elapsed()).saturating_sub(up));
+        let begun = Instant::now();
+        session.stop_audio();
+        session.close(deadline).await;
+        json!({
+            "media": session.counters(),
+            "peerMedia": null,
+            "peerMediaMissing": "no signaling of ours carries the other side's accounts",
+            "agrees": false,
+            "durationUs": duration,
+            "hangUpUs": micros(begun.elapsed()),
+            "phases": session.phases(),
+            "lost": lost,
+            "timeline": session.timeline(),
+        })
+    }
+
+    /// How it ended against our will; `None` while it is up.
+    fn lost(&self) -> Option<Value> {
+        match &self.call {
+            Some(call) => call.lost().map(|loss| json!(loss)),
+            None if self.session.connection_state() == ConnectionState::Failed => {
+                let detail = self.session.pending_phase().map(|pending| pending.detail);
+                Some(json!({"code": "CONNECTION_LOST", "message": detail}))
+            }
+            None => None,
+        }
     }
 
     fn report(&self) -> Value {
         let session = &self.session;
-        let timeline: Vec<Value> = session
-            .timeline()
-            .into_iter()
-            .map(|(at_us, machine, state)| json!({"atUs": at_us, "machine": machine, "state": state}))
-            .collect();
-        let pair = session.selected_pair().map(|(local, remote)| json!({"local": local, "remote": remote}));
         json!({
             "state": session.connection_state(),
             "counters": session.counters(),
             "phases": session.phases(),
-            "timeline": timeline,
-            "selectedPair": pair,
-            "lost": null,
-            "outcome": null,
+            "timeline": session.timeline(),
+            "selectedPair": session.selected_pair(),
+            "lost": self.lost(),
+            "signalingLost": self.call.as_ref().and_then(Call::signaling_lost),
+            "outcome": self.call.as_ref().map(Call::outcome),
         })
     }
 
@@ -109,6 +140,10 @@ impl Softphone {
             "totals": totals,
         })
     }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// RTCP's round trip time where there is one (W3C `remote-inbound-rtp`), else that of the ICE checks (`candidate-pair`).
@@ -160,7 +195,7 @@ impl State {
 
     /// Takes a fresh softphone into its scope. One that the scope has under the name ends in the background. A scope that
     /// closed meanwhile gives the softphone back.
-    fn keep_session(
+    pub(super) fn keep_session(
         self: &Arc<Self>,
         scope: ScopeKey,
         name: String,
@@ -183,7 +218,7 @@ impl State {
     }
 
     /// Takes the handle away; `None` when it was taken before. The caller must end the session.
-    fn start_leaving(&self, key: SessionKey) -> Option<Arc<Softphone>> {
+    pub(super) fn start_leaving(&self, key: SessionKey) -> Option<Arc<Softphone>> {
         let mut tables = self.tables();
         let entry = tables.sessions.get_mut(key).filter(|entry| !entry.leaving)?;
         entry.leaving = true;

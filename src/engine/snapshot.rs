@@ -3,7 +3,7 @@
 //! One lock makes a snapshot consistent: a session is either live or in the tally, never both and never neither.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -28,6 +28,7 @@ impl State {
     /// Counts from zero; see [`super::Engine::begin_test`].
     pub(super) fn begin_test(&self) {
         self.lag.reset();
+        crate::media::reset_schedule_lag();
         let mut tables = self.tables();
         let live: Vec<SessionCount> = tables.sessions.values().map(|entry| entry.softphone.count()).collect();
         tables.tally = Tally::starting_with(&live);
@@ -80,7 +81,7 @@ impl State {
                 "cpuSeconds": process.cpu_seconds - beginning.process.cpu_seconds,
                 "rssMiB": size.rss_mib,
                 "receiveBufferErrors": receive_buffer_errors,
-                "scheduleLagP99Ms": null,
+                "scheduleLagP99Ms": schedule_lag_p99_ms(),
                 "loopLagP99Ms": self.lag.p99_ms(),
                 "fds": size.fds,
                 "fdLimit": size.fd_limit,
@@ -109,4 +110,10 @@ impl State {
             }
         });
     }
+}
+
+/// How late audio packets left, 99th percentile in ms; `None` when none left.
+fn schedule_lag_p99_ms() -> Option<f64> {
+    let lag = crate::media::schedule_lag();
+    (lag.packets > 0).then(|| Duration::from_micros(lag.p99_us).as_secs_f64() * 1e3)
 }

@@ -19,7 +19,7 @@ use socket::*;
 type Answer<T> = Result<T, BridgeError>;
 
 /// Every native function of `io.github.jmeterwebrtc.Native`, in its order.
-pub(super) const METHODS: [NativeMethod; METHOD_COUNT] = [
+pub(super) const METHODS: [NativeMethod<'static>; METHOD_COUNT] = [
     native_method! { static fn abi() -> jint, error_policy = Throw },
     native_method! { static fn version() -> [jbyte], error_policy = Throw },
     native_method! { static fn drain_logs(wait_ms: jlong) -> [jbyte], error_policy = Throw },

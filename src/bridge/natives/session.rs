@@ -138,13 +138,12 @@ pub(super) fn await_milestone<'l>(
     deadline_ms: jlong,
 ) -> Answer<JByteArray<'l>> {
     let milestone: Milestone = text(env, "state", &state)?.parse()?;
-    let state =
-        Engine::global()?.await_milestone(key(session), key(operation), milestone, deadline(deadline_ms)?)?;
-    array(env, state.as_str().as_bytes())
+    let state = Engine::global()?.await_milestone(key(session), key(operation), milestone, deadline(deadline_ms)?)?;
+    array(env, state.name().as_bytes())
 }
 
 pub(super) fn connection_state<'l>(env: &mut Env<'l>, _class: JClass<'l>, session: jlong) -> Answer<JByteArray<'l>> {
-    array(env, Engine::global()?.connection_state(key(session))?.as_str().as_bytes())
+    array(env, Engine::global()?.connection_state(key(session))?.name().as_bytes())
 }
 
 pub(super) fn session_report<'l>(env: &mut Env<'l>, _class: JClass<'l>, session: jlong) -> Answer<JByteArray<'l>> {

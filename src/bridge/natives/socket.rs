@@ -101,8 +101,7 @@ pub(super) fn register<'l>(
     deadline_ms: jlong,
 ) -> Answer<JByteArray<'l>> {
     let name = text(env, "name", &name)?;
-    Engine::global()?.register(key(socket), key(operation), name.clone(), deadline(deadline_ms)?)?;
-    json(env, &serde_json::json!({"name": name}))
+    json(env, &Engine::global()?.register(key(socket), key(operation), name, deadline(deadline_ms)?)?)
 }
 
 pub(super) fn close_socket_with<'l>(

@@ -8,7 +8,7 @@ use crate::bridge::error::{BridgeError, Throw};
 
 /// `io.github.jmeterwebrtc.TestNatives.panic(byte[])`: panics with a formatted text.
 #[unsafe(no_mangle)]
-pub extern "system" fn Java_io_github_jmeterwebrtc_TestNatives_panic<'l>(
+pub(super) extern "system" fn Java_io_github_jmeterwebrtc_TestNatives_panic<'l>(
     mut env: EnvUnowned<'l>,
     _class: JClass<'l>,
     message: JByteArray<'l>,
@@ -22,7 +22,7 @@ pub extern "system" fn Java_io_github_jmeterwebrtc_TestNatives_panic<'l>(
 
 /// `io.github.jmeterwebrtc.TestNatives.panicOnRuntime(byte[])`: panics in a task of the engine that the caller waits for.
 #[unsafe(no_mangle)]
-pub extern "system" fn Java_io_github_jmeterwebrtc_TestNatives_panicOnRuntime<'l>(
+pub(super) extern "system" fn Java_io_github_jmeterwebrtc_TestNatives_panicOnRuntime<'l>(
     mut env: EnvUnowned<'l>,
     _class: JClass<'l>,
     message: JByteArray<'l>,
