@@ -201,9 +201,7 @@ public class CallSampler extends WebRtcSampler {
             boolean media = MEDIA.equals(choice(WAIT_FOR, sampler.getWaitFor(), MEDIA, CONNECTED));
             ObjectNode config = settings.config();
             config.put("awaitMedia", media);
-            if (answers) {
-                config.put("answerTimeoutMs", incomingTimeoutMs);
-            } else if (!to.isEmpty()) {
+            if (!answers && !to.isEmpty()) {
                 config.put("to", to);
             }
         }
