@@ -1,5 +1,7 @@
 package io.github.jmeterwebrtc.jmeter;
 
+import io.github.jmeterwebrtc.jmeter.config.WebRtcDefaults;
+import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
@@ -8,6 +10,9 @@ import java.nio.file.Path;
 import java.nio.file.Paths;
 import java.nio.file.StandardCopyOption;
 import java.util.Locale;
+import org.apache.jmeter.protocol.http.sampler.HTTPSamplerProxy;
+import org.apache.jmeter.threads.ThreadGroup;
+import org.apache.jmeter.timers.ConstantTimer;
 import org.apache.jmeter.util.JMeterUtils;
 
 /** A JMeter home with the properties that {@code ApacheJMeter_config} ships, made once per JVM under {@code target}. */
@@ -20,7 +25,12 @@ public final class JMeterHome {
     private JMeterHome() {
     }
 
-    /** Makes the home and loads its properties; our classes are on {@code search_paths}. */
+    private static String codeOf(Class<?> type) {
+        return new File(type.getProtectionDomain().getCodeSource().getLocation().getPath()).getPath();
+    }
+
+    /** Makes the home and loads its properties; our classes and JMeter's own elements are on
+     * {@code search_paths}. */
     public static synchronized void use() {
         if (ready) {
             return;
@@ -36,7 +46,9 @@ public final class JMeterHome {
             }
             JMeterUtils.setJMeterHome(home.toString());
             JMeterUtils.loadJMeterProperties(home.resolve("bin/jmeter.properties").toString());
-            JMeterUtils.setProperty("search_paths", Paths.get("target", "classes").toAbsolutePath().toString());
+            JMeterUtils.setProperty("search_paths", String.join(";",
+                    codeOf(WebRtcDefaults.class), codeOf(ThreadGroup.class), codeOf(ConstantTimer.class),
+                    codeOf(HTTPSamplerProxy.class)));
             JMeterUtils.setLocale(Locale.ENGLISH);
             ready = true;
         } catch (IOException e) {

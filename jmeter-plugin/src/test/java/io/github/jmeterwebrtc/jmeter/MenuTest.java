@@ -8,6 +8,7 @@ import java.util.TreeSet;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import javax.swing.JMenu;
+import javax.swing.JMenuItem;
 import org.apache.jmeter.gui.util.MenuFactory;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -38,8 +39,8 @@ class MenuTest {
     private static List<String> ours(String category) {
         JMenu menu = MenuFactory.makeMenu(category, "add");
         return sorted(Stream.of(menu.getMenuComponents())
-                .filter(javax.swing.JMenuItem.class::isInstance)
-                .map(item -> ((javax.swing.JMenuItem) item).getText())
+                .filter(JMenuItem.class::isInstance)
+                .map(item -> ((JMenuItem) item).getText())
                 .filter(text -> text.startsWith("WebRTC") || text.startsWith("WebSocket"))
                 .toArray(String[]::new));
     }

@@ -9,6 +9,7 @@ import java.io.ByteArrayOutputStream;
 import java.io.File;
 import java.io.ObjectInputStream;
 import java.io.ObjectOutputStream;
+import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
@@ -17,6 +18,7 @@ import java.util.stream.Stream;
 import org.apache.jmeter.gui.AbstractJMeterGuiComponent;
 import org.apache.jmeter.save.SaveService;
 import org.apache.jmeter.testelement.TestElement;
+import org.apache.jmeter.testelement.property.JMeterProperty;
 import org.apache.jmeter.testelement.property.PropertyIterator;
 import org.apache.jorphan.collections.HashTree;
 import org.apache.jorphan.collections.ListedHashTree;
@@ -58,7 +60,7 @@ class PanelTest {
         HashTree tree = new ListedHashTree();
         tree.add(element);
         File plan = directory.resolve("plan.jmx").toFile();
-        try (java.io.OutputStream out = Files.newOutputStream(plan.toPath())) {
+        try (OutputStream out = Files.newOutputStream(plan.toPath())) {
             SaveService.saveTree(tree, out);
         }
         TestElement loaded = (TestElement) SaveService.loadTree(plan).getArray()[0];
@@ -102,7 +104,7 @@ class PanelTest {
         Map<String, String> values = new TreeMap<>();
         PropertyIterator all = element.propertyIterator();
         while (all.hasNext()) {
-            org.apache.jmeter.testelement.property.JMeterProperty property = all.next();
+            JMeterProperty property = all.next();
             values.put(property.getName(), property.getClass().getSimpleName() + " " + property.getStringValue());
         }
         return values;
