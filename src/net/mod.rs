@@ -1,4 +1,6 @@
 //! Names, sockets and the wire.
+
+pub mod resolver;
 pub mod runtime;
 pub(crate) mod sys;
 pub mod udp;
