@@ -9,6 +9,7 @@ public final class Connection {
     private final Socket socket;
     private final String url;
     private Opcode messageType = Opcode.TEXT;
+    private String registeredAs = "";
 
     /**
      * Remembers a connection.
@@ -37,6 +38,24 @@ public final class Connection {
      */
     public String url() {
         return url;
+    }
+
+    /**
+     * The name this connection is reachable under for incoming calls.
+     *
+     * @return empty when it is not registered
+     */
+    public String registeredAs() {
+        return registeredAs;
+    }
+
+    /**
+     * Remembers a registration.
+     *
+     * @param name the name
+     */
+    public void setRegisteredAs(String name) {
+        registeredAs = name;
     }
 
     /**

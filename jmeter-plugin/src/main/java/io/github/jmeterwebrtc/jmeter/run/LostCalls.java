@@ -32,17 +32,18 @@ final class LostCalls {
     }
 
     private static void look(PlacedCall call, SampleDelivery delivery) {
-        String state = call.session().connectionState();
-        if ("connected".equals(state) || "disconnected".equals(state)) {
-            // Disconnected may recover (W3C: "transient"); failed and closed do not.
+        JsonNode report = call.session().report();
+        JsonNode lost = report.path("lost");
+        String state = report.path("state").asText();
+        boolean over = "failed".equals(state) || "closed".equals(state);
+        if (!lost.isObject() && !over) {
+            // Disconnected may recover (W3C: "transient").
             return;
         }
         call.setLostReported();
         if (SampleMode.ofProperties() == SampleMode.NONE) {
             return;
         }
-        JsonNode report = call.session().report();
-        JsonNode lost = report.path("lost");
         ResultBuilder result = new ResultBuilder(LABEL);
         result.request("Call '" + call.name() + "' was connected and is now " + state);
         String why = lost.path("message").asText("");

@@ -1,6 +1,7 @@
 package io.github.jmeterwebrtc.jmeter.run;
 
 import io.github.jmeterwebrtc.Scope;
+import io.github.jmeterwebrtc.Socket;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -13,8 +14,7 @@ import org.apache.jmeter.threads.JMeterContext;
  * of the test if the thread's end was never told.
  */
 public final class ThreadScope {
-    /** The name of a connection whose {@code connectionId} is empty. */
-    public static final String DEFAULT_CONNECTION = "default";
+    private static final String DEFAULT_CONNECTION = "default";
 
     private final TestRun run;
     private final Scope scope;
@@ -46,12 +46,49 @@ public final class ThreadScope {
     }
 
     /**
-     * Connections that this thread opened, by connection id.
+     * The engine's name of a connection.
      *
-     * @return the live map
+     * @param connectionId the plan's name; may be empty
+     * @return never empty
      */
-    public Map<String, Connection> connections() {
-        return connections;
+    public static String connectionName(String connectionId) {
+        return connectionId.isEmpty() ? DEFAULT_CONNECTION : connectionId;
+    }
+
+    /**
+     * The connection of a name, open or closed: that of this thread, or else that of the test.
+     *
+     * @param name never empty, see {@link #connectionName}
+     * @return null when there is none
+     */
+    public Connection connection(String name) {
+        Connection own = connections.get(name);
+        if (own != null) {
+            return own;
+        }
+        Socket shared = scope.socket(name);
+        return shared == null ? null : new Connection(shared, "ws://" + shared.opened().peer() + "/");
+    }
+
+    /**
+     * Remembers a connection that this thread's scope owns.
+     *
+     * @param name its name
+     * @param connection the connection
+     */
+    public void remember(String name, Connection connection) {
+        connections.put(name, connection);
+    }
+
+    /**
+     * Drops this thread's connection of a name, without a close frame when it is still open.
+     *
+     * @param name its name
+     */
+    public void forget(String name) {
+        if (connections.remove(name) != null) {
+            scope.releaseSocket(name);
+        }
     }
 
     /**

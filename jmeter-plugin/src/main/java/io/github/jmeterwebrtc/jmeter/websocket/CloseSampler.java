@@ -4,6 +4,7 @@ import io.github.jmeterwebrtc.CloseCause;
 import io.github.jmeterwebrtc.Socket;
 import io.github.jmeterwebrtc.jmeter.result.ResultBuilder;
 import io.github.jmeterwebrtc.jmeter.run.BoundedWait;
+import io.github.jmeterwebrtc.jmeter.run.Connection;
 import io.github.jmeterwebrtc.jmeter.run.InvalidElementException;
 import io.github.jmeterwebrtc.jmeter.run.ThreadScope;
 
@@ -27,7 +28,8 @@ public class CloseSampler extends WebSocketSampler {
                 "Status code '" + code + "' is not valid; should be between " + LEAST_STATUS + " and " + MOST_STATUS);
         result.request("Requested connection close with status " + status + " and reason '" + REASON + "'.");
         String name = connectionName();
-        Socket socket = thread.scope().socket(name);
+        Connection connection = thread.connection(name);
+        Socket socket = connection == null ? null : connection.socket();
         if (socket == null || !socket.isOpen()) {
             CloseCause cause = socket == null ? null : socket.closeCause();
             result.failure("", "No connection; nothing to close." + (cause == null ? "" : " " + cause.describe()));
@@ -55,8 +57,8 @@ public class CloseSampler extends WebSocketSampler {
     }
 
     private static void forget(ThreadScope thread, String name) {
+        thread.forget(name);
         thread.scope().releaseSocket(name);
-        thread.connections().remove(name);
     }
 
     @Override

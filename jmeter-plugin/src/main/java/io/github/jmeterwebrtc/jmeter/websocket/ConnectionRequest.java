@@ -3,10 +3,20 @@ package io.github.jmeterwebrtc.jmeter.websocket;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.github.jmeterwebrtc.EngineException;
+import io.github.jmeterwebrtc.Scope;
+import io.github.jmeterwebrtc.Socket;
+import io.github.jmeterwebrtc.jmeter.result.ResultBuilder;
+import io.github.jmeterwebrtc.jmeter.run.BoundedWait;
+import io.github.jmeterwebrtc.jmeter.run.Connection;
 import io.github.jmeterwebrtc.jmeter.run.InvalidElementException;
+import io.github.jmeterwebrtc.jmeter.run.ThreadScope;
 import java.net.MalformedURLException;
+import java.net.URI;
+import java.net.URISyntaxException;
 import java.net.URL;
 import java.util.Map;
+import java.util.concurrent.TimeoutException;
 import org.apache.jmeter.protocol.http.control.CookieManager;
 
 /**
@@ -34,6 +44,30 @@ final class ConnectionRequest {
         this.json = json;
         this.headerLines = headerLines;
         this.overallTimeoutMs = overallTimeoutMs;
+    }
+
+    /** For a signaling WebSocket of its own: a URL, verified TLS, JMeter's proxy, the default timeouts of the engine. */
+    static ConnectionRequest ofUrl(String url, long timeoutMs) throws InvalidElementException {
+        URI uri;
+        try {
+            uri = new URI(url);
+        } catch (URISyntaxException e) {
+            throw new InvalidElementException("signalingUrl: '" + url + "' is not a URL: " + e.getReason());
+        }
+        boolean tls = "wss".equals(uri.getScheme());
+        if (!tls && !"ws".equals(uri.getScheme()) || uri.getHost() == null) {
+            throw new InvalidElementException("signalingUrl: '" + url + "' is not a ws:// or wss:// URL with a host");
+        }
+        ObjectNode config = JSON.createObjectNode();
+        config.put("url", url);
+        config.put("dnsTimeoutMs", DNS_TIMEOUT_MS);
+        config.put("connectTimeoutMs", timeoutMs);
+        config.put("handshakeTimeoutMs", timeoutMs);
+        if (tls) {
+            TlsFiles.put(config, true);
+        }
+        ProxySettings.put(config, uri.getHost());
+        return new ConnectionRequest(url, config.toString(), "", DNS_TIMEOUT_MS + 4 * timeoutMs + MARGIN_MS);
     }
 
     static ConnectionRequest of(WebSocketSampler sampler) throws InvalidElementException {
@@ -68,6 +102,25 @@ final class ConnectionRequest {
         ProxySettings.put(config, server);
         long phases = DNS_TIMEOUT_MS + connectTimeoutMs + 3 * readTimeoutMs + MARGIN_MS;
         return new ConnectionRequest(url, config.toString(), headers.lines(), readTimeoutMs == 0 ? 0 : phases);
+    }
+
+    /**
+     * Opens the connection; an open one of that name ends first, without a close frame, as plans are used to.
+     *
+     * @param owner the scope of the thread or of the test
+     */
+    Connection open(String name, Scope owner, ThreadScope thread, BoundedWait bounded, ResultBuilder result)
+            throws EngineException, TimeoutException {
+        thread.forget(name);
+        owner.releaseSocket(name);
+        result.url(url);
+        Socket socket = owner.openSocket(bounded.operation(), name, json, bounded.clip(overallTimeoutMs));
+        result.opened(socket.opened());
+        Connection connection = new Connection(socket, url);
+        if (owner == thread.scope()) {
+            thread.remember(name, connection);
+        }
+        return connection;
     }
 
     String url() {

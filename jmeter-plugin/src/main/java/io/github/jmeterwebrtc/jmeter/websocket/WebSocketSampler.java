@@ -100,18 +100,8 @@ public abstract class WebSocketSampler extends EngineSampler {
 
     final Connection open(ConnectionRequest request, Scope owner, ThreadScope thread, BoundedWait bounded, ResultBuilder result)
             throws EngineException, TimeoutException {
-        String name = connectionName();
-        // The old connection of this name ends without a close frame, as plans are used to.
-        owner.releaseSocket(name);
-        thread.connections().remove(name);
-        result.url(request.url());
         result.requestHeaders(request.headerLines());
-        Socket socket = owner.openSocket(
-                bounded.operation(), name, request.json(), bounded.clip(request.overallTimeoutMs()));
-        result.opened(socket.opened());
-        Connection connection = new Connection(socket, request.url());
-        thread.connections().put(name, connection);
-        return connection;
+        return request.open(connectionName(), owner, thread, bounded, result);
     }
 
     /**
@@ -121,18 +111,12 @@ public abstract class WebSocketSampler extends EngineSampler {
      * @return null when there is none; then the result says so
      */
     final Connection existing(ThreadScope thread, ResultBuilder result, String absent) {
-        String name = connectionName();
-        Socket socket = thread.scope().socket(name);
-        if (socket == null) {
+        Connection connection = thread.connection(connectionName());
+        if (connection == null) {
             result.failure(SAMPLER_ERROR, absent);
             return null;
         }
-        Connection known = thread.connections().get(name);
-        Connection connection = known;
-        if (known == null || known.socket() != socket) {
-            connection = new Connection(socket, known == null ? "ws://" + socket.opened().peer() + "/" : known.url());
-            thread.connections().put(name, connection);
-        }
+        Socket socket = connection.socket();
         CloseCause cause = socket.closeCause();
         boolean unread = cause != null && readsFrames() && socket.counters().path("queued").asLong() > 0;
         if (cause != null && !unread) {
@@ -149,8 +133,7 @@ public abstract class WebSocketSampler extends EngineSampler {
     }
 
     final String connectionName() {
-        String id = getConnectionId();
-        return id.isEmpty() ? ThreadScope.DEFAULT_CONNECTION : id;
+        return ThreadScope.connectionName(getConnectionId());
     }
 
     static String connectText(String url, boolean existing, String requestData) {
