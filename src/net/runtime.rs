@@ -1,0 +1,193 @@
+//! What the engine may use of the world: tasks and timers of tokio, our UDP sockets, our resolver.
+//!
+//! One [`SessionRuntime`] per session, so that each socket reports to its own [`Wire`]. It owns no task: what the engine
+//! spawns ends when the engine's connection is closed.
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::task::AtomicWaker;
+use parking_lot::Mutex;
+use webrtc::runtime::{
+    AsyncInterval, AsyncTcpListener, AsyncTcpStream, AsyncUdpSocket, JoinHandle, Runtime, TokioRuntime,
+};
+
+use super::resolver::resolve;
+use super::udp::ObservedUdpSocket;
+use super::wire::Wire;
+
+const TOKIO: TokioRuntime = TokioRuntime;
+
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The runtime of one session.
+#[derive(Debug)]
+pub struct SessionRuntime {
+    wire: Arc<Wire>,
+    /// Deadline of one host name.
+    resolve_timeout: Duration,
+    socket: Mutex<Option<Arc<ObservedUdpSocket>>>,
+    nudge: Arc<Nudge>,
+}
+
+#[derive(Debug, Default)]
+struct Nudge {
+    pending: AtomicBool,
+    sleeper: AtomicWaker,
+}
+
+/// A sleep that a [`Nudge`] ends early.
+struct Sleep {
+    sleep: Pin<Box<tokio::time::Sleep>>,
+    nudge: Arc<Nudge>,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // Registered before looking, so that no nudge in between is missed.
+        self.nudge.sleeper.register(cx.waker());
+        if self.nudge.pending.swap(false, Ordering::AcqRel) {
+            return Poll::Ready(());
+        }
+        self.sleep.as_mut().poll(cx)
+    }
+}
+
+impl SessionRuntime {
+    /// A runtime whose sockets report to `wire` and whose host names must resolve within `resolve_timeout`.
+    pub fn new(wire: Arc<Wire>, resolve_timeout: Duration) -> Self {
+        Self { wire, resolve_timeout, socket: Mutex::new(None), nudge: Arc::default() }
+    }
+
+    /// The session's UDP socket, as long as it is wanted here (see [`Self::release_socket`]).
+    pub fn socket(&self) -> Option<Arc<ObservedUdpSocket>> {
+        self.socket.lock().clone()
+    }
+
+    /// Ends the engine's present sleep, or its next one.
+    ///
+    /// The engine does not wake up for a new remote candidate, and the first DTLS flight that it makes when ICE connects
+    /// leaves only after its next sleep; each costs a whole check interval otherwise.
+    pub fn nudge(&self) {
+        self.nudge.pending.store(true, Ordering::Release);
+        self.nudge.sleeper.wake();
+    }
+
+    /// Gives up our hold on the socket, so that the engine's closing closes it; returns its final count of drops.
+    pub fn release_socket(&self) -> u64 {
+        self.socket.lock().take().map_or(0, |socket| socket.receive_drops())
+    }
+}
+
+impl Runtime for SessionRuntime {
+    fn spawn(&self, future: Pin<Box<dyn Future<Output = ()> + Send>>) -> Box<dyn JoinHandle> {
+        let wire = Arc::clone(&self.wire);
+        // The engine spawns its driver through here. Its end, wanted or not, is a fact of the session.
+        TOKIO.spawn(Box::pin(async move {
+            future.await;
+            wire.engine_ended();
+        }))
+    }
+
+    fn wrap_udp_socket(&self, socket: UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
+        let socket = Arc::new(ObservedUdpSocket::new(socket, Arc::clone(&self.wire))?);
+        *self.socket.lock() = Some(Arc::clone(&socket));
+        Ok(socket)
+    }
+
+    fn wrap_tcp_listener(&self, listener: std::net::TcpListener) -> io::Result<Arc<dyn AsyncTcpListener>> {
+        TOKIO.wrap_tcp_listener(listener)
+    }
+
+    fn connect_tcp<'a>(&'a self, address: SocketAddr) -> Boxed<'a, io::Result<Arc<dyn AsyncTcpStream>>> {
+        Box::pin(async move { TOKIO.connect_tcp(address).await })
+    }
+
+    fn resolve_host<'a>(&'a self, host: &'a str) -> Boxed<'a, io::Result<Vec<SocketAddr>>> {
+        Box::pin(async move {
+            // The engine waits for this inside its loop, so it must never take long.
+            let (name, port) = host_and_port(host)?;
+            match resolve(name, self.resolve_timeout).await {
+                Ok(resolved) => Ok(resolved.addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect()),
+                Err(error) => {
+                    self.wire.resolve_failed(&error);
+                    Err(io::Error::other(error))
+                }
+            }
+        })
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + 'static>> {
+        Box::pin(Sleep { sleep: Box::pin(tokio::time::sleep(duration)), nudge: Arc::clone(&self.nudge) })
+    }
+
+    fn interval(&self, period: Duration) -> Box<dyn AsyncInterval> {
+        TOKIO.interval(period)
+    }
+
+    fn block_on(&self, future: Pin<Box<dyn Future<Output = ()> + '_>>) {
+        TOKIO.block_on(future);
+    }
+
+    fn yield_now(&self) -> Pin<Box<dyn Future<Output = ()> + Send + 'static>> {
+        TOKIO.yield_now()
+    }
+
+    fn name(&self) -> &'static str {
+        "jmeter-webrtc"
+    }
+}
+
+/// The parts of `host:port`; the host may be an IPv6 address in brackets.
+fn host_and_port(text: &str) -> io::Result<(&str, u16)> {
+    text.rsplit_once(':')
+        .and_then(|(host, port)| Some((host, port.parse().ok()?)))
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, format!("'{text}' is not host:port")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    fn runtime() -> (Arc<Wire>, SessionRuntime) {
+        let wire = Arc::new(Wire::new(Instant::now()));
+        (Arc::clone(&wire), SessionRuntime::new(wire, Duration::from_secs(5)))
+    }
+
+    #[tokio::test]
+    async fn addresses_resolve_with_their_port() {
+        let (_, runtime) = runtime();
+        let addresses = runtime.resolve_host("[::1]:3478").await.expect("a literal");
+        assert_eq!(addresses, vec!["[::1]:3478".parse::<SocketAddr>().expect("address")]);
+        assert!(runtime.resolve_host("localhost:1").await.expect("a name").contains(&([127, 0, 0, 1], 1).into()));
+        assert!(runtime.resolve_host("no port").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_nudge_ends_the_present_sleep_and_only_one() {
+        let (_, runtime) = runtime();
+        let sleep = runtime.sleep(Duration::from_secs(3600));
+        runtime.nudge();
+        tokio::time::timeout(Duration::from_secs(10), sleep).await.expect("ended by the nudge");
+        let sleep = runtime.sleep(Duration::from_secs(3600));
+        assert!(tokio::time::timeout(Duration::from_millis(20), sleep).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_engines_task_is_a_fact_of_the_wire() {
+        let (wire, runtime) = runtime();
+        let changed = wire.changed().notified();
+        runtime.spawn(Box::pin(async {}));
+        tokio::time::timeout(Duration::from_secs(10), changed).await.expect("told");
+        assert!(wire.facts().engine_ended);
+    }
+}
