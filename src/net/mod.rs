@@ -3,6 +3,7 @@
 pub mod resolver;
 pub mod runtime;
 pub(crate) mod sys;
+pub mod tcp;
 pub mod udp;
 pub mod wire;
 
