@@ -92,7 +92,8 @@ class CancelTest {
     @Test
     void closingTheScopeWakesWhoIsParkedOnItsSocket() throws Exception {
         Thread closer = after(100, () -> scope.close());
-        EngineException closed = assertThrows(EngineException.class, () -> socket.receive(null, LONG_MS));
+        EngineException closed = assertThrows(EngineException.class,
+                () -> socket.receiveMatching(null, "{\"text\":\"never\"}", LONG_MS));
         assertEquals("CLOSED", closed.code());
         closer.join();
         assertThrows(IllegalStateException.class, () -> socket.receive(null, 10));

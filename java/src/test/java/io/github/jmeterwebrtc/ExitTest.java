@@ -52,7 +52,7 @@ class ExitTest {
 
     /** The bound is generous since machines are slow at times; a JVM that hangs is killed by the test after a minute. */
     private static void assertEnded(ChildJvm child, int exitCode) {
-        assertTrue(child.output.contains("call OK"), child.output);
+        assertTrue(child.output.contains("call 200"), child.output);
         assertTrue(child.output.contains("ready 2"), child.output);
         assertEquals(exitCode, child.exitCode, child.output);
         assertFalse(child.output.contains("WARNING"), "-Xcheck:jni is silent: " + child.output);
