@@ -32,7 +32,7 @@ public class PingPongSampler extends io.github.jmeterwebrtc.jmeter.websocket.Pin
             @Override
             public void exchange(DropInSample sample) throws EngineException, TimeoutException {
                 sample.describeRequest(null);
-                if (getType() == Type.Pong) {
+                if (type() == Type.Pong) {
                     sample.send(Opcode.PONG, new byte[0]);
                     sample.succeed();
                     return;
@@ -47,6 +47,11 @@ public class PingPongSampler extends io.github.jmeterwebrtc.jmeter.websocket.Pin
                 }
             }
         });
+    }
+
+    private Type type() {
+        String type = getPropertyAsString(TYPE, Type.PingPong.name());
+        return OldEnum.valueOf("eu.luminis.jmeter.wssampler.PingPongSampler.Type", () -> Type.valueOf(type), type);
     }
 
     @Override

@@ -45,7 +45,8 @@ public class SingleReadWebSocketSampler extends SingleReadSampler {
     }
 
     private Opcode wanted() {
-        switch (getDataType()) {
+        String type = getPropertyAsString(DATA_TYPE);
+        switch (OldEnum.valueOf("eu.luminis.jmeter.wssampler.SingleReadWebSocketSampler.DataType", this::getDataType, type)) {
             case Text:
                 return Opcode.TEXT;
             case Binary:
