@@ -119,7 +119,7 @@ test-python: | tools ## Tests of the demo runner and of the scripts
 
 .PHONY: test-jmeter
 test-jmeter: $(INSTALLED_JAR) $(LAB) ## Plans through a real JMeter
-	python3 -m unittest discover --start-directory tests/jmeter --top-level-directory .
+	WEBRTC_LAB=$(CURDIR)/$(LAB) python3 -m unittest discover --start-directory tests/jmeter --top-level-directory .
 
 .PHONY: interop
 interop: | tools ## Real peers: Chromium, aiortc and pion, both roles
