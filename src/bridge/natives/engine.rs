@@ -59,9 +59,8 @@ pub(super) fn cancel_operation<'l>(_env: &mut Env<'l>, _class: JClass<'l>, opera
     Ok(())
 }
 
-pub(super) fn end_operation<'l>(_env: &mut Env<'l>, _class: JClass<'l>, operation: jlong) -> Answer<()> {
-    Engine::global()?.end_operation(key(operation));
-    Ok(())
+pub(super) fn end_operation<'l>(_env: &mut Env<'l>, _class: JClass<'l>, operation: jlong) -> Answer<bool> {
+    Ok(Engine::global()?.end_operation(key(operation)))
 }
 
 pub(super) fn open_scope<'l>(_env: &mut Env<'l>, _class: JClass<'l>, parent: jlong) -> Answer<jlong> {
