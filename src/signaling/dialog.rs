@@ -299,7 +299,7 @@ impl Dialog {
     }
 
     fn socket_closed(&self, cause: CloseCause) {
-        self.note(Instant::now(), format!("socket closed: {cause:?}"));
+        self.note(Instant::now(), format!("socket closed: {cause}"));
         self.view.send_modify(|view| {
             view.socket_closed.get_or_insert(cause);
         });
