@@ -1,85 +1,194 @@
 //! The embedded counterpart: signaling, answering peers and STUN on loopback.
-use std::net::{IpAddr, SocketAddr};
+//!
+//! A lab speaks the plain JSON signaling of [`crate::signaling::json`] over WebSocket, on any path. A client may
+//! register under a name and be called by others, or call the lab's own answering peers: `tone` (the default) plays
+//! the shipped audio, `echo` sends back what it hears; both are real [`crate::peer::Session`]s.
+//!
+//! Guarantees: nothing listens beyond loopback unless `allowRemote` says so; configuration is checked before anything is
+//! bound; no client can end or stall a lab; every wait has a deadline or ends with its client. [`Lab::stop`] ends calls,
+//! then WebSockets, then the listeners, and is bounded by its deadline, after which what is left is dropped. Dropping
+//! the last clone of a lab drops all of it at once. A cancelled `stop` may be called again.
+mod answering;
+mod config;
+mod connection;
+mod ledger;
+mod stun;
+mod switchboard;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
+pub use self::config::{LabConfig, LabFaults};
+pub use self::ledger::LabCounters;
+use self::ledger::Ledger;
+use self::switchboard::Switchboard;
 use crate::config::ConfigError;
 
-/// What a lab listens on and how it behaves; JSON names are camelCase.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct LabConfig {
-    /// Address to listen on (default 127.0.0.1); another than loopback needs `allowRemote`.
-    pub address: IpAddr,
-    /// Signaling port (default 0 = any free).
-    pub port: u16,
-    /// STUN port (default 0 = any free).
-    pub stun_port: u16,
-    /// Allow a non-loopback address (default false).
-    pub allow_remote: bool,
-    /// Cut sockets that were silent for this long, ms; 0 = never (default 0).
-    pub idle_cut_ms: u64,
-}
-impl Default for LabConfig {
-    fn default() -> Self {
-        Self { address: IpAddr::from([127, 0, 0, 1]), port: 0, stun_port: 0, allow_remote: false, idle_cut_ms: 0 }
-    }
-}
+/// How long the listener rests after the process ran out of file descriptors.
+const ACCEPT_REST: Duration = Duration::from_millis(50);
 
-/// What the lab has seen so far.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[allow(missing_docs)]
-pub struct LabCounters {
-    pub sockets_opened: u64,
-    pub sockets_open: u64,
-    pub calls_answered: u64,
-    pub calls_open: u64,
-    pub calls_failed: u64,
-    pub packets_sent: u64,
-    pub packets_received: u64,
-    pub packets_lost: i64,
-    pub socket_drops: u64,
-    pub stun_requests: u64,
-}
-
-/// A running lab; must be stopped.
+/// A running lab. Cloning shares it; it ends by [`Lab::stop`] or with its last clone.
+#[derive(Clone)]
 pub struct Lab {
-    _inner: (),
+    inner: Arc<Running>,
 }
-impl Lab {
-    /// Binds and starts.
-    pub async fn start(_config: LabConfig) -> Result<Self, LabError> {
-        todo!()
+
+struct Running {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    stun_address: SocketAddr,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shared.abandon.cancel();
     }
+}
+
+/// What all tasks of one lab share.
+struct Shared {
+    config: LabConfig,
+    ledger: Arc<Ledger>,
+    switchboard: Switchboard,
+    /// Calls hang up.
+    end_calls: CancellationToken,
+    /// WebSockets close, listeners end.
+    end_lines: CancellationToken,
+    /// Whatever still runs is dropped.
+    abandon: CancellationToken,
+    calls_and_lines: TaskTracker,
+}
+
+impl Shared {
+    /// Runs `task` until its end or until the lab is abandoned.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let abandon = self.abandon.clone();
+        self.calls_and_lines.spawn(async move {
+            tokio::select! {
+                () = abandon.cancelled() => {}
+                () = task => {}
+            }
+        });
+    }
+}
+
+impl Lab {
+    /// Binds and starts; has to be called on a tokio runtime, which then carries the lab.
+    ///
+    /// # Errors
+    /// [`LabError::Config`] before anything is bound, [`LabError::Listen`] when an address or port cannot be had.
+    pub async fn start(config: LabConfig) -> Result<Self, LabError> {
+        config.check()?;
+        let wanted = SocketAddr::new(config.address, config.port);
+        let listener =
+            TcpListener::bind(wanted).await.map_err(|error| LabError::listen("signaling", wanted, &error))?;
+        let address = listener.local_addr().map_err(|error| LabError::listen("signaling", wanted, &error))?;
+        let wanted = SocketAddr::new(config.address, config.stun_port);
+        let stun = UdpSocket::bind(wanted).await.map_err(|error| LabError::listen("STUN", wanted, &error))?;
+        let stun_address = stun.local_addr().map_err(|error| LabError::listen("STUN", wanted, &error))?;
+        let shared = Arc::new(Shared {
+            config,
+            ledger: Arc::new(Ledger::default()),
+            switchboard: Switchboard::default(),
+            end_calls: CancellationToken::new(),
+            end_lines: CancellationToken::new(),
+            abandon: CancellationToken::new(),
+            calls_and_lines: TaskTracker::new(),
+        });
+        shared.spawn(stun::serve(stun, Arc::clone(&shared.ledger), shared.end_lines.clone()));
+        shared.spawn(accept(listener, Arc::clone(&shared)));
+        Ok(Self { inner: Arc::new(Running { shared, address, stun_address }) })
+    }
+
     /// `ws://address:port/`.
     pub fn signaling_url(&self) -> String {
-        todo!()
+        format!("ws://{}/", self.inner.address)
     }
+
     /// `stun:address:port`.
     pub fn stun_url(&self) -> String {
-        todo!()
+        format!("stun:{}", self.inner.stun_address)
     }
+
     /// Signaling address.
     pub fn address(&self) -> SocketAddr {
-        todo!()
+        self.inner.address
     }
+
     /// Counters now.
     pub fn counters(&self) -> LabCounters {
-        todo!()
+        self.inner.shared.ledger.counters()
     }
-    /// Ends calls and sockets, bounded. Idempotent.
-    pub async fn stop(&self, _deadline: Duration) -> LabCounters {
-        todo!()
+
+    /// Ends calls (each by a `Bye`, its packet accounts complete), then WebSockets (close status 1001) and listeners,
+    /// bounded by `deadline`; what is left by then is dropped. Returns the final counters. Idempotent.
+    pub async fn stop(&self, deadline: Duration) -> LabCounters {
+        let shared = &self.inner.shared;
+        let end = Instant::now() + deadline;
+        shared.end_calls.cancel();
+        // Calls need their WebSockets to say good-bye; a quarter of the time is kept for closing those.
+        let calls_end = Instant::now() + deadline.mul_f32(0.75);
+        while shared.ledger.counters().calls_open > 0 && Instant::now() < calls_end {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        shared.end_lines.cancel();
+        shared.calls_and_lines.close();
+        if timeout_at(end, shared.calls_and_lines.wait()).await.is_err() {
+            log::debug!("lab: {} tasks are dropped at the stop deadline", shared.calls_and_lines.len());
+            shared.abandon.cancel();
+            shared.calls_and_lines.wait().await;
+        }
+        self.counters()
     }
 }
+
+async fn accept(listener: TcpListener, lab: Arc<Shared>) {
+    loop {
+        let accepted = tokio::select! {
+            () = lab.end_lines.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, client)) => lab.spawn(connection::serve(stream, client, Arc::clone(&lab))),
+            Err(error) => {
+                log::warn!("lab: a connection was not accepted: {error}");
+                tokio::time::sleep(ACCEPT_REST).await;
+            }
+        }
+    }
+}
+
 /// Why a lab could not start.
 #[derive(Clone, Debug, thiserror::Error)]
-#[allow(missing_docs)]
 pub enum LabError {
+    /// A configuration value cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// An address or port cannot be had.
     #[error("cannot listen on {address}: {detail}")]
-    Listen { address: SocketAddr, detail: String },
+    Listen {
+        /// What was asked for.
+        address: SocketAddr,
+        /// The system's reason, and what to do.
+        detail: String,
+    },
+}
+
+impl LabError {
+    fn listen(what: &str, address: SocketAddr, error: &std::io::Error) -> Self {
+        let remedy = match error.kind() {
+            std::io::ErrorKind::AddrInUse => "; choose another port, or 0 for any free one",
+            std::io::ErrorKind::AddrNotAvailable => "; choose an address of this machine",
+            std::io::ErrorKind::PermissionDenied => "; ports below 1024 need a privilege",
+            _ => "",
+        };
+        Self::Listen { address, detail: format!("{what}: {error}{remedy}") }
+    }
 }

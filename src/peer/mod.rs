@@ -1,122 +1,83 @@
 //! WebRTC sessions: offer, answer, trickle, close; hides the engine crate completely.
-use std::net::IpAddr;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+//!
+//! Guarantees. A session owns exactly one UDP socket, bound to one concrete address, and one fresh certificate. No wait
+//! is unbounded but those that say so, and those end when the session closes. Every instant is taken where the packet or
+//! the engine's event is handled, not where a caller wakes. Every account is kept at the socket ([`crate::net::wire`]).
+//!
+//! Dropping a future of a session loses nothing that has happened. Dropping the last clone of a [`Session`] closes it in
+//! the background of the runtime it was made on.
+mod config;
+mod negotiation;
+mod progress;
+mod session;
+mod stats;
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::ConfigError;
-use crate::media::AudioCodec;
 
-/// One STUN/TURN server (W3C `RTCIceServer`).
-#[derive(Clone, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct IceServer {
-    /// `stun:host[:port]`, `turn:host[:port][?transport=udp|tcp]`, `turns:…`.
-    pub urls: Vec<String>,
-    /// User name.
-    #[serde(default)]
-    pub username: String,
-    /// Password; never shown.
-    #[serde(default)]
-    pub credential: String,
-}
-/// W3C `RTCIceTransportPolicy`.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-#[allow(missing_docs)]
-pub enum IceTransportPolicy {
-    #[default]
-    All,
-    Relay,
-}
-
-/// Configuration of one session; JSON names are camelCase.
-#[derive(Clone, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct SessionConfig {
-    /// ICE servers (default none).
-    pub ice_servers: Vec<IceServer>,
-    /// Policy (default all).
-    pub ice_transport_policy: IceTransportPolicy,
-    /// Local address to bind (default: the address the route to the signaling server uses, else 127.0.0.1… see docs).
-    pub source_address: Option<IpAddr>,
-    /// Send candidates as they come (default true) or wait for gathering.
-    pub trickle: bool,
-    /// Gathering deadline in ms (default 5000): what is there by then is used.
-    pub gather_timeout_ms: u64,
-    /// Offer → connected deadline, ms (default 30000).
-    pub connect_timeout_ms: u64,
-    /// Codec preference order (default [opus, pcmu]).
-    pub codecs: Vec<AudioCodec>,
-    /// Send audio (default true).
-    pub send_audio: bool,
-    /// ICE check interval in ms (default 50).
-    pub ice_check_interval_ms: u64,
-}
-impl Default for SessionConfig {
-    fn default() -> Self {
-        Self {
-            ice_servers: vec![],
-            ice_transport_policy: IceTransportPolicy::All,
-            source_address: None,
-            trickle: true,
-            gather_timeout_ms: 5_000,
-            connect_timeout_ms: 30_000,
-            codecs: vec![AudioCodec::Opus, AudioCodec::Pcmu],
-            send_audio: true,
-            ice_check_interval_ms: 50,
-        }
-    }
-}
-impl SessionConfig {
-    /// Parses and checks JSON.
-    pub fn from_json(_json: &[u8]) -> Result<Self, ConfigError> {
-        todo!()
-    }
-    /// Checks ranges, URLs, schemes, ports.
-    pub fn check(&self) -> Result<(), ConfigError> {
-        todo!()
-    }
-}
+pub use config::{IceServer, IceTransportPolicy, SessionConfig};
+pub use session::Session;
 
 /// A trickled candidate (W3C `RTCIceCandidateInit`); empty `candidate` = end of candidates.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs)]
 pub struct IceCandidateInit {
+    /// The `candidate-attribute` of RFC 8839 §5.1, with its `candidate:`.
     pub candidate: String,
+    /// Media stream identification tag (`a=mid`) of the media section it belongs to.
     #[serde(default)]
     pub sdp_mid: Option<String>,
+    /// Index of that media section, from 0.
     #[serde(default)]
     pub sdp_m_line_index: Option<u16>,
+    /// `a=ice-ufrag` of the generation it belongs to.
     #[serde(default)]
     pub username_fragment: Option<String>,
 }
 
 /// W3C `RTCPeerConnectionState`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[allow(missing_docs)]
 pub enum ConnectionState {
+    /// Nothing has begun.
+    #[default]
     New,
+    /// ICE or DTLS is under way.
     Connecting,
+    /// ICE and DTLS are up.
     Connected,
+    /// Nothing was heard for 5 s; may come back.
     Disconnected,
+    /// Will not come back.
     Failed,
+    /// Closed by us.
     Closed,
 }
 
-/// Durations since the session was created, taken at the wire; `None` until reached.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+impl ConnectionState {
+    /// The W3C word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Connecting => "connecting",
+            Self::Connected => "connected",
+            Self::Disconnected => "disconnected",
+            Self::Failed => "failed",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+/// Durations since the session was created, taken at the wire, in µs; `None` until reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs)]
 pub struct SessionPhases {
-    /// Gathering complete.
+    /// Gathering complete, or its deadline.
     pub gathered_us: Option<u64>,
     /// First pair nominated: ICE connected.
     pub ice_connected_us: Option<u64>,
-    /// DTLS finished.
+    /// DTLS finished: `connectionState` is `connected`.
     pub dtls_connected_us: Option<u64>,
     /// First RTP packet received.
     pub first_rtp_us: Option<u64>,
@@ -125,13 +86,16 @@ pub struct SessionPhases {
 }
 
 /// Packet accounts of a session, counted at its UDP socket.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs)]
 pub struct MediaCounters {
+    /// RTP packets handed to the kernel.
     pub packets_sent: u64,
+    /// Their UDP payload bytes.
     pub bytes_sent: u64,
+    /// RTP packets read from the kernel.
     pub packets_received: u64,
+    /// Their UDP payload bytes.
     pub bytes_received: u64,
     /// Expected (by sequence numbers) minus received; negative with duplicates (RFC 3550 A.3).
     pub packets_lost: i64,
@@ -139,111 +103,63 @@ pub struct MediaCounters {
     pub socket_drops: u64,
     /// Packets that should have been sent but whose time had passed (schedule skips).
     pub packets_skipped: u64,
-    /// RFC 3550 interarrival jitter, seconds.
+    /// RFC 3550 interarrival jitter, seconds, on kernel arrival times.
     pub jitter: f64,
-    /// RTCP packets.
+    /// RTCP packets sent.
     pub rtcp_sent: u64,
+    /// RTCP packets received.
     pub rtcp_received: u64,
+}
+
+/// A phase that has not been reached, and what the wire says about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PendingPhase {
+    /// `gathering`, `signaling`, `ICE`, `DTLS` or `media`.
+    pub phase: &'static str,
+    /// One sentence of wire facts.
+    pub detail: String,
 }
 
 /// Why a session operation failed.
 #[derive(Clone, Debug, thiserror::Error)]
-#[allow(missing_docs)]
 pub enum PeerError {
+    /// The configuration is not usable.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// There is no UDP socket to be had.
     #[error("no UDP socket: {detail}")]
-    UdpSocket { errno: Option<i32>, detail: String },
+    UdpSocket {
+        /// errno of `bind`, where there was one.
+        errno: Option<i32>,
+        /// The address and the system's words.
+        detail: String,
+    },
+    /// A description or candidate was not usable.
     #[error("{operation}: {detail}")]
-    Sdp { operation: &'static str, detail: String },
+    Sdp {
+        /// W3C name of the operation, such as `setRemoteDescription`.
+        operation: &'static str,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// A phase took too long.
     #[error("{phase}: not reached within {deadline_ms} ms")]
-    Deadline { phase: &'static str, deadline_ms: u64 },
+    Deadline {
+        /// The phase.
+        phase: &'static str,
+        /// The deadline, ms.
+        deadline_ms: u64,
+    },
+    /// The session was closed by us.
     #[error("the session is closed")]
     Closed,
+    /// The session failed.
     #[error("{detail}")]
-    Failed { state: ConnectionState, detail: String },
-}
-
-/// One PeerConnection with one audio line. Cloning shares it. Ends only by [`Session::close`].
-#[derive(Clone)]
-pub struct Session {
-    _inner: Arc<()>,
-}
-impl Session {
-    /// Binds its UDP socket and makes the PeerConnection. No packet leaves yet.
-    pub async fn new(_config: SessionConfig) -> Result<Self, PeerError> {
-        todo!()
-    }
-    /// Local offer, set as local description; waits for gathering unless `trickle`.
-    pub async fn create_offer(&self) -> Result<String, PeerError> {
-        todo!()
-    }
-    /// Applies a remote offer, returns our answer (set as local description; waits for gathering unless `trickle`).
-    pub async fn create_answer(&self, _offer: &str) -> Result<String, PeerError> {
-        todo!()
-    }
-    /// Applies the remote answer.
-    pub async fn set_remote_answer(&self, _answer: &str) -> Result<(), PeerError> {
-        todo!()
-    }
-    /// Applies a remote candidate; before the remote description it is kept and applied after.
-    pub async fn add_ice_candidate(&self, _candidate: IceCandidateInit) -> Result<(), PeerError> {
-        todo!()
-    }
-    /// Next local candidate to trickle; `None` when gathering has ended and all were taken. Cancel safe.
-    pub async fn next_local_candidate(&self) -> Option<IceCandidateInit> {
-        todo!()
-    }
-    /// Resolves when `connected` (ICE + DTLS), or fails when failed/closed. Cancel safe; no deadline of its own.
-    pub async fn connected(&self) -> Result<(), PeerError> {
-        todo!()
-    }
-    /// Resolves at the first RTP packet in. Cancel safe; no deadline of its own.
-    pub async fn first_rtp(&self) -> Result<(), PeerError> {
-        todo!()
-    }
-    /// State now.
-    pub fn connection_state(&self) -> ConnectionState {
-        todo!()
-    }
-    /// All state changes so far: (µs since start, which machine, new state) e.g. (1200, "iceConnectionState", "checking").
-    pub fn timeline(&self) -> Vec<(u64, &'static str, String)> {
-        todo!()
-    }
-    /// Phases so far.
-    pub fn phases(&self) -> SessionPhases {
-        todo!()
-    }
-    /// Counters now.
-    pub fn counters(&self) -> MediaCounters {
-        todo!()
-    }
-    /// Starts to send audio at 50 packets/s (automatic at connect when `sendAudio`).
-    pub fn start_audio(&self) {
-        todo!()
-    }
-    /// Stops sending after the current packet; receiving goes on.
-    pub fn stop_audio(&self) {
-        todo!()
-    }
-    /// Echo mode: send back received payloads instead of the source (used by the lab).
-    pub fn echo_audio(&self) {
-        todo!()
-    }
-    /// getStats as W3C RTCStats objects.
-    pub async fn stats(&self) -> serde_json::Value {
-        todo!()
-    }
-    /// Selected pair `(local, remote)` as "type ip:port protocol".
-    pub fn selected_pair(&self) -> Option<(String, String)> {
-        todo!()
-    }
-    /// When it was created.
-    pub fn started(&self) -> Instant {
-        todo!()
-    }
-    /// Closes everything (RTCP BYE first), bounded by `deadline`. Idempotent.
-    pub async fn close(&self, _deadline: Duration) {
-        todo!()
-    }
+    Failed {
+        /// State at that time.
+        state: ConnectionState,
+        /// Which phase was not reached, with the wire's facts.
+        detail: String,
+    },
 }

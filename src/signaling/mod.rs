@@ -1,2 +1,10 @@
 //! Signaling: plain JSON over a WebSocket (offer, answer, candidate, bye).
+//!
+//! [`json`] has the messages, [`call`] the client side of a call, [`outcome`] what it came to. The server side is the lab's
+//! ([`crate::lab`]).
+pub(crate) mod accounts;
+pub mod call;
+mod dialog;
 pub mod json;
+pub mod outcome;
+pub(crate) mod sdp;

@@ -1,0 +1,279 @@
+//! One session's outgoing audio: which frame comes next, and with which RTP numbers.
+//!
+//! Sequence numbers are consecutive over what was really handed over; timestamps follow the schedule, so a skipped
+//! packet is a gap in time, not in numbers (RFC 3550 §5.1). Nothing here waits: a sink that cannot take a packet at
+//! once makes it a skipped one.
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use rtc::rtp;
+
+use super::source::frames;
+use super::{AudioCodec, pacing};
+
+/// Where packets go. Must not block.
+pub(crate) trait PacketSink: Send + Sync + 'static {
+    /// Takes the packet now, or returns `false` and has not taken it.
+    fn try_send(&self, packet: rtp::Packet) -> bool;
+}
+
+/// The outgoing audio of one session; paced by [`pacing`] while it plays.
+pub(crate) struct Talker {
+    sink: Box<dyn PacketSink>,
+    ssrc: u32,
+    stream: Mutex<Stream>,
+}
+
+/// What a [`Talker`] sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Nothing.
+    Silent,
+    /// The shipped loop, on schedule.
+    Source,
+    /// What is received, when it is received.
+    Echo,
+}
+
+struct Stream {
+    mode: Mode,
+    /// Codec and negotiated payload type; `None` before the negotiation.
+    format: Option<(AudioCodec, u8)>,
+    sequence: u16,
+    timestamp: u32,
+    /// Difference between our timestamps and those echoed.
+    echo_offset: Option<u32>,
+    next_frame: usize,
+    /// The next packet starts a talk spurt (RFC 3551 §4.1).
+    marker: bool,
+    skipped: u64,
+    /// On the pacer's list.
+    paced: bool,
+}
+
+impl Talker {
+    /// A silent talker with random first numbers (RFC 3550 §5.1).
+    pub(crate) fn new(ssrc: u32, sink: Box<dyn PacketSink>) -> Self {
+        let stream = Stream {
+            mode: Mode::Silent,
+            format: None,
+            // The upper half is left free, so that no wrap meets SRTP's first packets (RFC 3711 §3.3.1).
+            sequence: rand::random::<u16>() >> 1,
+            timestamp: rand::random(),
+            echo_offset: None,
+            next_frame: 0,
+            marker: true,
+            skipped: 0,
+            paced: false,
+        };
+        Self { sink, ssrc, stream: Mutex::new(stream) }
+    }
+
+    /// Sets what was negotiated.
+    pub(crate) fn negotiated(&self, codec: AudioCodec, payload_type: u8) {
+        let mut stream = self.stream.lock();
+        if stream.format != Some((codec, payload_type)) {
+            stream.format = Some((codec, payload_type));
+            stream.next_frame = 0;
+        }
+    }
+
+    /// Codec and payload type, once negotiated.
+    pub(crate) fn format(&self) -> Option<(AudioCodec, u8)> {
+        self.stream.lock().format
+    }
+
+    /// Plays the loop from now on. Must be called on a tokio runtime, which then does the pacing.
+    pub(crate) fn play(self: &Arc<Self>) {
+        let mut stream = self.stream.lock();
+        stream.mode = Mode::Source;
+        stream.marker = true;
+        let enrol = !std::mem::replace(&mut stream.paced, true);
+        drop(stream);
+        if enrol {
+            pacing::enrol(Arc::clone(self));
+        }
+    }
+
+    /// Sends what is received from now on.
+    pub(crate) fn echo(&self) {
+        self.set(Mode::Echo);
+    }
+
+    /// Sends nothing from now on; a packet under way is not taken back.
+    pub(crate) fn silence(&self) {
+        self.set(Mode::Silent);
+    }
+
+    fn set(&self, mode: Mode) {
+        let mut stream = self.stream.lock();
+        stream.mode = mode;
+        stream.echo_offset = None;
+        stream.marker = true;
+    }
+
+    /// Packets whose time had come and that were not sent.
+    pub(crate) fn skipped(&self) -> u64 {
+        self.stream.lock().skipped
+    }
+
+    /// The pacer's call at each packet time; `missed` packet times before it have passed unused. Returns `false` when
+    /// this talker left the schedule.
+    pub(crate) fn tick(&self, missed: u64) -> bool {
+        let mut stream = self.stream.lock();
+        if stream.mode != Mode::Source {
+            stream.paced = false;
+            return false;
+        }
+        let Some((codec, payload_type)) = stream.format else { return true };
+        stream.skipped += missed;
+        let ticks = codec.ticks_per_packet();
+        stream.timestamp = stream.timestamp.wrapping_add(ticks.wrapping_mul(missed as u32));
+        let frames = frames(codec);
+        stream.next_frame = (stream.next_frame + missed as usize) % frames.len();
+        let packet =
+            self.packet(payload_type, stream.sequence, stream.timestamp, stream.marker, &frames[stream.next_frame]);
+        if self.sink.try_send(packet) {
+            stream.sequence = stream.sequence.wrapping_add(1);
+            stream.marker = false;
+        } else {
+            stream.skipped += 1;
+        }
+        stream.timestamp = stream.timestamp.wrapping_add(ticks);
+        stream.next_frame = (stream.next_frame + 1) % frames.len();
+        true
+    }
+
+    /// Plays without a schedule, for tests that tick by hand.
+    #[cfg(test)]
+    pub(crate) fn set_playing(&self) {
+        self.stream.lock().mode = Mode::Source;
+    }
+
+    /// Takes its name off the schedule: the pacer that would have called is gone.
+    pub(crate) fn unpaced(&self) {
+        self.stream.lock().paced = false;
+    }
+
+    /// A packet was received: sends it back in echo mode, if it has the negotiated payload type.
+    pub(crate) fn received(&self, packet: &rtp::Packet) {
+        let mut stream = self.stream.lock();
+        let (Mode::Echo, Some((_, payload_type))) = (stream.mode, stream.format) else { return };
+        if packet.header.payload_type != payload_type {
+            return;
+        }
+        let ours = stream.timestamp;
+        let offset = *stream.echo_offset.get_or_insert_with(|| ours.wrapping_sub(packet.header.timestamp));
+        let timestamp = packet.header.timestamp.wrapping_add(offset);
+        let echoed = self.packet(payload_type, stream.sequence, timestamp, packet.header.marker, &packet.payload);
+        if self.sink.try_send(echoed) {
+            stream.sequence = stream.sequence.wrapping_add(1);
+        } else {
+            stream.skipped += 1;
+        }
+        stream.timestamp = timestamp;
+    }
+
+    fn packet(&self, payload_type: u8, sequence: u16, timestamp: u32, marker: bool, payload: &Bytes) -> rtp::Packet {
+        let header = rtp::Header {
+            version: 2,
+            marker,
+            payload_type,
+            sequence_number: sequence,
+            timestamp,
+            ssrc: self.ssrc,
+            ..rtp::Header::default()
+        };
+        rtp::Packet { header, payload: payload.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<(Vec<rtp::Packet>, bool)>>);
+    impl PacketSink for Sink {
+        fn try_send(&self, packet: rtp::Packet) -> bool {
+            let mut inner = self.0.lock();
+            if !inner.1 {
+                inner.0.push(packet);
+            }
+            !inner.1
+        }
+    }
+
+    fn talker(codec: AudioCodec) -> (Talker, Sink) {
+        let sink = Sink::default();
+        let talker = Talker::new(7, Box::new(sink.clone()));
+        talker.negotiated(codec, 96);
+        talker.set_playing();
+        (talker, sink)
+    }
+
+    #[test]
+    fn packets_are_numbered_in_sequence_and_stamped_20_ms_apart() {
+        for (codec, ticks) in [(AudioCodec::Opus, 960), (AudioCodec::Pcmu, 160)] {
+            let (talker, sink) = talker(codec);
+            (0..3).for_each(|_| assert!(talker.tick(0)));
+            let packets = &sink.0.lock().0;
+            let (first, last) = (&packets[0].header, &packets[2].header);
+            assert_eq!((first.payload_type, first.ssrc, first.version), (96, 7, 2));
+            assert_eq!(last.sequence_number.wrapping_sub(first.sequence_number), 2);
+            assert_eq!(last.timestamp.wrapping_sub(first.timestamp), 2 * ticks);
+            assert!(first.marker && !last.marker);
+        }
+    }
+
+    #[test]
+    fn missed_packets_move_the_timestamp_and_not_the_sequence_number() {
+        let (talker, sink) = talker(AudioCodec::Pcmu);
+        talker.tick(0);
+        talker.tick(3);
+        let packets = &sink.0.lock().0;
+        assert_eq!(packets[1].header.sequence_number.wrapping_sub(packets[0].header.sequence_number), 1);
+        assert_eq!(packets[1].header.timestamp.wrapping_sub(packets[0].header.timestamp), 4 * 160);
+        assert_eq!(packets[1].payload, frames(AudioCodec::Pcmu)[4]);
+        assert_eq!(talker.skipped(), 3);
+    }
+
+    #[test]
+    fn a_full_sink_makes_a_skipped_packet() {
+        let (talker, sink) = talker(AudioCodec::Opus);
+        talker.tick(0);
+        sink.0.lock().1 = true;
+        assert!(talker.tick(0));
+        sink.0.lock().1 = false;
+        talker.tick(0);
+        assert_eq!(talker.skipped(), 1);
+        let packets = &sink.0.lock().0;
+        assert_eq!(packets[1].header.sequence_number.wrapping_sub(packets[0].header.sequence_number), 1);
+        assert_eq!(packets[1].header.timestamp.wrapping_sub(packets[0].header.timestamp), 2 * 960);
+    }
+
+    #[test]
+    fn an_echo_keeps_the_payload_and_the_spacing_of_what_came() {
+        let (talker, sink) = talker(AudioCodec::Opus);
+        talker.echo();
+        let mut packet = rtp::Packet::default();
+        for (timestamp, payload_type) in [(1000, 96), (2920, 96), (3880, 0)] {
+            packet.header.timestamp = timestamp;
+            packet.header.payload_type = payload_type;
+            packet.payload = Bytes::from_static(b"voice");
+            talker.received(&packet);
+        }
+        let packets = &sink.0.lock().0;
+        assert_eq!(packets.len(), 2, "another payload type is not echoed");
+        assert_eq!(packets[1].header.timestamp.wrapping_sub(packets[0].header.timestamp), 1920);
+        assert_eq!((packets[1].header.ssrc, &packets[1].payload[..]), (7, &b"voice"[..]));
+    }
+
+    #[test]
+    fn a_silenced_talker_leaves_the_schedule() {
+        let (talker, _) = talker(AudioCodec::Opus);
+        talker.silence();
+        assert!(!talker.tick(0));
+    }
+}

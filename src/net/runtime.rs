@@ -1,0 +1,111 @@
+//! What the engine may use of the world: tasks and timers of tokio, our UDP sockets, our resolver.
+//!
+//! One [`SessionRuntime`] per session, so that each socket reports to its own [`Wire`]. It owns no task: what the engine
+//! spawns ends when the engine's connection is closed.
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use webrtc::runtime::{
+    AsyncInterval, AsyncTcpListener, AsyncTcpStream, AsyncUdpSocket, JoinHandle, Runtime, TokioRuntime,
+};
+
+use super::udp::ObservedUdpSocket;
+use super::wire::Wire;
+
+const TOKIO: TokioRuntime = TokioRuntime;
+
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The runtime of one session.
+#[derive(Debug)]
+pub struct SessionRuntime {
+    wire: Arc<Wire>,
+    /// Deadline of one host name.
+    resolve_timeout: Duration,
+    socket: Mutex<Option<Arc<ObservedUdpSocket>>>,
+}
+
+impl SessionRuntime {
+    /// A runtime whose sockets report to `wire` and whose host names must resolve within `resolve_timeout`.
+    pub fn new(wire: Arc<Wire>, resolve_timeout: Duration) -> Self {
+        Self { wire, resolve_timeout, socket: Mutex::new(None) }
+    }
+
+    /// The session's UDP socket, as long as it is wanted here (see [`Self::release_socket`]).
+    pub fn socket(&self) -> Option<Arc<ObservedUdpSocket>> {
+        self.socket.lock().clone()
+    }
+
+    /// Gives up our hold on the socket, so that the engine's closing closes it; returns its final count of drops.
+    pub fn release_socket(&self) -> u64 {
+        self.socket.lock().take().map_or(0, |socket| socket.receive_drops())
+    }
+}
+
+impl Runtime for SessionRuntime {
+    fn spawn(&self, future: Pin<Box<dyn Future<Output = ()> + Send>>) -> Box<dyn JoinHandle> {
+        let wire = Arc::clone(&self.wire);
+        // The engine spawns its driver through here. Its end, wanted or not, is a fact of the session.
+        TOKIO.spawn(Box::pin(async move {
+            future.await;
+            wire.engine_ended();
+        }))
+    }
+
+    fn wrap_udp_socket(&self, socket: UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
+        let socket = Arc::new(ObservedUdpSocket::new(socket, Arc::clone(&self.wire))?);
+        *self.socket.lock() = Some(Arc::clone(&socket));
+        Ok(socket)
+    }
+
+    fn wrap_tcp_listener(&self, listener: std::net::TcpListener) -> io::Result<Arc<dyn AsyncTcpListener>> {
+        TOKIO.wrap_tcp_listener(listener)
+    }
+
+    fn connect_tcp<'a>(&'a self, address: SocketAddr) -> Boxed<'a, io::Result<Arc<dyn AsyncTcpStream>>> {
+        Box::pin(async move { TOKIO.connect_tcp(address).await })
+    }
+
+    fn resolve_host<'a>(&'a self, host: &'a str) -> Boxed<'a, io::Result<Vec<SocketAddr>>> {
+        Box::pin(async move {
+            // The engine waits for this inside its loop, so it must never take long.
+            let lookup = tokio::time::timeout(self.resolve_timeout, tokio::net::lookup_host(host)).await;
+            let result = match lookup {
+                Ok(result) => result.map(Iterator::collect),
+                Err(_) => Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    format!("no answer within {} ms", self.resolve_timeout.as_millis()),
+                )),
+            };
+            if let Err(error) = &result {
+                self.wire.resolve_failed(host, error);
+            }
+            result
+        })
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + 'static>> {
+        TOKIO.sleep(duration)
+    }
+
+    fn interval(&self, period: Duration) -> Box<dyn AsyncInterval> {
+        TOKIO.interval(period)
+    }
+
+    fn block_on(&self, future: Pin<Box<dyn Future<Output = ()> + '_>>) {
+        TOKIO.block_on(future);
+    }
+
+    fn yield_now(&self) -> Pin<Box<dyn Future<Output = ()> + Send + 'static>> {
+        TOKIO.yield_now()
+    }
+
+    fn name(&self) -> &'static str {
+        "jmeter-webrtc"
+    }
+}

@@ -1,0 +1,186 @@
+//! Socket calls of the kernel that neither the standard library nor tokio offers.
+//!
+//! `nix` where it has the call, `libc` where it has not. Every call takes a borrowed descriptor and keeps nothing, so
+//! there is nothing to undo on drop or cancel.
+use std::io::{self, IoSliceMut};
+use std::mem::size_of;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Duration;
+
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
+
+/// Room for the ancillary data of [`receive`], one `SCM_TIMESTAMPNS` (32 bytes), aligned as its header must be.
+#[repr(align(8))]
+struct Control([u8; 64]);
+
+/// One datagram taken from a socket.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Received {
+    /// Payload length in bytes; a longer datagram was cut to the buffer.
+    pub(crate) len: usize,
+    /// Who sent it.
+    pub(crate) source: SocketAddr,
+    /// When the kernel took it in, since the Unix epoch; `None` where the socket has no timestamps.
+    pub(crate) kernel_time: Option<Duration>,
+}
+
+/// Asks the kernel to stamp every datagram on arrival (`SO_TIMESTAMPNS`).
+pub(crate) fn enable_timestamps(socket: BorrowedFd<'_>) -> io::Result<()> {
+    setsockopt(&socket, sockopt::ReceiveTimestampns, &true).map_err(io::Error::from)
+}
+
+/// Asks for a receive buffer of `bytes` (`SO_RCVBUF`); the kernel doubles it and cuts it at twice `net.core.rmem_max`.
+pub(crate) fn set_receive_buffer(socket: BorrowedFd<'_>, bytes: usize) -> io::Result<()> {
+    setsockopt(&socket, sockopt::RcvBuf, &bytes).map_err(io::Error::from)
+}
+
+/// Takes one datagram without blocking (`recvmsg`), with the kernel's arrival time.
+///
+/// # Errors
+/// The errno of `recvmsg`; `WouldBlock` when there is none.
+pub(crate) fn receive(socket: BorrowedFd<'_>, buffers: &mut [IoSliceMut<'_>]) -> io::Result<Received> {
+    let mut control = Control([0; 64]);
+    let message = recvmsg::<SockaddrStorage>(socket.as_raw_fd(), buffers, Some(&mut control.0), MsgFlags::MSG_DONTWAIT)
+        .map_err(io::Error::from)?;
+    let source = message
+        .address
+        .as_ref()
+        .and_then(socket_address)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a datagram without an IP source address"))?;
+    let kernel_time = message.cmsgs().ok().and_then(|mut messages| {
+        messages.find_map(|message| match message {
+            ControlMessageOwned::ScmTimestampns(time) => Some(Duration::from(time)),
+            _ => None,
+        })
+    });
+    Ok(Received { len: message.bytes, source, kernel_time })
+}
+
+fn socket_address(address: &SockaddrStorage) -> Option<SocketAddr> {
+    if let Some(v4) = address.as_sockaddr_in() {
+        return Some(SocketAddr::from((v4.ip(), v4.port())));
+    }
+    address.as_sockaddr_in6().map(|v6| SocketAddr::from((v6.ip(), v6.port())))
+}
+
+/// Datagrams that the kernel dropped because this socket's receive buffer was full (`SO_MEMINFO`, `SK_MEMINFO_DROPS`).
+///
+/// # Errors
+/// The errno of `getsockopt` (kernels before 4.12 have no `SO_MEMINFO`).
+pub(crate) fn receive_drops(socket: BorrowedFd<'_>) -> io::Result<u64> {
+    /// `SK_MEMINFO_VARS` and the index `SK_MEMINFO_DROPS` of `linux/sock_diag.h`.
+    const VARIABLES: usize = 9;
+    const DROPS: usize = 8;
+    let mut values = [0u32; VARIABLES];
+    let mut length = libc::socklen_t::try_from(size_of::<[u32; VARIABLES]>()).expect("36 fits in a socklen_t");
+    // SAFETY: the descriptor is borrowed and thus open; `values` and `length` outlive the call, and `length` states the
+    // exact size of `values`, so the kernel writes within it.
+    let status = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_MEMINFO,
+            values.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    if status != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(u64::from(values[DROPS]))
+}
+
+/// Sums of the UDP counters of this network namespace since boot, from `/proc/net/snmp`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UdpCounters {
+    /// Datagrams delivered.
+    pub in_datagrams: u64,
+    /// Datagrams sent.
+    pub out_datagrams: u64,
+    /// Datagrams dropped because a receive buffer was full.
+    pub rcvbuf_errors: u64,
+    /// Datagrams dropped because a send buffer or queue was full.
+    pub sndbuf_errors: u64,
+}
+
+impl UdpCounters {
+    /// Reads them now.
+    ///
+    /// # Errors
+    /// When `/proc/net/snmp` cannot be read or has no UDP lines.
+    pub fn read() -> io::Result<Self> {
+        let text = std::fs::read_to_string("/proc/net/snmp")?;
+        Self::parse(&text).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/net/snmp has no Udp lines"))
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut lines = text.lines().filter_map(|line| line.strip_prefix("Udp: "));
+        let (names, values) = (lines.next()?, lines.next()?);
+        let value = |name: &str| {
+            let position = names.split(' ').position(|candidate| candidate == name)?;
+            values.split(' ').nth(position)?.parse().ok()
+        };
+        Some(Self {
+            in_datagrams: value("InDatagrams")?,
+            out_datagrams: value("OutDatagrams")?,
+            rcvbuf_errors: value("RcvbufErrors")?,
+            sndbuf_errors: value("SndbufErrors")?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    #[test]
+    fn a_datagram_comes_with_its_source_and_its_kernel_time() {
+        let receiver = UdpSocket::bind("127.0.0.1:0").expect("bind");
+        enable_timestamps(receiver.as_fd()).expect("SO_TIMESTAMPNS");
+        let sender = UdpSocket::bind("127.0.0.1:0").expect("bind");
+        sender.send_to(b"abc", receiver.local_addr().expect("address")).expect("send");
+        let mut buffer = [0u8; 16];
+        let received = receive(receiver.as_fd(), &mut [IoSliceMut::new(&mut buffer)]).expect("receive");
+        assert_eq!(&buffer[..received.len], b"abc");
+        assert_eq!(received.source, sender.local_addr().expect("address"));
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+        assert!(now.abs_diff(received.kernel_time.expect("stamp")) < Duration::from_secs(60));
+    }
+
+    #[test]
+    fn an_empty_socket_would_block() {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
+        let error = receive(socket.as_fd(), &mut [IoSliceMut::new(&mut [0u8; 16])]).expect_err("nothing to receive");
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn datagrams_beyond_the_receive_buffer_are_counted_as_drops() {
+        let receiver = UdpSocket::bind("127.0.0.1:0").expect("bind");
+        set_receive_buffer(receiver.as_fd(), 4096).expect("SO_RCVBUF");
+        let sender = UdpSocket::bind("127.0.0.1:0").expect("bind");
+        let address = receiver.local_addr().expect("address");
+        for _ in 0..100 {
+            sender.send_to(&[0; 200], address).expect("send");
+        }
+        let mut delivered = 0;
+        while receive(receiver.as_fd(), &mut [IoSliceMut::new(&mut [0u8; 256])]).is_ok() {
+            delivered += 1;
+        }
+        assert_eq!(receive_drops(receiver.as_fd()).expect("SO_MEMINFO"), 100 - delivered);
+    }
+
+    #[test]
+    fn the_udp_lines_of_snmp_are_read_by_name() {
+        let text = "Tcp: A\nTcp: 1\nUdp: InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors SndbufErrors\n\
+                    Udp: 11 1 2 33 4 5\n";
+        let expected = UdpCounters { in_datagrams: 11, out_datagrams: 33, rcvbuf_errors: 4, sndbuf_errors: 5 };
+        assert_eq!(UdpCounters::parse(text), Some(expected));
+        assert_eq!(UdpCounters::parse("Udp: InDatagrams\n"), None);
+    }
+}

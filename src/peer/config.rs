@@ -1,0 +1,366 @@
+//! What a session is made from, checked field by field before any packet leaves.
+use std::collections::HashSet;
+use std::net::IpAddr;
+
+use serde::Deserialize;
+
+use crate::config::{ConfigError, from_json};
+use crate::media::AudioCodec;
+use crate::net::udp::route_source;
+
+/// One STUN/TURN server (W3C `RTCIceServer`).
+#[derive(Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct IceServer {
+    /// `stun:host[:port]` (RFC 7064) or `turn:host[:port][?transport=udp]` (RFC 7065); at least one.
+    pub urls: Vec<String>,
+    /// User name; needed by `turn:`.
+    #[serde(default)]
+    pub username: String,
+    /// Password; needed by `turn:`, never shown.
+    #[serde(default)]
+    pub credential: String,
+}
+
+impl std::fmt::Debug for IceServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IceServer")
+            .field("urls", &self.urls)
+            .field("username", &self.username)
+            .field("credential", &"***")
+            .finish()
+    }
+}
+
+/// W3C `RTCIceTransportPolicy`.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum IceTransportPolicy {
+    /// Every candidate.
+    #[default]
+    All,
+    /// Only candidates of TURN servers.
+    Relay,
+}
+
+/// Configuration of one session; JSON names are camelCase.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct SessionConfig {
+    /// ICE servers (default none, at most 16).
+    pub ice_servers: Vec<IceServer>,
+    /// Policy (default all).
+    pub ice_transport_policy: IceTransportPolicy,
+    /// Local address to bind (default: the one the kernel would use toward `routeHint`; without a hint toward the ICE
+    /// servers; without these 127.0.0.1).
+    pub source_address: Option<IpAddr>,
+    /// An address in the network that is to be reached, usually the signaling server's (default none).
+    pub route_hint: Option<IpAddr>,
+    /// Send candidates as they come (default true) or wait for gathering.
+    pub trickle: bool,
+    /// Gathering deadline in ms (default 5000, 1..=60000): what is there by then is used.
+    pub gather_timeout_ms: u64,
+    /// Offer → connected deadline, ms (default 30000, 1..=600000): ICE checks go on that long.
+    pub connect_timeout_ms: u64,
+    /// Codec preference order (default [opus, pcmu]); an answer follows the offer's order.
+    pub codecs: Vec<AudioCodec>,
+    /// Send audio (default true).
+    pub send_audio: bool,
+    /// ICE check interval in ms (default 50, 5..=5000).
+    pub ice_check_interval_ms: u64,
+}
+
+impl Default for SessionConfig {
+    fn default() -> Self {
+        Self {
+            ice_servers: vec![],
+            ice_transport_policy: IceTransportPolicy::All,
+            source_address: None,
+            route_hint: None,
+            trickle: true,
+            gather_timeout_ms: 5_000,
+            connect_timeout_ms: 30_000,
+            codecs: AudioCodec::ALL.to_vec(),
+            send_audio: true,
+            ice_check_interval_ms: 50,
+        }
+    }
+}
+
+/// Servers of one session; each costs a transaction and maybe a relay.
+const MAX_ICE_SERVERS: usize = 16;
+/// URLs of one server.
+const MAX_URLS: usize = 8;
+/// Longest user name and password in bytes (RFC 8489 §14.3 allows 508 for the former).
+const MAX_CREDENTIAL_BYTES: usize = 508;
+
+impl SessionConfig {
+    /// Parses and checks JSON.
+    ///
+    /// # Errors
+    /// [`ConfigError`] that names the first field that is not usable.
+    pub fn from_json(json: &[u8]) -> Result<Self, ConfigError> {
+        let config: Self = from_json(json)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Checks ranges, URLs, schemes, ports.
+    ///
+    /// # Errors
+    /// [`ConfigError`] that names the first field that is not usable.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        range("gatherTimeoutMs", self.gather_timeout_ms, 1, 60_000)?;
+        range("connectTimeoutMs", self.connect_timeout_ms, 1, 600_000)?;
+        range("iceCheckIntervalMs", self.ice_check_interval_ms, 5, 5_000)?;
+        if self.codecs.is_empty() {
+            return Err(ConfigError::new("codecs", "[]", "name at least one of opus, pcmu"));
+        }
+        let mut seen = HashSet::new();
+        if let Some(twice) = self.codecs.iter().find(|codec| !seen.insert(codec.mime_type())) {
+            return Err(ConfigError::new("codecs", twice.mime_type(), "each codec may be named once"));
+        }
+        for (field, address) in [("sourceAddress", self.source_address), ("routeHint", self.route_hint)] {
+            if let Some(address) = address.filter(|address| address.is_unspecified() || address.is_multicast()) {
+                return Err(ConfigError::new(field, address, "a unicast address, such as 192.0.2.7"));
+            }
+        }
+        if self.ice_servers.len() > MAX_ICE_SERVERS {
+            return Err(ConfigError::new(
+                "iceServers",
+                format!("{} servers", self.ice_servers.len()),
+                format!("at most {MAX_ICE_SERVERS}"),
+            ));
+        }
+        let mut relays = false;
+        for (index, server) in self.ice_servers.iter().enumerate() {
+            relays |= server.check(&format!("iceServers[{index}]"))?;
+        }
+        if self.ice_transport_policy == IceTransportPolicy::Relay && !relays {
+            return Err(ConfigError::new("iceTransportPolicy", "relay", "relay needs a turn: URL in iceServers"));
+        }
+        Ok(())
+    }
+
+    /// The address to bind: what the configuration says, else what the kernel's routes say.
+    pub(super) fn local_address(&self) -> IpAddr {
+        const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+        /// TEST-NET-2 (RFC 5737): routed as any public address, reached by none; a route lookup sends nothing.
+        const ANYWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 1));
+        if let Some(address) = self.source_address {
+            return address;
+        }
+        let mut hosts = self.ice_servers.iter().flat_map(|server| &server.urls).filter_map(|url| {
+            let url = IceUrl::parse(url).ok()?;
+            Some(url.host.parse().unwrap_or(ANYWHERE))
+        });
+        let destination = self.route_hint.or_else(|| hosts.next());
+        destination.and_then(|destination| route_source(destination).ok()).unwrap_or(LOOPBACK)
+    }
+}
+
+fn range(field: &str, value: u64, least: u64, most: u64) -> Result<(), ConfigError> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(ConfigError::new(field, value, format!("milliseconds from {least} to {most}")))
+}
+
+impl IceServer {
+    /// Checks one server, named `field`; returns whether it can relay.
+    fn check(&self, field: &str) -> Result<bool, ConfigError> {
+        if self.urls.is_empty() || self.urls.len() > MAX_URLS {
+            let value = format!("{} URLs", self.urls.len());
+            return Err(ConfigError::new(format!("{field}.urls"), value, format!("1 to {MAX_URLS} URLs")));
+        }
+        let mut relays = false;
+        for (index, text) in self.urls.iter().enumerate() {
+            let url = IceUrl::parse(text)
+                .map_err(|reason| ConfigError::new(format!("{field}.urls[{index}]"), text, reason))?;
+            relays |= url.turn;
+        }
+        for (name, value, shown) in
+            [("username", &self.username, &*self.username), ("credential", &self.credential, "***")]
+        {
+            if relays && value.is_empty() {
+                return Err(ConfigError::new(format!("{field}.{name}"), "", "a turn: server needs one"));
+            }
+            if value.len() > MAX_CREDENTIAL_BYTES {
+                let reason = format!("at most {MAX_CREDENTIAL_BYTES} bytes, here {}", value.len());
+                return Err(ConfigError::new(format!("{field}.{name}"), shown, reason));
+            }
+        }
+        Ok(relays)
+    }
+}
+
+/// The parts of a `stun:` or `turn:` URI that matter here (RFC 7064 §3.1, RFC 7065 §3.1).
+#[derive(Debug, PartialEq, Eq)]
+struct IceUrl {
+    turn: bool,
+    /// Host name or IP address, without brackets.
+    host: String,
+}
+
+impl IceUrl {
+    /// Reads a URL; the error says what would be accepted.
+    fn parse(text: &str) -> Result<Self, String> {
+        let (scheme, rest) = text.split_once(':').ok_or("expected stun:host[:port] or turn:host[:port]")?;
+        let turn = match scheme.to_ascii_lowercase().as_str() {
+            "stun" => false,
+            "turn" => true,
+            "stuns" => return Err("STUN over TLS is not supported in this version; use stun:".into()),
+            "turns" => return Err("TURN over TLS is not supported in this version; use turn: over UDP".into()),
+            _ => return Err(format!("scheme '{scheme}' is none of stun, turn")),
+        };
+        let (address, query) = match rest.split_once('?') {
+            Some((address, query)) => (address, Some(query)),
+            None => (rest, None),
+        };
+        match query {
+            None => {}
+            Some("transport=udp") if turn => {}
+            Some("transport=tcp") if turn => {
+                return Err("TURN over TCP is not supported in this version; use ?transport=udp".into());
+            }
+            Some(query) if turn => return Err(format!("'?{query}' is not ?transport=udp")),
+            Some(_) => return Err("a stun: URL has no '?' part".into()),
+        }
+        let (host, port) = match address.strip_prefix('[') {
+            Some(rest) => {
+                let (host, port) = rest.split_once(']').ok_or("the IPv6 address has no closing ']'")?;
+                host.parse::<std::net::Ipv6Addr>().map_err(|_| format!("'{host}' is not an IPv6 address"))?;
+                match port {
+                    "" => (host, None),
+                    _ => (host, Some(port.strip_prefix(':').ok_or("expected ':' and a port after ']'")?)),
+                }
+            }
+            None => match address.split_once(':') {
+                Some((_, port)) if port.contains(':') => return Err("write an IPv6 address in brackets".into()),
+                Some((host, port)) => (host, Some(port)),
+                None => (address, None),
+            },
+        };
+        if host.is_empty() {
+            return Err("the host is empty".into());
+        }
+        if let Some(character) =
+            host.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':')))
+        {
+            return Err(format!("a host has no {character:?}"));
+        }
+        if let Some(port) = port
+            && !port.parse::<u16>().is_ok_and(|number| number > 0)
+        {
+            return Err(format!("port '{port}' is not a number from 1 to 65535"));
+        }
+        Ok(Self { turn, host: host.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(json: &str) -> ConfigError {
+        SessionConfig::from_json(json.as_bytes()).expect_err(json)
+    }
+
+    #[test]
+    fn nothing_but_defaults_is_a_usable_configuration() {
+        let config = SessionConfig::from_json(b"{}").expect("defaults");
+        assert_eq!(config.codecs, AudioCodec::ALL);
+        assert_eq!(config.local_address(), IpAddr::from([127, 0, 0, 1]));
+    }
+
+    #[test]
+    fn every_usable_url_is_accepted() {
+        for url in ["stun:localhost", "STUN:192.0.2.1:3478", "stun:[2001:db8::1]", "stun:[::1]:3478"] {
+            let json = format!(r#"{{"iceServers":[{{"urls":["{url}"]}}]}}"#);
+            SessionConfig::from_json(json.as_bytes()).expect(url);
+        }
+        for url in ["turn:relay.example", "turn:relay.example:3478?transport=udp"] {
+            let json = format!(r#"{{"iceServers":[{{"urls":["{url}"],"username":"u","credential":"c"}}]}}"#);
+            SessionConfig::from_json(json.as_bytes()).expect(url);
+        }
+    }
+
+    #[test]
+    fn every_bad_url_is_refused_by_its_place() {
+        for (url, reason) in [
+            ("", "stun:host"),
+            ("stun.example", "stun:host"),
+            ("http://x", "scheme"),
+            ("stun:", "host is empty"),
+            ("stun::3478", "host is empty"),
+            ("stun:h:0", "port '0'"),
+            ("stun:h:65536", "port '65536'"),
+            ("stun:h:http", "port 'http'"),
+            ("stun:h:", "port ''"),
+            ("stun:::1", "brackets"),
+            ("stun:[::1", "closing"),
+            ("stun:[zz]", "IPv6"),
+            ("stun:a b", "host"),
+            ("stun:h?transport=udp", "no '?'"),
+            ("stuns:h", "STUN over TLS is not supported"),
+            ("turns:h", "TURN over TLS is not supported"),
+            ("turn:h?transport=tcp", "TURN over TCP is not supported"),
+            ("turn:h?x=y", "transport=udp"),
+        ] {
+            let json = format!(r#"{{"iceServers":[{{"urls":["stun:ok","{url}"],"username":"u","credential":"c"}}]}}"#);
+            let error = refused(&json);
+            assert_eq!(error.field, "iceServers[0].urls[1]", "{url}");
+            assert!(error.reason.contains(reason), "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn every_field_out_of_range_is_refused_by_name() {
+        for (json, field) in [
+            (r#"{"gatherTimeoutMs":0}"#, "gatherTimeoutMs"),
+            (r#"{"gatherTimeoutMs":-1}"#, "gatherTimeoutMs"),
+            (r#"{"connectTimeoutMs":600001}"#, "connectTimeoutMs"),
+            (r#"{"connectTimeoutMs":"soon"}"#, "connectTimeoutMs"),
+            (r#"{"iceCheckIntervalMs":4}"#, "iceCheckIntervalMs"),
+            (r#"{"codecs":[]}"#, "codecs"),
+            (r#"{"codecs":["opus","opus"]}"#, "codecs"),
+            (r#"{"codecs":["opus","g729"]}"#, "codecs[1]"),
+            (r#"{"sourceAddress":"0.0.0.0"}"#, "sourceAddress"),
+            (r#"{"sourceAddress":"nowhere"}"#, "sourceAddress"),
+            (r#"{"routeHint":"224.0.0.1"}"#, "routeHint"),
+            (r#"{"iceServers":[{"urls":[]}]}"#, "iceServers[0].urls"),
+            (r#"{"iceTransportPolicy":"relay"}"#, "iceTransportPolicy"),
+            (r#"{"iceTransportPolicy":"some"}"#, "iceTransportPolicy"),
+            (r#"{"colour":1}"#, "colour"),
+            (r#"{"iceServers":[{"urls":["turn:h"]}]}"#, "iceServers[0].username"),
+            (r#"{"iceServers":[{"urls":["turn:h"],"username":"u"}]}"#, "iceServers[0].credential"),
+        ] {
+            assert_eq!(refused(json).field, field, "{json}");
+        }
+        let many = format!(r#"{{"iceServers":[{}]}}"#, vec![r#"{"urls":["stun:h"]}"#; 17].join(","));
+        assert_eq!(refused(&many).field, "iceServers");
+        assert_eq!(refused("[").field, "(configuration)");
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        let secret = "s3cret".repeat(100);
+        let server = IceServer { urls: vec!["turn:h".into()], username: "u".into(), credential: secret.clone() };
+        let config = SessionConfig { ice_servers: vec![server], ..SessionConfig::default() };
+        assert!(!format!("{config:?}").contains("s3cret"));
+        let error = config.check().expect_err("too long");
+        assert_eq!(error.field, "iceServers[0].credential");
+        assert!(!error.to_string().contains("s3cret"));
+    }
+
+    #[test]
+    fn the_local_address_follows_the_hint_and_the_servers() {
+        let hint = SessionConfig { route_hint: Some([127, 0, 0, 1].into()), ..SessionConfig::default() };
+        assert_eq!(hint.local_address(), IpAddr::from([127, 0, 0, 1]));
+        let server = IceServer { urls: vec!["stun:127.0.0.1:3478".into()], ..IceServer::default() };
+        let servers = SessionConfig { ice_servers: vec![server], ..SessionConfig::default() };
+        assert_eq!(servers.local_address(), IpAddr::from([127, 0, 0, 1]));
+        let bound = SessionConfig { source_address: Some([192, 0, 2, 7].into()), ..hint };
+        assert_eq!(bound.local_address(), IpAddr::from([192, 0, 2, 7]));
+    }
+}

@@ -1,0 +1,64 @@
+//! getStats in the words of W3C webrtc-stats, with the wire's figures where the engine's are wrong.
+use serde_json::{Map, Value, json};
+use webrtc::peer_connection::{RTCStatsReport, RTCStatsReportEntry};
+
+use crate::net::wire::WireFacts;
+
+/// A map from id to RTCStats object, as `JSON.stringify(Object.fromEntries(report))` gives it in a browser.
+pub(super) fn to_json(report: &RTCStatsReport, facts: &WireFacts) -> Value {
+    let objects = report.iter().filter_map(|entry| {
+        let mut object = object(entry)?;
+        if let RTCStatsReportEntry::InboundRtp(_) = entry {
+            // The engine counts jitter in ticks and only when a report leaves.
+            object.insert("jitter".into(), json!(facts.jitter));
+            object.insert("packetsLost".into(), json!(facts.rtp_lost));
+            object.insert("packetsReceived".into(), json!(facts.rtp_received));
+        }
+        Some((entry.id().to_owned(), Value::Object(object)))
+    });
+    Value::Object(objects.collect())
+}
+
+fn object(entry: &RTCStatsReportEntry) -> Option<Map<String, Value>> {
+    use RTCStatsReportEntry as E;
+    let value = match entry {
+        E::PeerConnection(stats) => serde_json::to_value(stats),
+        E::Transport(stats) => serde_json::to_value(stats),
+        E::IceCandidatePair(stats) => serde_json::to_value(stats),
+        E::LocalCandidate(stats) | E::RemoteCandidate(stats) => serde_json::to_value(stats),
+        E::Certificate(stats) => serde_json::to_value(stats),
+        E::Codec(stats) => serde_json::to_value(stats),
+        E::DataChannel(stats) => serde_json::to_value(stats),
+        E::InboundRtp(stats) => serde_json::to_value(stats),
+        E::OutboundRtp(stats) => serde_json::to_value(stats),
+        E::RemoteInboundRtp(stats) => serde_json::to_value(stats),
+        E::RemoteOutboundRtp(stats) => serde_json::to_value(stats),
+        E::AudioSource(stats) => serde_json::to_value(stats),
+        E::VideoSource(stats) => serde_json::to_value(stats),
+        E::AudioPlayout(stats) => serde_json::to_value(stats),
+        _ => return None,
+    };
+    match value {
+        Ok(Value::Object(object)) => Some(object),
+        Ok(_) => None,
+        Err(error) => {
+            log::warn!("a statistics object could not be written: {error}");
+            None
+        }
+    }
+}
+
+/// The nominated pair as `("type ip:port protocol", "type ip:port protocol")`, local first.
+pub(super) fn selected_pair(report: &RTCStatsReport) -> Option<(String, String)> {
+    let pair = report.candidate_pairs().find(|pair| pair.nominated)?;
+    let describe = |id: &str| match report.get(id)? {
+        RTCStatsReportEntry::LocalCandidate(candidate) | RTCStatsReportEntry::RemoteCandidate(candidate) => {
+            let address = candidate.address.as_deref().unwrap_or("?");
+            let address = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
+            let (kind, port, protocol) = (candidate.candidate_type, candidate.port, &candidate.protocol);
+            Some(format!("{kind} {address}:{port} {protocol}"))
+        }
+        _ => None,
+    };
+    Some((describe(&pair.local_candidate_id)?, describe(&pair.remote_candidate_id)?))
+}

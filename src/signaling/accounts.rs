@@ -1,0 +1,42 @@
+//! Waiting for packet accounts that are final.
+//!
+//! Packets travel on: what a side has sent is final only when its last packet has left, what it has received only
+//! when the other side's last packet is in. Both waits poll the session's own counters, are bounded, and may be
+//! dropped at any time without effect.
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::peer::{MediaCounters, Session};
+
+/// How often counters are looked at.
+const POLL: Duration = Duration::from_millis(5);
+/// A stopped sender whose count stood still for longer than one packet interval (20 ms) has nothing under way.
+const STILL: Duration = Duration::from_millis(25);
+/// A sender that has not come to rest by then is reported as it is.
+const REST_DEADLINE: Duration = Duration::from_millis(300);
+
+/// Waits until `packetsSent` of a session whose audio was stopped stands still; at most 300 ms.
+pub(crate) async fn at_rest(session: &Session) -> MediaCounters {
+    let end = Instant::now() + REST_DEADLINE;
+    let mut last = session.counters();
+    let mut since = Instant::now();
+    loop {
+        tokio::time::sleep(POLL).await;
+        let now = session.counters();
+        if now.packets_sent != last.packets_sent {
+            since = Instant::now();
+        }
+        last = now;
+        if since.elapsed() >= STILL || Instant::now() >= end {
+            return last;
+        }
+    }
+}
+
+/// Waits until the session has received `expected` packets, or `deadline`.
+pub(crate) async fn received(session: &Session, expected: u64, deadline: Instant) {
+    while session.counters().packets_received < expected && Instant::now() < deadline {
+        tokio::time::sleep(POLL).await;
+    }
+}
