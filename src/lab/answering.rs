@@ -80,7 +80,7 @@ struct Answering<'a> {
 impl Answering<'_> {
     /// A session with the offer applied, and its answer.
     async fn session(&self) -> Result<(Session, String), PeerError> {
-        let session = Session::new(session_config(self.lab.config.address)).await?;
+        let session = Session::new(session_config(self.lab.config.address, self.incoming.echo)).await?;
         if self.incoming.echo {
             session.echo_audio();
         }
@@ -229,8 +229,9 @@ impl Answering<'_> {
     }
 }
 
-fn session_config(address: IpAddr) -> SessionConfig {
-    SessionConfig { source_address: Some(address), ..SessionConfig::default() }
+/// An echo never plays by itself: `sendAudio` would start the source at connect.
+fn session_config(address: IpAddr, echo: bool) -> SessionConfig {
+    SessionConfig { source_address: Some(address), send_audio: !echo, ..SessionConfig::default() }
 }
 
 /// The mark that no more candidates follow (RFC 8838 §8.2, `RTCIceCandidateInit` with an empty candidate).

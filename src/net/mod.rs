@@ -1,6 +1,9 @@
 //! Names, sockets and the wire.
+
+pub mod resolver;
 pub mod runtime;
 pub(crate) mod sys;
+pub mod tcp;
 pub mod udp;
 pub mod wire;
 

@@ -16,6 +16,7 @@ use webrtc::peer_connection::{
 
 use super::{ConnectionState, IceCandidateInit, PeerError, PendingPhase, SessionPhases, stats};
 use crate::media::talker::Talker;
+use crate::net::runtime::SessionRuntime;
 use crate::net::wire::{Wire, WireFacts};
 
 /// The state of one session.
@@ -221,6 +222,7 @@ fn silence(facts: &WireFacts) -> String {
 pub(super) struct Handler {
     pub(super) progress: Arc<Progress>,
     pub(super) talker: Arc<Talker>,
+    pub(super) runtime: Arc<SessionRuntime>,
     /// Play at connect.
     pub(super) send_audio: bool,
     /// The engine's connection; weak, since that owns this handler.
@@ -235,7 +237,7 @@ impl PeerConnectionEventHandler for Handler {
                 state.candidates_found += 1;
                 state.candidates.push_back(IceCandidateInit {
                     candidate: init.candidate,
-                    sdp_mid: init.sdp_mid.or_else(|| Some("0".into())),
+                    sdp_mid: init.sdp_mid.filter(|mid| !mid.is_empty()).or_else(|| Some("0".into())),
                     sdp_m_line_index: init.sdp_mline_index.or(Some(0)),
                     username_fragment: init.username_fragment,
                 });
@@ -265,6 +267,8 @@ impl PeerConnectionEventHandler for Handler {
                 state.phases.ice_connected_us.get_or_insert(at_us);
             }
         });
+        // DTLS begins with this event and its first flight would lie until the next check.
+        self.runtime.nudge();
         if up && let Some(connection) = self.connection.get().and_then(Weak::upgrade) {
             let report = connection.get_stats(Instant::now(), webrtc::peer_connection::StatsSelector::None).await;
             let pair = stats::selected_pair(&report);

@@ -76,6 +76,7 @@ impl Session {
         let handler = Arc::new(Handler {
             progress: Arc::clone(&progress),
             talker: Arc::clone(&talker),
+            runtime: Arc::clone(&runtime),
             send_audio: config.send_audio,
             connection: OnceLock::new(),
         });
@@ -111,6 +112,11 @@ impl Session {
         // From here on dropping `session` closes what was made.
         let session = Self { inner };
         session.inner.connection.add_track(track).await.map_err(|error| sdp("addTrack", error))?;
+        for transceiver in session.inner.connection.get_transceivers().await {
+            // A track narrows the line to its own codec; ours can do them all.
+            let codecs = session.inner.config.codecs.iter().map(|codec| codec_parameters(*codec)).collect();
+            transceiver.set_codec_preferences(codecs).await.map_err(|error| sdp("setCodecPreferences", error))?;
+        }
         Ok(session)
     }
 
@@ -397,6 +403,7 @@ impl Session {
             detail: format!("'{}': {error}", candidate.candidate),
         })?;
         self.inner.progress.update(|state| state.remote_candidates += 1);
+        self.inner.runtime.nudge();
         Ok(())
     }
 
@@ -484,12 +491,16 @@ fn engine_codec(codec: AudioCodec) -> RTCRtpCodec {
     }
 }
 
+fn codec_parameters(codec: AudioCodec) -> RTCRtpCodecParameters {
+    RTCRtpCodecParameters { rtp_codec: engine_codec(codec), payload_type: codec.offered_payload_type() }
+}
+
 fn media_engine(codecs: &[AudioCodec]) -> Result<MediaEngine, PeerError> {
     let mut engine = MediaEngine::default();
     for &codec in codecs {
-        let parameters =
-            RTCRtpCodecParameters { rtp_codec: engine_codec(codec), payload_type: codec.offered_payload_type() };
-        engine.register_codec(parameters, RtpCodecKind::Audio).map_err(|error| sdp("register codec", error))?;
+        engine
+            .register_codec(codec_parameters(codec), RtpCodecKind::Audio)
+            .map_err(|error| sdp("register codec", error))?;
     }
     Ok(engine)
 }

@@ -4,15 +4,31 @@ use webrtc::peer_connection::{RTCStatsReport, RTCStatsReportEntry};
 
 use crate::net::wire::WireFacts;
 
+/// Prefixes of the engine's ids of candidate objects.
+const LOCAL: &str = "RTCLocalIceCandidate_";
+const REMOTE: &str = "RTCRemoteIceCandidate_";
+
 /// A map from id to RTCStats object, as `JSON.stringify(Object.fromEntries(report))` gives it in a browser.
 pub(super) fn to_json(report: &RTCStatsReport, facts: &WireFacts) -> Value {
     let objects = report.iter().filter_map(|entry| {
         let mut object = object(entry)?;
-        if let RTCStatsReportEntry::InboundRtp(_) = entry {
-            // The engine counts jitter in ticks and only when a report leaves.
-            object.insert("jitter".into(), json!(facts.jitter));
-            object.insert("packetsLost".into(), json!(facts.rtp_lost));
-            object.insert("packetsReceived".into(), json!(facts.rtp_received));
+        match entry {
+            RTCStatsReportEntry::InboundRtp(_) => {
+                // The engine counts jitter in ticks and only when a report leaves.
+                object.insert("jitter".into(), json!(facts.jitter));
+                object.insert("packetsLost".into(), json!(facts.rtp_lost));
+                object.insert("packetsReceived".into(), json!(facts.rtp_received));
+            }
+            RTCStatsReportEntry::IceCandidatePair(pair) => {
+                // The engine names candidates without the prefix of their own objects.
+                object.insert("localCandidateId".into(), json!(format!("{LOCAL}{}", pair.local_candidate_id)));
+                object.insert("remoteCandidateId".into(), json!(format!("{REMOTE}{}", pair.remote_candidate_id)));
+            }
+            // The engine's 16 bits do not hold a priority.
+            RTCStatsReportEntry::LocalCandidate(_) | RTCStatsReportEntry::RemoteCandidate(_) => {
+                object.remove("priority");
+            }
+            _ => {}
         }
         Some((entry.id().to_owned(), Value::Object(object)))
     });
@@ -51,7 +67,7 @@ fn object(entry: &RTCStatsReportEntry) -> Option<Map<String, Value>> {
 /// The nominated pair as `("type ip:port protocol", "type ip:port protocol")`, local first.
 pub(super) fn selected_pair(report: &RTCStatsReport) -> Option<(String, String)> {
     let pair = report.candidate_pairs().find(|pair| pair.nominated)?;
-    let describe = |id: &str| match report.get(id)? {
+    let describe = |prefix: &str, id: &str| match report.get(&format!("{prefix}{id}"))? {
         RTCStatsReportEntry::LocalCandidate(candidate) | RTCStatsReportEntry::RemoteCandidate(candidate) => {
             let address = candidate.address.as_deref().unwrap_or("?");
             let address = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
@@ -60,5 +76,5 @@ pub(super) fn selected_pair(report: &RTCStatsReport) -> Option<(String, String)>
         }
         _ => None,
     };
-    Some((describe(&pair.local_candidate_id)?, describe(&pair.remote_candidate_id)?))
+    Some((describe(LOCAL, &pair.local_candidate_id)?, describe(REMOTE, &pair.remote_candidate_id)?))
 }

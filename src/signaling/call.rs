@@ -23,7 +23,6 @@ use super::json::{MAX_NAME_BYTES, Message};
 use super::outcome::{
     CallCode, CallError, CallFailure, CallLoss, CallOutcome, CallPhases, CallReport, EndedBy, WorstStates, missing,
 };
-use super::sdp;
 use crate::config::{ConfigError, from_json};
 use crate::peer::{ConnectionState, PeerError, Session, SessionConfig};
 use crate::socket::{CloseCause, Frame, Opcode, Socket, SocketError, Tap, TapGuard};
@@ -305,12 +304,13 @@ impl SetUp {
         }
     }
 
-    /// A session for this call, whose local address is the one that reaches the signaling server.
+    /// A session for this call, whose local address is the one that reaches the signaling server unless configured.
     async fn session(&mut self, socket: &Socket, config: &CallConfig) -> Result<Arc<Dialog>, Trouble> {
         if let Some(cause) = socket.close_cause() {
             return Err(Trouble::closed("starting the call", &cause));
         }
-        let session_config = routed(config.session.clone(), socket);
+        let mut session_config = config.session.clone();
+        session_config.route_hint.get_or_insert_with(|| socket.opened().peer.ip());
         let session = Session::new(session_config).await.map_err(|error| Trouble::session(&error))?;
         let dialog = Dialog::new(self.call.clone(), socket.clone(), session);
         self.hold = Some(Hold::new(Arc::clone(&dialog)));
@@ -332,11 +332,12 @@ impl SetUp {
 
         let (tap, events) = CallTap::call(&self.call);
         let guard = socket.tap(tap);
+        tokio::spawn(Arc::clone(&dialog).run(events, guard, config.session.trickle));
         self.offered();
         let message = Message::Offer { call: self.call.clone(), to: config.to.clone(), from: None, sdp: offer };
         let sent = dialog.say(&message).await.map_err(|error| Trouble::socket("sending the offer", &error))?;
         dialog.note(sent.at, "offer sent");
-        tokio::spawn(Arc::clone(&dialog).run(events, guard, config.session.trickle));
+        dialog.described();
 
         let answered = self.answered(&dialog, sent.at, Duration::from_millis(config.answer_timeout_ms)).await?;
         self.signaling_us = Some(micros(answered.0.saturating_duration_since(sent.at)));
@@ -355,7 +356,7 @@ impl SetUp {
         let known = views.wait_for(|view| {
             view.answered.is_some()
                 || view.refused.is_some()
-                || view.ending != Ending::None
+                || view.ending == Ending::Peers
                 || view.socket_closed.is_some()
         });
         let Ok(Ok(view)) = timeout_at((sent + within).into(), known).await else {
@@ -402,6 +403,7 @@ impl SetUp {
             }
         };
         dialog.note(offer.at, "offer received");
+        tokio::spawn(Arc::clone(&dialog).run(events, guard, config.session.trickle));
         self.offered();
         let answer = dialog.session.create_answer(&offer.sdp).await.map_err(|error| Trouble::session(&error))?;
         self.answer = Some(answer.clone());
@@ -410,11 +412,10 @@ impl SetUp {
         dialog.note(sent.at, "answer sent");
         self.signaling_us = Some(micros(sent.at.saturating_duration_since(offer.at)));
         self.checks_began = Some(sent.at);
-        let running = Arc::clone(&dialog).run(events, guard, config.session.trickle);
+        dialog.described();
         if offer.queued {
             take_queued(&socket, &dialog).await;
         }
-        tokio::spawn(running);
         self.await_up(&dialog, sent.at, config).await
     }
 
@@ -453,7 +454,12 @@ impl SetUp {
                         media.packets_sent,
                         media.socket_drops
                     ),
-                    json!({"waitedMs": config.first_rtp_timeout_ms, "media": media}),
+                    json!({
+                        "firstRtpTimeoutMs": config.first_rtp_timeout_ms,
+                        "pending": dialog.session.pending_phase(),
+                        "media": media,
+                        "wire": dialog.session.wire(),
+                    }),
                 ))
             }
         }
@@ -471,16 +477,14 @@ impl SetUp {
         };
         let view = dialog.view.borrow().clone();
         let what = if phases.ice_connected_us.is_some() { "DTLS" } else { "ICE" };
+        let pending = dialog.session.pending_phase();
+        let evidence = pending.as_ref().map_or("no phase is open", |pending| &*pending.detail);
         let mut message = match error {
-            Some(error) => format!("{what} failed: {error}"),
-            None => format!("{what} did not connect within {} ms", within.as_millis()),
+            Some(PeerError::Failed { .. }) => format!("{what} failed: {evidence}"),
+            Some(error) => format!("{what} failed: {error}: {evidence}"),
+            None => format!("{what} did not connect within {} ms: {evidence}", within.as_millis()),
         };
-        message.push_str(&format!(
-            "; the answer came after {} ms; {} local and {} remote candidates were exchanged",
-            self.signaling_us.unwrap_or_default() / 1000,
-            view.local_candidates,
-            view.remote_candidates,
-        ));
+        message.push_str(&format!("; signaling took {} ms", self.signaling_us.unwrap_or_default() / 1000));
         if let Some((count, last)) = &view.refused_candidates {
             message.push_str(&format!("; {count} remote candidates were not usable ({last})"));
         }
@@ -491,15 +495,16 @@ impl SetUp {
         }
         let details = json!({
             "phase": what,
-            "answerAfterMs": self.signaling_us.map(|us| us / 1000),
-            "waitedMs": u64::try_from(within.as_millis()).unwrap_or(u64::MAX),
-            "localCandidates": view.local_candidates,
-            "remoteCandidates": view.remote_candidates,
-            "refusedCandidates": view.refused_candidates.as_ref().map_or(0, |(count, _)| *count),
+            "pending": pending,
+            "signalingMs": self.signaling_us.map(|us| us / 1000),
+            "connectTimeoutMs": u64::try_from(within.as_millis()).unwrap_or(u64::MAX),
+            "candidatesTrickledOut": view.local_candidates,
+            "candidatesTrickledIn": view.remote_candidates,
+            "candidatesRefused": view.refused_candidates.as_ref().map_or(0, |(count, _)| *count),
             "connectionState": dialog.session.connection_state(),
             "session": error.map(ToString::to_string),
             "signalingClosed": view.socket_closed,
-            "media": dialog.session.counters(),
+            "wire": dialog.session.wire(),
         });
         Trouble::new(code, message, details)
     }
@@ -548,7 +553,7 @@ impl SetUp {
             dtls_us: marks.dtls_connected.zip(marks.ice_connected).map(|(dtls, ice)| dtls.saturating_sub(ice)),
             first_rtp_us: marks.first_rtp.zip(marks.dtls_connected).map(|(rtp, dtls)| rtp.saturating_sub(dtls)),
         };
-        let negotiated = self.answer.as_deref().and_then(sdp::negotiated_codec);
+        let negotiated = session.and_then(Session::codec);
         let success = result.is_ok();
         let (code, message, error) = match result {
             Ok(()) => (CallCode::Ok, "OK".to_owned(), None),
@@ -571,33 +576,15 @@ impl SetUp {
             latency_us: marks.dtls_connected,
             phases,
             selected_pair: session.and_then(Session::selected_pair),
-            codec: negotiated.as_ref().map(|(codec, _)| codec.clone()),
+            codec: negotiated.map(|(codec, _)| codec),
             payload_type: negotiated.map(|(_, payload_type)| payload_type),
-            state: state_name(session.map_or(ConnectionState::New, Session::connection_state)),
+            state: session.map_or(ConnectionState::New, Session::connection_state),
             timeline: dialog.map(|dialog| dialog.timeline(self.started)).unwrap_or_default(),
             offer_sdp: self.offer.clone(),
             answer_sdp: self.answer.clone(),
             error,
         }
     }
-}
-
-/// The local address of a session is the one that reaches the signaling server, unless it is configured.
-fn routed(config: SessionConfig, _socket: &Socket) -> SessionConfig {
-    config
-}
-
-/// W3C name of a state.
-fn state_name(state: ConnectionState) -> String {
-    match state {
-        ConnectionState::New => "new",
-        ConnectionState::Connecting => "connecting",
-        ConnectionState::Connected => "connected",
-        ConnectionState::Disconnected => "disconnected",
-        ConnectionState::Failed => "failed",
-        ConnectionState::Closed => "closed",
-    }
-    .to_owned()
 }
 
 /// A session's phases as µs since its call started (`gather_us` is a duration).
@@ -633,8 +620,7 @@ enum Waited<T> {
 /// Waits for `work` until `deadline`, or until the other side refuses or hangs up. A closed socket does not matter here.
 async fn or_other_side<T>(dialog: &Dialog, work: impl Future<Output = T>, deadline: Instant, doing: &str) -> Waited<T> {
     let mut views: watch::Receiver<View> = dialog.view.subscribe();
-    // A peer's hang-up is complete with its reason in the view.
-    let other_side = views.wait_for(|view| view.refused.is_some() || view.ended_by_peer.is_some());
+    let other_side = views.wait_for(|view| view.refused.is_some() || view.ending == Ending::Peers);
     tokio::select! {
         done = work => Waited::Done(done),
         view = other_side => match view {
@@ -743,7 +729,7 @@ impl Call {
         match (view.ending, view.ended_by_peer) {
             (Ending::Peers, ended) => {
                 let reason = view.peer_bye.as_ref().and_then(|bye| bye.reason.as_deref()).unwrap_or("no reason given");
-                let at = ended.map_or_else(Instant::now, |(at, _)| at);
+                let at = ended.unwrap_or_else(Instant::now);
                 Some(CallLoss {
                     code: CallCode::EndedByPeer,
                     message: format!("the other side hung up: {reason}"),
@@ -762,7 +748,7 @@ impl Call {
             return None;
         }
         let timeline = dialog.timeline(self.started);
-        let state = state_name(state);
+        let state = state.name();
         let at_us = timeline
             .iter()
             .rfind(|(_, machine, new)| *machine == "connectionState" && *new == state)
@@ -866,7 +852,7 @@ impl Call {
         let lost_outgoing = peer_media.map(|peer| missing(media.packets_sent, peer.packets_received));
         let lost_incoming = peer_media.map(|peer| missing(peer.packets_sent, media.packets_received));
         let timeline = dialog.timeline(self.started);
-        let ended = view.ended_by_peer.map_or(begun, |(at, _)| at.min(begun));
+        let ended = view.ended_by_peer.map_or(begun, |at| at.min(begun));
         let up = self.outcome.latency_us.unwrap_or(self.outcome.elapsed_us);
         CallReport {
             call: dialog.call.clone(),

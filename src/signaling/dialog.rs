@@ -164,8 +164,8 @@ pub(super) struct View {
     pub(super) refused: Option<Refused>,
     pub(super) ending: Ending,
     pub(super) peer_bye: Option<PeerBye>,
-    /// When the peer's hang-up was complete, with our own last accounts.
-    pub(super) ended_by_peer: Option<(Instant, MediaCounters)>,
+    /// When the peer's hang-up was complete: answered, and the session closed.
+    pub(super) ended_by_peer: Option<Instant>,
     pub(super) socket_closed: Option<CloseCause>,
     pub(super) local_candidates: u32,
     pub(super) remote_candidates: u32,
@@ -180,6 +180,8 @@ pub(super) struct Dialog {
     pub(super) session: Session,
     pub(super) view: watch::Sender<View>,
     moments: Mutex<Vec<(Instant, String)>>,
+    /// The peer has our description, so candidates may follow.
+    described: CancellationToken,
     over: CancellationToken,
 }
 
@@ -191,6 +193,7 @@ impl Dialog {
             session,
             view: watch::Sender::new(View::default()),
             moments: Mutex::new(Vec::new()),
+            described: CancellationToken::new(),
             over: CancellationToken::new(),
         })
     }
@@ -228,19 +231,33 @@ impl Dialog {
         self.say(&Message::Bye { call: self.call.clone(), reason, media: Some(media) }).await
     }
 
-    /// Decides who hangs up; true if it is us.
+    /// Decides who hangs up; true if it is us, decided now.
     pub(super) fn end_by_us(&self) -> bool {
-        self.end(Ending::Ours)
-    }
-
-    fn end(&self, by: Ending) -> bool {
         self.view.send_if_modified(|view| {
             let first = view.ending == Ending::None;
             if first {
-                view.ending = by;
+                view.ending = Ending::Ours;
             }
             first
         })
+    }
+
+    /// Notes the peer's `Bye`; true if it ends the call, false if it answers ours.
+    fn bye_received(&self, bye: PeerBye) -> bool {
+        let mut first = false;
+        self.view.send_modify(|view| {
+            first = view.ending == Ending::None;
+            if first {
+                view.ending = Ending::Peers;
+            }
+            view.peer_bye.get_or_insert(bye);
+        });
+        first
+    }
+
+    /// The offer or answer is with the peer: candidates may follow.
+    pub(super) fn described(&self) {
+        self.described.cancel();
     }
 
     /// Ends the task of this call; its tap leaves the socket.
@@ -263,7 +280,7 @@ impl Dialog {
                             }
                         }
                     },
-                    candidate = self.session.next_local_candidate(), if gathering => {
+                    candidate = self.next_local_candidate(), if gathering => {
                         gathering = candidate.is_some();
                         gathering &= self.trickle(candidate).await;
                     }
@@ -274,6 +291,11 @@ impl Dialog {
             () = self.over.cancelled() => {}
             () = work => {}
         }
+    }
+
+    async fn next_local_candidate(&self) -> Option<IceCandidateInit> {
+        self.described.cancelled().await;
+        self.session.next_local_candidate().await
     }
 
     fn socket_closed(&self, cause: CloseCause) {
@@ -336,14 +358,12 @@ impl Dialog {
             }
             Message::Bye { reason, media, .. } => {
                 self.note(at, "bye received");
-                let bye = PeerBye { reason, media };
-                if self.end(Ending::Peers) {
-                    self.answer_bye(bye).await;
-                    true
-                } else {
-                    self.view.send_modify(|view| view.peer_bye = Some(bye));
-                    false
+                let sent = media.map_or(0, |media| media.packets_sent);
+                let ends = self.bye_received(PeerBye { reason, media });
+                if ends {
+                    self.answer_bye(sent).await;
                 }
+                ends
             }
             Message::Error { code, message, .. } => {
                 self.note(at, format!("refused: {code}"));
@@ -360,40 +380,37 @@ impl Dialog {
     }
 
     /// The peer hung up: stop, let its last packets in, state our accounts, close the session.
-    async fn answer_bye(&self, bye: PeerBye) {
+    async fn answer_bye(&self, sent: u64) {
         self.session.stop_audio();
-        let sent = bye.media.map_or(0, |media| media.packets_sent);
         accounts::received(&self.session, sent, tokio::time::Instant::now() + DRAIN).await;
         let media = accounts::at_rest(&self.session).await;
         if let Err(error) = self.say_bye(None, media).await {
             self.note(Instant::now(), format!("bye not sent: {error}"));
         }
         self.session.close(CLOSE_DEADLINE).await;
-        self.view.send_modify(|view| {
-            view.peer_bye = Some(bye);
-            view.ended_by_peer = Some((Instant::now(), self.session.counters()));
-        });
+        self.view.send_modify(|view| view.ended_by_peer = Some(Instant::now()));
     }
 
     /// Says good-bye for a call nobody holds any more, and closes its session; bounded.
     async fn abandon(&self, offered: bool, reason: String) {
         self.session.stop_audio();
-        if self.end_by_us() && offered && self.socket.close_cause().is_none() {
-            let farewell = async {
-                let media = self.session.counters();
+        let ours = self.end_by_us();
+        let farewell = async {
+            let mut views = self.view.subscribe();
+            if ours && offered && self.socket.close_cause().is_none() {
+                let media = accounts::at_rest(&self.session).await;
                 if self.say_bye(Some(reason), media).await.is_ok() {
                     // The peer's answer belongs to this call; without a tap it would reach the plan's readers.
-                    let mut view = self.view.subscribe();
-                    let _closed = view
-                        .wait_for(|view| {
-                            view.peer_bye.is_some() || view.refused.is_some() || view.socket_closed.is_some()
-                        })
-                        .await;
+                    let known =
+                        |view: &View| view.peer_bye.is_some() || view.refused.is_some() || view.socket_closed.is_some();
+                    let _view = views.wait_for(known).await;
                 }
-            };
-            if timeout(FAREWELL_DEADLINE, farewell).await.is_err() {
-                log::debug!("call {}: the peer did not answer the bye", self.call);
+            } else if self.view.borrow().ending == Ending::Peers {
+                let _view = views.wait_for(|view| view.ended_by_peer.is_some()).await;
             }
+        };
+        if timeout(FAREWELL_DEADLINE, farewell).await.is_err() {
+            log::debug!("call {}: the farewell was not complete in time", self.call);
         }
         self.over();
         self.session.close(CLOSE_DEADLINE).await;

@@ -5,7 +5,8 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::peer::MediaCounters;
+use crate::media::AudioCodec;
+use crate::peer::{ConnectionState, MediaCounters};
 use crate::socket::CloseCause;
 
 /// The fixed codes of calls. Their JSON form is what JMeter counts and groups by.
@@ -154,12 +155,12 @@ pub struct CallOutcome {
     pub phases: CallPhases,
     /// Selected candidate pair, local and remote, each as `type ip:port protocol`.
     pub selected_pair: Option<(String, String)>,
-    /// Negotiated codec as in the answer's `a=rtpmap` (`opus`, `PCMU`).
-    pub codec: Option<String>,
+    /// Negotiated codec; `null` before the negotiation.
+    pub codec: Option<AudioCodec>,
     /// Negotiated RTP payload type.
     pub payload_type: Option<u8>,
     /// W3C `RTCPeerConnectionState` at the end of the set-up.
-    pub state: String,
+    pub state: ConnectionState,
     /// What happened when.
     pub timeline: Vec<Moment>,
     /// The offer; `null` when there was none.

@@ -1,373 +1,173 @@
 //! Persistent WebSockets (RFC 6455) that stay alive while nobody reads.
-use std::net::{IpAddr, SocketAddr};
+//!
+//! Guarantees:
+//! - Opening goes resolve → TCP → \[proxy\] → TLS → upgrade, each phase with its own deadline and time;
+//!   an unusable configuration is refused by field name before any packet.
+//! - From then on the socket lives by itself: frames are read, pings answered and keep-alive pings sent
+//!   in the background; how it ended is known at once and kept exactly ([`CloseCause`]).
+//! - Frames are given as they were on the wire: fragments and control frames too, in wire order.
+//! - Times are taken right at the system call that moved the last byte.
+//!
+//! Drop and cancel: every future here may be dropped at any time. A dropped [`Socket::open`] closes
+//! what was open; a dropped read takes no frame; a dropped send either sent nothing or is finished in
+//! the background. Dropping the last [`Socket`] of a connection ends TCP at once
+//! ([`CloseCause::ScopeEnded`]).
+
+mod close_cause;
+mod config;
+mod connection;
+mod deflate;
+mod dial;
+mod error;
+mod frame;
+mod inbox;
+mod trust;
+mod upgrade;
+mod wire;
+
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+pub use close_cause::CloseCause;
+pub use config::{ClientCertificate, Proxy, SocketConfig, Trust};
+pub use connection::{Sent, SocketCounters, TapGuard};
+pub use dial::{OpenFailure, Opened, Phases};
+pub use error::SocketError;
+pub use frame::{Frame, Opcode};
 
-use crate::config::ConfigError;
-
-/// Configuration of one WebSocket; JSON field names are the camelCase of these.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct SocketConfig {
-    /// `ws://` or `wss://` URL with path and query; no fragment.
-    pub url: String,
-    /// Request headers in order, sent as given; handshake headers we own are refused by name.
-    #[serde(default)]
-    pub headers: Vec<(String, String)>,
-    /// Deadline of DNS, in ms (default 5000).
-    #[serde(default = "default_dns_timeout_ms")]
-    pub dns_timeout_ms: u64,
-    /// Deadline of the TCP connect over all addresses, in ms (default 20000).
-    #[serde(default = "default_connect_timeout_ms")]
-    pub connect_timeout_ms: u64,
-    /// Deadline of TLS and of the upgrade response, each, in ms (default 6000); 0 = no deadline of its own.
-    #[serde(default = "default_handshake_timeout_ms")]
-    pub handshake_timeout_ms: u64,
-    /// Whom to trust over TLS.
-    #[serde(default)]
-    pub trust: Trust,
-    /// PEM client certificate chain + PKCS#8 key, if any.
-    #[serde(default)]
-    pub client_certificate: Option<ClientCertificate>,
-    /// HTTP CONNECT proxy.
-    #[serde(default)]
-    pub proxy: Option<Proxy>,
-    /// Local address to bind, if any.
-    #[serde(default)]
-    pub source_address: Option<IpAddr>,
-    /// Addresses to use instead of DNS (JMeter's DNS Cache Manager); empty = resolve.
-    #[serde(default)]
-    pub addresses: Vec<IpAddr>,
-    /// WebSocket ping interval in ms with ±20 % jitter; 0 = off (default 0).
-    #[serde(default)]
-    pub ping_interval_ms: u64,
-    /// How long a pong (or any frame) may be missing after a ping before the socket counts as dead, ms (default 10000).
-    #[serde(default = "default_ping_timeout_ms")]
-    pub ping_timeout_ms: u64,
-    /// Text to send every `pingIntervalMs` instead of a ping frame (application keep-alive).
-    #[serde(default)]
-    pub ping_text: Option<String>,
-    /// Answer pings in the background (default true).
-    #[serde(default = "yes")]
-    pub auto_pong: bool,
-    /// Frames kept for later readers (default 1024); the oldest is dropped and counted beyond that.
-    #[serde(default = "default_queue_frames")]
-    pub queue_frames: usize,
-    /// Largest accepted frame payload in bytes (default 64 MiB).
-    #[serde(default = "default_max_frame_bytes")]
-    pub max_frame_bytes: usize,
-    /// Offer permessage-deflate (RFC 7692) (default false).
-    #[serde(default)]
-    pub deflate: bool,
-}
-fn default_dns_timeout_ms() -> u64 {
-    5_000
-}
-fn default_connect_timeout_ms() -> u64 {
-    20_000
-}
-fn default_handshake_timeout_ms() -> u64 {
-    6_000
-}
-fn default_ping_timeout_ms() -> u64 {
-    10_000
-}
-fn default_queue_frames() -> usize {
-    1024
-}
-fn default_max_frame_bytes() -> usize {
-    64 << 20
-}
-fn yes() -> bool {
-    true
-}
-
-/// Whom a `wss` connection trusts.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Trust {
-    /// The system's certificate store, host name verified.
-    #[default]
-    System,
-    /// Everybody, as JMeter does unless configured.
-    All,
-    /// Only these PEM certificates.
-    Pem(String),
-}
-/// Client certificate for mutual TLS.
-#[derive(Clone, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ClientCertificate {
-    /// PEM chain, leaf first.
-    pub chain_pem: String,
-    /// PEM PKCS#8 key.
-    pub key_pem: String,
-}
-/// HTTP CONNECT proxy with optional Basic credentials.
-#[derive(Clone, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Proxy {
-    /// Host.
-    pub host: String,
-    /// Port.
-    pub port: u16,
-    /// User.
-    #[serde(default)]
-    pub user: Option<String>,
-    /// Password.
-    #[serde(default)]
-    pub password: Option<String>,
-}
-
-impl std::fmt::Debug for ClientCertificate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ClientCertificate").field("key_pem", &"***").finish_non_exhaustive()
-    }
-}
-impl std::fmt::Debug for Proxy {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Proxy").field("host", &self.host).field("port", &self.port).field("password", &"***").finish()
-    }
-}
-
-impl SocketConfig {
-    /// Parses and checks JSON.
-    pub fn from_json(_json: &[u8]) -> Result<Self, ConfigError> {
-        todo!()
-    }
-}
-
-/// Frame opcodes (RFC 6455 §5.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[allow(missing_docs)]
-#[serde(rename_all = "camelCase")]
-#[repr(u8)]
-pub enum Opcode {
-    Continuation = 0,
-    Text = 1,
-    Binary = 2,
-    Close = 8,
-    Ping = 9,
-    Pong = 10,
-}
-
-/// One frame as it was on the wire.
-#[derive(Clone, Debug)]
-pub struct Frame {
-    /// Opcode.
-    pub opcode: Opcode,
-    /// FIN bit.
-    pub fin: bool,
-    /// RSV1 (compressed).
-    pub compressed: bool,
-    /// Payload; inflated when the message was compressed.
-    pub payload: Bytes,
-    /// Bytes on the wire of header (and payload).
-    pub header_bytes: usize,
-    /// Payload bytes on the wire.
-    pub wire_payload_bytes: usize,
-    /// When its last byte arrived.
-    pub at: Instant,
-}
-
-/// Durations of the phases of opening, and what the server said.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Opened {
-    /// DNS, µs; `None` when not needed.
-    pub dns_us: Option<u64>,
-    /// TCP, µs.
-    pub tcp_us: u64,
-    /// TLS, µs.
-    pub tls_us: Option<u64>,
-    /// Upgrade request sent → response complete, µs.
-    pub upgrade_us: u64,
-    /// All phases, µs.
-    pub total_us: u64,
-    /// First response byte, µs since the upgrade request was sent.
-    pub first_byte_us: u64,
-    /// HTTP status.
-    pub status: u16,
-    /// Status line.
-    pub status_line: String,
-    /// Response headers in order.
-    pub headers: Vec<(String, String)>,
-    /// Bytes of request and response.
-    pub request_bytes: usize,
-    /// Bytes of the response head.
-    pub response_bytes: usize,
-    /// Peer address.
-    pub peer: SocketAddr,
-    /// Local address.
-    pub local: SocketAddr,
-}
-
-/// Why and how a socket ended, kept exactly.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
-pub enum CloseCause {
-    /// Close frame received.
-    CloseFrame {
-        /// Status code on the wire; `None` = empty close (1005).
-        code: Option<u16>,
-        /// Reason text.
-        reason: String,
-    },
-    /// We sent close first and the peer answered (or not).
-    ClosedByUs {
-        /// Status we sent.
-        code: u16,
-    },
-    /// TCP FIN without a close frame (equivalent code 1006).
-    Fin,
-    /// TCP RST (1006).
-    Reset,
-    /// No pong within the deadline.
-    PingTimeout {
-        /// Silence in ms.
-        silent_ms: u64,
-    },
-    /// TLS alert.
-    TlsAlert {
-        /// Alert name (RFC 8446 §6).
-        alert: String,
-    },
-    /// Frame violates the protocol.
-    Protocol {
-        /// What.
-        detail: String,
-    },
-    /// Other I/O error.
-    Io {
-        /// errno.
-        errno: Option<i32>,
-        /// Text.
-        detail: String,
-    },
-    /// The owner's scope ended.
-    ScopeEnded,
-}
-
-/// Why an operation on a socket failed.
-#[derive(Clone, Debug, thiserror::Error)]
-#[allow(missing_docs)]
-pub enum SocketError {
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    #[error("{host}: {detail}")]
-    Dns { host: String, rcode: Option<String>, elapsed_ms: u64, detail: String },
-    #[error("{detail}")]
-    Connect { errno: Option<i32>, timed_out: bool, attempts: Vec<String>, detail: String },
-    #[error("{detail}")]
-    Tls { alert: Option<String>, detail: String },
-    #[error("{detail}")]
-    Proxy { status: Option<u16>, detail: String },
-    #[error("Got unexpected status {status} with statusLine:{status_line}")]
-    Status {
-        status: u16,
-        status_line: String,
-        headers: Vec<(String, String)>,
-        body: String,
-        request_bytes: usize,
-        response_bytes: usize,
-    },
-    #[error("{detail}")]
-    Upgrade { detail: String },
-    #[error("{phase}: no answer within {deadline_ms} ms")]
-    Deadline { phase: &'static str, deadline_ms: u64 },
-    #[error("the socket is closed: {cause:?}")]
-    Closed { cause: CloseCause },
-}
-
-/// Counters of one socket.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[allow(missing_docs)]
-pub struct SocketCounters {
-    pub frames_sent: u64,
-    pub frames_received: u64,
-    pub bytes_sent: u64,
-    pub bytes_received: u64,
-    pub pings_sent: u64,
-    pub pings_received: u64,
-    pub pongs_sent: u64,
-    pub pongs_received: u64,
-    pub overflowed: u64,
-    pub queued: u64,
-}
-
-/// What [`Socket::send`] did.
-#[derive(Clone, Copy, Debug)]
-pub struct Sent {
-    /// Bytes on the wire (header + payload).
-    pub bytes: usize,
-    /// When the last byte was handed to the kernel.
-    pub at: Instant,
-}
+use connection::Connection;
 
 /// Sees every frame before readers do, on the reader task: must not block.
 pub trait Tap: Send + Sync + 'static {
-    /// `true` consumes the frame: it is not queued for readers.
+    /// `true` consumes the frame: neither later taps nor readers get it.
     fn frame(&self, frame: &Frame) -> bool;
-    /// The socket ended.
+    /// The socket ended. Called once, also when the tap was added after the end.
     fn closed(&self, cause: &CloseCause);
 }
 
-/// One open WebSocket. Cloning shares it; it lives until closed or aborted.
+/// One open WebSocket. Cloning shares it; it lives until closed, aborted, or until the last clone is
+/// dropped.
+///
+/// A [`Tap`] must not hold a `Socket` of its own connection: neither would ever be dropped.
 #[derive(Clone)]
 pub struct Socket {
-    _inner: Arc<()>,
+    handle: Arc<Handle>,
+}
+
+/// What the clones of a [`Socket`] share; the task does not, so that its drop ends the connection.
+struct Handle {
+    connection: Arc<Connection>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.connection.abort(CloseCause::ScopeEnded);
+    }
+}
+
+impl std::fmt::Debug for Socket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Socket")
+            .field("peer", &self.opened().peer)
+            .field("close_cause", &self.close_cause())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Socket {
-    /// Opens a WebSocket.
-    pub async fn open(_config: &SocketConfig) -> Result<(Self, Opened), SocketError> {
-        todo!()
+    /// Opens a WebSocket. Has to be called within a tokio runtime, on which its task then lives.
+    ///
+    /// # Errors
+    /// [`SocketError`] of the phase that failed; [`SocketError::Config`] before any packet.
+    pub async fn open(config: &SocketConfig) -> Result<(Self, Opened), SocketError> {
+        Self::open_phased(config).await.map_err(|failure| failure.error)
     }
-    /// Sends one frame; returns when it is with the kernel.
-    pub async fn send(&self, _opcode: Opcode, _fin: bool, _payload: &[u8]) -> Result<Sent, SocketError> {
-        todo!()
+
+    /// Opens a WebSocket as [`Socket::open`] does; a failure tells how far it got.
+    ///
+    /// # Errors
+    /// As [`Socket::open`], with the phases before it.
+    pub async fn open_phased(config: &SocketConfig) -> Result<(Self, Opened), Box<OpenFailure>> {
+        let mut phases = Phases::default();
+        match dial::dial(config, &mut phases).await {
+            Ok(dialed) => {
+                let opened = dialed.opened.clone();
+                let handle = Arc::new(Handle { connection: Connection::start(dialed, config) });
+                Ok((Self { handle }, opened))
+            }
+            Err(error) => Err(Box::new(OpenFailure { error, phases })),
+        }
     }
-    /// Next frame for readers (data and control frames in wire order). Cancel safe.
+
+    /// Sends one frame, masked; returns when its last byte is with the kernel. `payload` is sent as
+    /// it is; fragments are the caller's to order.
+    ///
+    /// Concurrent sends go out one after the other, whole. Cancel safe: either nothing was sent, or
+    /// the rest follows in the background.
+    ///
+    /// # Errors
+    /// [`SocketError::Config`] for a control frame that is fragmented or longer than 125 bytes;
+    /// [`SocketError::Closed`] with the cause on a socket that ended, or after a close frame was sent.
+    pub async fn send(&self, opcode: Opcode, fin: bool, payload: &[u8]) -> Result<Sent, SocketError> {
+        self.handle.connection.send(opcode, fin, payload).await
+    }
+
+    /// Next frame for readers (data and control frames in wire order), without a deadline of its own.
+    /// Concurrent readers are served first come. Cancel safe: a dropped read takes no frame.
+    ///
+    /// Pings are among them only where `deliverPings` is set; pongs to keep-alive pings never are.
+    ///
+    /// # Errors
+    /// [`SocketError::Closed`] with the cause when the socket ended and nothing is queued any more.
     pub async fn receive(&self) -> Result<Frame, SocketError> {
-        todo!()
+        self.handle.connection.receive(&|_| true).await
     }
+
     /// First queued or arriving frame that matches; the others stay queued, in order. Cancel safe.
+    /// `matches` is called once per frame, without any lock held.
+    ///
+    /// # Errors
+    /// As [`Socket::receive`].
     pub async fn receive_matching(
         &self,
-        _matches: &(dyn Fn(&Frame) -> bool + Send + Sync),
+        matches: &(dyn Fn(&Frame) -> bool + Send + Sync),
     ) -> Result<Frame, SocketError> {
-        todo!()
+        self.handle.connection.receive(matches).await
     }
-    /// Adds a tap at the end of the list; removed when the guard drops.
-    pub fn tap(&self, _tap: Arc<dyn Tap>) -> TapGuard {
-        todo!()
+
+    /// Adds a tap at the end of the list; removed when the guard drops. It sees the frames that come
+    /// from now on, not those already queued.
+    pub fn tap(&self, tap: Arc<dyn Tap>) -> TapGuard {
+        self.handle.connection.tap(tap)
     }
-    /// Close handshake with status and reason, waits for the peer's close or `deadline`.
-    pub async fn close(&self, _code: u16, _reason: &str, _deadline: Duration) -> CloseCause {
-        todo!()
+
+    /// Closing handshake with status and reason (cut to 123 bytes), waits for the peer's close or
+    /// `deadline`, after which TCP is ended. Status 1005 sends a close frame without a status.
+    ///
+    /// The peer's close frame is also delivered to readers. On a socket that had ended before, its
+    /// cause is returned at once. Cancel safe: the socket then ends when the peer answers or the last
+    /// clone is dropped.
+    pub async fn close(&self, code: u16, reason: &str, deadline: Duration) -> CloseCause {
+        self.handle.connection.close(code, reason, deadline).await
     }
-    /// Drops TCP at once.
-    pub fn abort(&self, _cause: CloseCause) {
-        todo!()
+
+    /// Drops TCP at once. Without effect on the cause of a socket that had ended before.
+    pub fn abort(&self, cause: CloseCause) {
+        self.handle.connection.abort(cause);
     }
-    /// `None` while open.
+
+    /// `None` while open, and while we have sent a close frame that is not answered yet.
     pub fn close_cause(&self) -> Option<CloseCause> {
-        todo!()
+        self.handle.connection.cause()
     }
+
     /// What opening said.
     pub fn opened(&self) -> &Opened {
-        todo!()
+        &self.handle.connection.opened
     }
-    /// Counters now.
+
+    /// Counters now; they stay readable after the end.
     pub fn counters(&self) -> SocketCounters {
-        todo!()
+        self.handle.connection.counters()
     }
-}
-/// Removes its tap on drop.
-pub struct TapGuard {
-    _inner: (),
 }

@@ -1,0 +1,354 @@
+//! Frames that wait for readers.
+//!
+//! Guarantees: frames are kept in wire order and bounded in number and bytes, the oldest is dropped
+//! and counted beyond that; readers are served first come: a frame goes to the reader that has waited
+//! longest among those it matches; after the end what is queued can still be read, then every reader
+//! gets the cause. Never blocks; wakes readers only after its lock is free.
+//!
+//! Cancel: dropping a read takes nothing and lets the readers behind it pass.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use parking_lot::Mutex;
+
+use super::{CloseCause, Frame};
+
+/// Queued frames and waiting readers of one socket.
+pub(super) struct Inbox {
+    most_frames: usize,
+    most_bytes: usize,
+    /// Frames dropped for want of room.
+    pub(super) overflowed: AtomicU64,
+    /// Frames queued now.
+    pub(super) queued: AtomicU64,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    /// Frames with their numbers, which only rise.
+    frames: VecDeque<(u64, Frame)>,
+    bytes: usize,
+    next_number: u64,
+    /// Readers in the order they came.
+    readers: VecDeque<Reader>,
+    next_ticket: u64,
+    ended: Option<CloseCause>,
+}
+
+struct Reader {
+    ticket: u64,
+    /// The number of the first frame it has not looked at.
+    looked_until: u64,
+    waker: Option<Waker>,
+}
+
+impl Inbox {
+    /// An empty inbox for `most_frames` frames (at least one) and `most_bytes` of payload, which a
+    /// single frame may exceed.
+    pub(super) fn new(most_frames: usize, most_bytes: usize) -> Self {
+        let (overflowed, queued) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { most_frames, most_bytes, overflowed, queued, kept: Mutex::default() }
+    }
+
+    /// Queues `frame`. After the end nothing is queued any more.
+    pub(super) fn push(&self, frame: Frame) {
+        let mut kept = self.kept.lock();
+        if kept.ended.is_some() {
+            return;
+        }
+        while !kept.frames.is_empty()
+            && (kept.frames.len() >= self.most_frames || kept.bytes + frame.payload.len() > self.most_bytes)
+        {
+            kept.take(0);
+            self.overflowed.fetch_add(1, Ordering::Relaxed);
+        }
+        kept.bytes += frame.payload.len();
+        let number = kept.next_number;
+        kept.next_number += 1;
+        kept.frames.push_back((number, frame));
+        self.queued.store(kept.frames.len() as u64, Ordering::Relaxed);
+        // The first reader looks first; it wakes the next one when the frame is not for it.
+        let first = kept.readers.front_mut().and_then(|reader| reader.waker.take());
+        drop(kept);
+        if let Some(waker) = first {
+            waker.wake();
+        }
+    }
+
+    /// Ends the inbox with `cause`; later calls change nothing.
+    pub(super) fn end(&self, cause: &CloseCause) {
+        let mut kept = self.kept.lock();
+        kept.ended.get_or_insert_with(|| cause.clone());
+        let wakers = kept.wakers();
+        drop(kept);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// The first frame, queued or to come, for which `matches` holds.
+    pub(super) fn read<'a>(&'a self, matches: &'a (dyn Fn(&Frame) -> bool + Send + Sync)) -> Read<'a> {
+        Read { inbox: self, matches, ticket: None }
+    }
+}
+
+impl Kept {
+    fn take(&mut self, place: usize) -> Option<Frame> {
+        let (_, frame) = self.frames.remove(place)?;
+        self.bytes -= frame.payload.len();
+        if self.frames.is_empty() && self.frames.capacity() > 64 {
+            // An idle socket must not keep the room of its busiest moment.
+            self.frames = VecDeque::new();
+        }
+        Some(frame)
+    }
+
+    fn wakers(&mut self) -> Vec<Waker> {
+        self.readers.iter_mut().filter_map(|reader| reader.waker.take()).collect()
+    }
+
+    /// Takes a reader off the list and returns whom to wake: everybody behind it may be next.
+    fn leave(&mut self, ticket: u64) -> Vec<Waker> {
+        self.readers.retain(|reader| reader.ticket != ticket);
+        self.wakers()
+    }
+
+    /// What the reader with `ticket` has to do next.
+    fn next_step(&mut self, ticket: u64) -> Step {
+        let Some(place) = self.readers.iter().position(|reader| reader.ticket == ticket) else {
+            return Step::Wait;
+        };
+        let looked_until = self.readers[place].looked_until;
+        let earlier = self.readers.iter().take(place).map(|reader| reader.looked_until).min().unwrap_or(u64::MAX);
+        let next = self.frames.iter().find(|(number, _)| *number >= looked_until);
+        match (next, &self.ended) {
+            (Some((number, frame)), _) if *number < earlier => Step::Look(*number, frame.clone()),
+            (None, Some(cause)) => Step::End(cause.clone()),
+            _ => Step::Wait,
+        }
+    }
+}
+
+enum Step {
+    /// Look whether this frame matches.
+    Look(u64, Frame),
+    /// Nothing more will come.
+    End(CloseCause),
+    /// Wait for a frame, or for the readers that came before.
+    Wait,
+}
+
+/// A read under way; see [`Inbox::read`].
+pub(super) struct Read<'a> {
+    inbox: &'a Inbox,
+    matches: &'a (dyn Fn(&Frame) -> bool + Send + Sync),
+    ticket: Option<u64>,
+}
+
+impl Future for Read<'_> {
+    type Output = Result<Frame, CloseCause>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let inbox = self.inbox;
+        let mut kept = inbox.kept.lock();
+        let ticket = match self.ticket {
+            Some(ticket) => ticket,
+            None => {
+                let ticket = kept.next_ticket;
+                kept.next_ticket += 1;
+                kept.readers.push_back(Reader { ticket, looked_until: 0, waker: None });
+                self.ticket = Some(ticket);
+                ticket
+            }
+        };
+        loop {
+            match kept.next_step(ticket) {
+                Step::Look(number, frame) => {
+                    // Without the lock: what `matches` does is not known here.
+                    drop(kept);
+                    let mine = (self.matches)(&frame);
+                    kept = inbox.kept.lock();
+                    if mine {
+                        // It may have been dropped for want of room meanwhile: then it is not served.
+                        let place = kept.frames.iter().position(|(other, _)| *other == number);
+                        if let Some(frame) = place.and_then(|place| kept.take(place)) {
+                            inbox.queued.store(kept.frames.len() as u64, Ordering::Relaxed);
+                            let wakers = kept.leave(ticket);
+                            self.ticket = None;
+                            drop(kept);
+                            wakers.into_iter().for_each(Waker::wake);
+                            return Poll::Ready(Ok(frame));
+                        }
+                    }
+                    let Some(place) = kept.readers.iter().position(|reader| reader.ticket == ticket) else {
+                        continue;
+                    };
+                    kept.readers[place].looked_until = number + 1;
+                    let behind = kept.readers.get_mut(place + 1).and_then(|reader| reader.waker.take());
+                    if let Some(waker) = behind {
+                        waker.wake();
+                    }
+                }
+                Step::End(cause) => {
+                    let wakers = kept.leave(ticket);
+                    self.ticket = None;
+                    drop(kept);
+                    wakers.into_iter().for_each(Waker::wake);
+                    return Poll::Ready(Err(cause));
+                }
+                Step::Wait => {
+                    if let Some(reader) = kept.readers.iter_mut().find(|reader| reader.ticket == ticket) {
+                        reader.waker = Some(context.waker().clone());
+                    }
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Read<'_> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            let wakers = self.inbox.kept.lock().leave(ticket);
+            wakers.into_iter().for_each(Waker::wake);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
+
+    use bytes::Bytes;
+
+    use super::super::Opcode;
+    use super::*;
+
+    fn frame(text: &str) -> Frame {
+        Frame {
+            opcode: Opcode::Text,
+            fin: true,
+            compressed: false,
+            payload: Bytes::copy_from_slice(text.as_bytes()),
+            header_bytes: 2,
+            wire_payload_bytes: text.len(),
+            at: Instant::now(),
+        }
+    }
+
+    async fn read(inbox: &Inbox) -> Result<String, CloseCause> {
+        read_matching(inbox, |_| true).await
+    }
+
+    async fn read_matching(
+        inbox: &Inbox,
+        matches: impl Fn(&Frame) -> bool + Send + Sync,
+    ) -> Result<String, CloseCause> {
+        let read = tokio::time::timeout(Duration::from_secs(20), inbox.read(&matches)).await.expect("in time");
+        read.map(|frame| String::from_utf8_lossy(&frame.payload).into_owned())
+    }
+
+    #[tokio::test]
+    async fn beyond_the_bound_the_oldest_frame_goes_and_is_counted() {
+        let inbox = Inbox::new(2, 100);
+        for text in ["1", "2", "3"] {
+            inbox.push(frame(text));
+        }
+        assert_eq!(inbox.overflowed.load(Ordering::Relaxed), 1);
+        assert_eq!(inbox.queued.load(Ordering::Relaxed), 2);
+        assert_eq!(read(&inbox).await.expect("queued"), "2");
+    }
+
+    #[tokio::test]
+    async fn bytes_are_bounded_too_but_the_newest_frame_always_stays() {
+        let inbox = Inbox::new(100, 5);
+        inbox.push(frame("123"));
+        inbox.push(frame("45"));
+        assert_eq!(inbox.overflowed.load(Ordering::Relaxed), 0);
+        inbox.push(frame("longer than all"));
+        assert_eq!(inbox.overflowed.load(Ordering::Relaxed), 2);
+        assert_eq!(read(&inbox).await.expect("queued"), "longer than all");
+    }
+
+    #[tokio::test]
+    async fn a_matching_read_leaves_the_others_in_order() {
+        let inbox = Inbox::new(10, 100);
+        for text in ["a", "b", "c"] {
+            inbox.push(frame(text));
+        }
+        assert_eq!(read_matching(&inbox, |frame| frame.payload == "b").await.expect("queued"), "b");
+        assert_eq!(read(&inbox).await.expect("queued"), "a");
+        assert_eq!(read(&inbox).await.expect("queued"), "c");
+    }
+
+    #[tokio::test]
+    async fn readers_are_served_first_come() {
+        let inbox = Arc::new(Inbox::new(10, 100));
+        let mut readers = Vec::new();
+        for number in 0..5 {
+            let theirs = Arc::clone(&inbox);
+            readers.push(tokio::spawn(async move {
+                if number == 1 {
+                    read_matching(&theirs, |frame| frame.payload == "special").await
+                } else {
+                    read(&theirs).await
+                }
+            }));
+            tokio::task::yield_now().await;
+        }
+        for text in ["0", "2", "3", "special", "4"] {
+            inbox.push(frame(text));
+        }
+        let mut got = Vec::new();
+        for reader in readers {
+            got.push(reader.await.expect("no panic").expect("a frame"));
+        }
+        assert_eq!(got, ["0", "special", "2", "3", "4"]);
+    }
+
+    #[tokio::test]
+    async fn a_dropped_read_takes_nothing_and_lets_the_next_pass() {
+        let inbox = Inbox::new(10, 100);
+        {
+            let never = |_: &Frame| true;
+            let first = inbox.read(&never);
+            tokio::pin!(first);
+            assert!(first.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            inbox.push(frame("kept"));
+        }
+        assert_eq!(read(&inbox).await.expect("queued"), "kept");
+        assert!(inbox.kept.lock().readers.is_empty());
+    }
+
+    #[tokio::test]
+    async fn after_the_end_what_is_queued_can_still_be_read() {
+        let inbox = Inbox::new(10, 100);
+        inbox.push(frame("last"));
+        inbox.end(&CloseCause::Fin);
+        inbox.end(&CloseCause::Reset);
+        inbox.push(frame("too late"));
+        assert_eq!(read_matching(&inbox, |frame| frame.payload == "other").await, Err(CloseCause::Fin));
+        assert_eq!(read(&inbox).await, Ok("last".to_owned()));
+        assert_eq!(read(&inbox).await, Err(CloseCause::Fin));
+    }
+
+    #[tokio::test]
+    async fn the_end_wakes_every_reader() {
+        let inbox = Arc::new(Inbox::new(10, 100));
+        let readers: Vec<_> = (0..3)
+            .map(|_| {
+                let theirs = Arc::clone(&inbox);
+                tokio::spawn(async move { read(&theirs).await })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        inbox.end(&CloseCause::Reset);
+        for reader in readers {
+            assert_eq!(reader.await.expect("no panic"), Err(CloseCause::Reset));
+        }
+    }
+}
