@@ -37,7 +37,7 @@ struct Options {
     signaling: String,
     stun: Option<String>,
     role: Role,
-    codec: AudioCodec,
+    codecs: Vec<AudioCodec>,
     trickle: bool,
     hold: Duration,
     deadline: Duration,
@@ -134,7 +134,7 @@ fn call_config(options: &Options, to: Option<&str>) -> CallConfig {
     let session = SessionConfig {
         ice_servers,
         trickle: options.trickle,
-        codecs: vec![options.codec],
+        codecs: options.codecs.clone(),
         ..SessionConfig::default()
     };
     CallConfig { to: to.map(ToOwned::to_owned), session, ..CallConfig::default() }
@@ -175,7 +175,7 @@ fn merged(mut first: Value, second: Value) -> Value {
 }
 
 fn options(mut arguments: lexopt::Parser) -> Result<Options, lexopt::Error> {
-    let (mut signaling, mut stun, mut role, mut codec) = (None, None, None, AudioCodec::Opus);
+    let (mut signaling, mut stun, mut role, mut codecs) = (None, None, None, SessionConfig::default().codecs);
     let (mut trickle, mut hold_s, mut deadline_s) = (true, 3.5, 40.0);
     while let Some(argument) = arguments.next()? {
         match argument {
@@ -184,9 +184,9 @@ fn options(mut arguments: lexopt::Parser) -> Result<Options, lexopt::Error> {
             Long("call") => role = Some(Role::Caller { to: arguments.value()?.string()? }),
             Long("answer-as") => role = Some(Role::Answerer { name: arguments.value()?.string()? }),
             Long("codec") => {
-                codec = match arguments.value()?.string()?.as_str() {
-                    "opus" => AudioCodec::Opus,
-                    "pcmu" => AudioCodec::Pcmu,
+                codecs = match arguments.value()?.string()?.as_str() {
+                    "opus" => SessionConfig::default().codecs,
+                    "pcmu" => vec![AudioCodec::Pcmu],
                     other => return Err(format!("--codec {other}: opus or pcmu").into()),
                 }
             }
@@ -203,7 +203,7 @@ fn options(mut arguments: lexopt::Parser) -> Result<Options, lexopt::Error> {
         signaling: signaling.ok_or("--signaling is missing")?,
         stun,
         role: role.ok_or("--call or --answer-as is missing")?,
-        codec,
+        codecs,
         trickle,
         hold: seconds("hold-s", hold_s)?,
         deadline: seconds("deadline-s", deadline_s)?,

@@ -32,6 +32,7 @@ const (
 	pcmuSamples       = 160
 	opusClockSamples  = 960
 	pcmuSampleRate    = 8000
+	opusPayloadType   = 109 // any dynamic type (RFC 3551 §3), another one than the other stacks use
 	toneHz            = 400
 	toneAmplitude     = 8000
 	signalingDeadline = 10 * time.Second
@@ -219,15 +220,7 @@ func newSoftphone(given options) (*softphone, error) {
 		report: ending{Peer: "pion", Version: pionVersion(), State: "new"}, firstSeq: -1,
 	}
 	engine := &webrtc.MediaEngine{}
-	codec := webrtc.RTPCodecParameters{
-		RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2, SDPFmtpLine: "minptime=10;useinbandfec=1"},
-		PayloadType:        109,
-	}
-	if given.codec == "pcmu" {
-		codec.RTPCodecCapability = webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypePCMU, ClockRate: pcmuSampleRate}
-		codec.PayloadType = 0
-	}
-	if err := engine.RegisterCodec(codec, webrtc.RTPCodecTypeAudio); err != nil {
+	if err := registerCodecs(engine, given.codec); err != nil {
 		return nil, err
 	}
 	interceptors := &interceptor.Registry{}
@@ -259,6 +252,19 @@ func newSoftphone(given options) (*softphone, error) {
 	s.socket = socket
 	go s.read()
 	return s, nil
+}
+
+// registerCodecs has pion speak PCMU, and before it Opus unless only PCMU is asked for.
+func registerCodecs(engine *webrtc.MediaEngine, asked string) error {
+	opus := webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2, SDPFmtpLine: "minptime=10;useinbandfec=1"}
+	pcmu := webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypePCMU, ClockRate: pcmuSampleRate}
+	if asked == "opus" {
+		codec := webrtc.RTPCodecParameters{RTPCodecCapability: opus, PayloadType: opusPayloadType}
+		if err := engine.RegisterCodec(codec, webrtc.RTPCodecTypeAudio); err != nil {
+			return err
+		}
+	}
+	return engine.RegisterCodec(webrtc.RTPCodecParameters{RTPCodecCapability: pcmu, PayloadType: 0}, webrtc.RTPCodecTypeAudio)
 }
 
 func (s *softphone) stateChanged(state webrtc.PeerConnectionState) {
@@ -572,7 +578,7 @@ func parse() options {
 	flag.StringVar(&given.stun, "stun", "", "stun:host:port (default none)")
 	flag.StringVar(&given.call, "call", "", "name to call")
 	flag.StringVar(&given.answerAs, "answer-as", "", "name to register; answers the first call")
-	flag.StringVar(&given.codec, "codec", "opus", "opus or pcmu")
+	flag.StringVar(&given.codec, "codec", "opus", "opus: Opus and PCMU; pcmu: only that one")
 	flag.BoolVar(&given.full, "full", false, "all candidates in the SDP instead of trickled")
 	flag.Float64Var(&hold, "hold-s", 3.5, "seconds of audio before the caller hangs up")
 	flag.Float64Var(&deadline, "deadline-s", 40, "seconds the whole run may take")

@@ -106,7 +106,7 @@ class Softphone:
     async def _call(self, phone: signaling.Signaling) -> None:
         call = str(uuid.uuid4())
         self._connection.addTransceiver(self._tone, "sendrecv")
-        self._prefer_codec()
+        self._limit_codecs()
         await self._connection.setLocalDescription(await self._connection.createOffer())
         sdp, candidates = self._split(self._connection.localDescription.sdp)
         await phone.send("offer", call=call, to=self._options.call, sdp=sdp)
@@ -127,9 +127,10 @@ class Softphone:
         ending.say("registered")
         offer = await phone.expect("offer", self._options.deadline_s)
         call = offer["call"]
+        # aiortc matches codecs when it is given the offer: what limits them has to be there before.
+        self._connection.addTransceiver(self._tone, "sendrecv")
+        self._limit_codecs()
         await self._connection.setRemoteDescription(aiortc.RTCSessionDescription(offer["sdp"], "offer"))
-        self._connection.addTrack(self._tone)
-        self._prefer_codec()
         await self._connection.setLocalDescription(await self._connection.createAnswer())
         sdp, candidates = self._split(self._connection.localDescription.sdp)
         await phone.send("answer", call=call, sdp=sdp)
@@ -141,11 +142,12 @@ class Softphone:
         await self._settle(bye)
         await phone.send("bye", call=call, media=await self._counted())
 
-    def _prefer_codec(self) -> None:
-        wanted = f"audio/{self._options.codec}".lower()
+    def _limit_codecs(self) -> None:
+        if self._options.codec == "opus":
+            return
         codecs = aiortc.RTCRtpSender.getCapabilities("audio").codecs
         for transceiver in self._connection.getTransceivers():
-            transceiver.setCodecPreferences([codec for codec in codecs if codec.mimeType.lower() == wanted])
+            transceiver.setCodecPreferences([codec for codec in codecs if codec.mimeType.lower() == "audio/pcmu"])
 
     def _split(self, sdp: str) -> tuple[str, list[str]]:
         """The SDP to send and the candidates to send apart (none unless trickling)."""
@@ -241,7 +243,7 @@ class Softphone:
             bytesSent=bytes_sent,
             packetsReceived=received,
             packetsLost=lost,
-            jitter=jitter / (SAMPLE_RATE if self._options.codec == "opus" else 8_000),
+            jitter=jitter / (SAMPLE_RATE if self._report.codec == "opus" else 8_000),
         )
 
 

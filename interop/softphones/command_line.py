@@ -12,7 +12,7 @@ CODECS = ("opus", "pcmu")
 class Options:
     """What a softphone is asked to do.
 
-    Exactly one of `call` (a name to call; empty = the lab's default answering peer) and `answer_as` (the name to register) is set.
+    `codec` is `opus` for all codecs that the stack has in its own order, and `pcmu` for that one alone. Exactly one of `call` (a name to call; empty = the lab's default answering peer) and `answer_as` (the name to register) is set.
     """
 
     signaling: str
@@ -38,7 +38,7 @@ def parse(arguments: list[str] | None = None) -> Options:
     role = parser.add_mutually_exclusive_group(required=True)
     role.add_argument("--call", help="name to call")
     role.add_argument("--answer-as", help="name to register; answers the first call")
-    parser.add_argument("--codec", choices=CODECS, default="opus")
+    parser.add_argument("--codec", choices=CODECS, default="opus", help="opus: all that the stack has; pcmu: only that one")
     parser.add_argument("--full", action="store_true", help="all candidates in the SDP instead of trickled")
     parser.add_argument("--hold-s", type=float, default=3.5, help="seconds of audio before the caller hangs up")
     parser.add_argument("--deadline-s", type=float, default=40.0, help="seconds the whole run may take")

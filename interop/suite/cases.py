@@ -12,28 +12,43 @@ OURS = "jmeter-webrtc"
 
 
 @dataclass(frozen=True)
+class Side:
+    """One side of a call: the name of a peer, and `opus` (all codecs that the stack has) or `pcmu` (only that one)."""
+
+    name: str
+    codecs: str = "opus"
+
+
+@dataclass(frozen=True)
 class Case:
-    """One call. `caller` and `answerer` are names of peers; an answerer of `LAB_PEERS` is the lab itself."""
+    """One call that `peer` takes part in. An answerer out of `LAB_PEERS` is the lab itself."""
 
     peer: str
     name: str
-    caller: str
-    answerer: str
-    codec: str
+    caller: Side
+    answerer: Side
     trickle: bool
 
     @property
+    def answered_by_lab(self) -> bool:
+        """Whether there is no program for the answerer, because the lab answers."""
+        return self.answerer.name in LAB_PEERS
+
+    @property
     def asked(self) -> Asked:
-        """What the verdict is to hold the call to."""
-        return Asked(codec=self.codec, answered_by_lab=self.answerer in LAB_PEERS)
+        """What the verdict is to hold the call to: all stacks prefer Opus, so PCMU is what a side without Opus leaves."""
+        codec = "pcmu" if "pcmu" in (self.caller.codecs, self.answerer.codecs) else "opus"
+        return Asked(codec=codec, answered_by_lab=self.answered_by_lab, echoed=self.answerer.name == "echo")
 
 
 def cases_of(peer: str) -> list[Case]:
     """The calls that `peer` takes part in."""
+    theirs, ours = Side(peer), Side(OURS)
     return [
-        Case(peer, "calls the lab: opus, trickle", peer, "tone", "opus", True),
-        Case(peer, "calls the lab's echo: pcmu, all candidates in the SDP", peer, "echo", "pcmu", False),
-        Case(peer, "calls our softphone: opus, all candidates in the SDP", peer, OURS, "opus", False),
-        Case(peer, "answers our softphone: opus, trickle", OURS, peer, "opus", True),
-        Case(peer, "answers our softphone: pcmu, all candidates in the SDP", OURS, peer, "pcmu", False),
+        Case(peer, "calls the lab: opus, trickle", theirs, Side("tone"), True),
+        Case(peer, "calls the lab's echo with pcmu only: all candidates in the SDP", Side(peer, "pcmu"), Side("echo"), False),
+        Case(peer, "calls our softphone: opus, all candidates in the SDP", theirs, ours, False),
+        Case(peer, "calls our softphone that has pcmu only: trickle", theirs, Side(OURS, "pcmu"), True),
+        Case(peer, "answers our softphone: opus, trickle", ours, theirs, True),
+        Case(peer, "answers our softphone with pcmu only: all candidates in the SDP", ours, Side(peer, "pcmu"), False),
     ]

@@ -48,6 +48,11 @@ class Verdict(unittest.TestCase):
         found = faults(OPUS_BY_LAB, side(175, 180, peerAccounts=accounts), None)
         self.assertEqual(["the caller sent 175 packets, the answerer received 174"], found)
 
+    def test_an_echo_that_says_more_than_it_heard_is_a_fault(self) -> None:
+        echo = Asked(codec="opus", answered_by_lab=True, echoed=True)
+        self.assertEqual([], faults(echo, side(175, 174), None))
+        self.assertEqual(["the echo sent 178 packets after 175 received"], faults(echo, side(175, 178), None))
+
     def test_a_lost_packet_is_a_fault(self) -> None:
         self.assertIn("answerer: packetsLost is 1", faults(OPUS, side(175, 180), side(180, 175, packetsLost=1)))
 

@@ -13,10 +13,12 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True)
 class Asked:
-    """What a case asked for. `answered_by_lab` means that the answerer's accounts are those of its `bye`."""
+    """What a case asked for: the codec that is spoken; whether the lab answers, so that the answerer's accounts are those of its
+    `bye`; whether the answerer sends back what it gets."""
 
     codec: str
     answered_by_lab: bool
+    echoed: bool = False
 
 
 def faults(asked: Asked, caller: Document | None, answerer: Document | None) -> list[str]:
@@ -26,7 +28,10 @@ def faults(asked: Asked, caller: Document | None, answerer: Document | None) -> 
     ignored where the lab answered.
     """
     if asked.answered_by_lab:
-        return _side("caller", asked, caller) + (_both(caller, _lab_side(caller)) if _ended(caller) else [])
+        found = _side("caller", asked, caller)
+        if _ended(caller):
+            found += _both(caller, _lab_side(caller)) + (_echo(_lab_side(caller)) if asked.echoed else [])
+        return found
     found = _side("caller", asked, caller) + _side("answerer", asked, answerer)
     if _ended(caller) and _ended(answerer):
         found += _both(caller, answerer)
@@ -59,6 +64,12 @@ def _side(who: str, asked: Asked, side: Document | None) -> list[str]:
     if side["peerAccounts"] is None:
         found.append(f"{who}: the other side's bye had no accounts")
     return found
+
+
+def _echo(lab: Document) -> list[str]:
+    """An echo cannot say more than it heard."""
+    sent, received = lab["packetsSent"], lab["packetsReceived"]
+    return [f"the echo sent {sent} packets after {received} received"] if sent > received else []
 
 
 def _both(caller: Document, answerer: Document) -> list[str]:

@@ -12,6 +12,8 @@ const ACCOUNTS = {
 
 const pause = (seconds) => new Promise((done) => setTimeout(done, seconds * 1000));
 
+const pcmu = () => RTCRtpReceiver.getCapabilities("audio").codecs.find((codec) => codec.mimeType === "audio/PCMU");
+
 /** `promise`, or an error that says what did not happen within `seconds`. */
 async function within(seconds, what, promise) {
   let timer;
@@ -143,6 +145,7 @@ class Softphone {
     this.useMicrophone();
     this.trickle(offer.call);
     await this.connection.setLocalDescription();
+    await this.sendOnlyPreferred();
     await this.gathered();
     this.signaling.send({ type: "answer", call: offer.call, sdp: this.connection.localDescription.sdp });
     this.startTrickle();
@@ -163,9 +166,18 @@ class Softphone {
     } else {
       this.transceiver = this.connection.addTransceiver(track, { streams: [this.microphone] });
     }
-    const wanted = `audio/${this.options.codec}`;
-    const codecs = RTCRtpReceiver.getCapabilities("audio").codecs;
-    this.transceiver.setCodecPreferences(codecs.filter((codec) => codec.mimeType.toLowerCase() === wanted));
+    if (this.options.codec === "pcmu") this.transceiver.setCodecPreferences([pcmu()]);
+  }
+
+  /**
+   * Codec preferences are about receiving: as answerer the browser goes on to send the offer's favourite (Opus), although its
+   * answer does not have it. The encoding's own codec is what it sends.
+   */
+  async sendOnlyPreferred() {
+    if (this.options.codec !== "pcmu") return;
+    const parameters = this.transceiver.sender.getParameters();
+    parameters.encodings[0].codec = pcmu();
+    await this.transceiver.sender.setParameters(parameters);
   }
 
   /** Candidates wait until the SDP they belong to has been sent; without trickle they are only part of the SDP. */
