@@ -56,6 +56,7 @@ async def place_or_answer(options: command_line.Options, report: Ending) -> None
                 "answerAs": options.answer_as,
                 "codec": options.codec,
                 "trickle": options.trickle,
+                "video": options.video,
                 "holdS": options.hold_s,
                 "deadlineS": options.deadline_s,
             }
@@ -65,6 +66,7 @@ async def place_or_answer(options: command_line.Options, report: Ending) -> None
             told = await browser.evaluate("phone.ended()", options.deadline_s)
     report.state, report.codec, report.heard = told["state"], told["codec"], told["heard"]
     report.packets_sent, report.packets_received = told["packetsSent"], told["packetsReceived"]
+    report.remote_candidate_type = told["remoteCandidateType"]
     report.packets_lost, report.peer_accounts = told["packetsLost"], told["peerAccounts"]
     report.seen.extend(told["seen"])
     if "reason" in told:

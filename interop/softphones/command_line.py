@@ -21,6 +21,7 @@ class Options:
     answer_as: str | None
     codec: str
     trickle: bool
+    video: bool
     hold_s: float
     deadline_s: float
 
@@ -40,6 +41,7 @@ def parse(arguments: list[str] | None = None) -> Options:
     role.add_argument("--answer-as", help="name to register; answers the first call")
     parser.add_argument("--codec", choices=CODECS, default="opus", help="opus: all that the stack has; pcmu: only that one")
     parser.add_argument("--full", action="store_true", help="all candidates in the SDP instead of trickled")
+    parser.add_argument("--video", action="store_true", help="caller: offer a video line, before the audio line")
     parser.add_argument("--hold-s", type=float, default=3.5, help="seconds of audio before the caller hangs up")
     parser.add_argument("--deadline-s", type=float, default=40.0, help="seconds the whole run may take")
     given = parser.parse_args(arguments)
@@ -50,6 +52,7 @@ def parse(arguments: list[str] | None = None) -> Options:
         answer_as=given.answer_as,
         codec=given.codec,
         trickle=not given.full,
+        video=given.video,
         hold_s=given.hold_s,
         deadline_s=given.deadline_s,
     )

@@ -19,7 +19,8 @@ class Ending:
     """What a softphone counted; JSON names are the camelCase of these.
 
     Packets are RTP packets by the softphone's own getStats. `heard` tells whether decoded audio had energy, `None` where the
-    softphone has no decoder. `peer_accounts` is the `media` object of the other side's `bye`, `None` until it came.
+    softphone has no decoder. `remote_candidate_type` is the W3C `RTCIceCandidateType` of the other side in the selected pair, `None` where
+    the stack does not turn `prflx` into the signaled type once it knows it. `peer_accounts` is the `media` object of the other side's `bye`, `None` until it came.
     """
 
     peer: str
@@ -30,6 +31,7 @@ class Ending:
     packets_received: int = 0
     packets_lost: int = 0
     heard: bool | None = None
+    remote_candidate_type: str | None = None
     peer_accounts: dict[str, Any] | None = None
     seen: list[str] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)

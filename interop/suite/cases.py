@@ -9,6 +9,8 @@ from .verdict import Asked
 #: The answering peers of the lab (`src/signaling/json.rs`).
 LAB_PEERS = ("tone", "echo")
 OURS = "jmeter-webrtc"
+#: Peers that can offer a video line, which our side has to refuse without losing the audio line behind it.
+OFFER_VIDEO = ("Chromium", "aiortc")
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Case:
     caller: Side
     answerer: Side
     trickle: bool
+    video: bool = False
 
     @property
     def answered_by_lab(self) -> bool:
@@ -44,6 +47,10 @@ class Case:
 def cases_of(peer: str) -> list[Case]:
     """The calls that `peer` takes part in."""
     theirs, ours = Side(peer), Side(OURS)
+    with_video = [
+        Case(peer, "calls our softphone with a video line first: trickle", theirs, ours, True, video=True),
+        Case(peer, "calls the lab with a video line first: all candidates in the SDP", theirs, Side("tone"), False, video=True),
+    ]
     return [
         Case(peer, "calls the lab: opus, trickle", theirs, Side("tone"), True),
         Case(peer, "calls the lab's echo with pcmu only: all candidates in the SDP", Side(peer, "pcmu"), Side("echo"), False),
@@ -51,4 +58,5 @@ def cases_of(peer: str) -> list[Case]:
         Case(peer, "calls our softphone that has pcmu only: trickle", theirs, Side(OURS, "pcmu"), True),
         Case(peer, "answers our softphone: opus, trickle", ours, theirs, True),
         Case(peer, "answers our softphone with pcmu only: all candidates in the SDP", ours, Side(peer, "pcmu"), False),
+        *(with_video if peer in OFFER_VIDEO else []),
     ]

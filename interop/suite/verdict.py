@@ -61,6 +61,8 @@ def _side(who: str, asked: Asked, side: Document | None) -> list[str]:
         found.append(f"{who}: sent {side['codec']} instead of {asked.codec}")
     if side["heard"] is False:
         found.append(f"{who}: decoded only silence")
+    if side.get("remoteCandidateType") == "prflx":
+        found.append(f"{who}: knows the other side's address from its checks only: its candidates were not understood")
     if side["peerAccounts"] is None:
         found.append(f"{who}: the other side's bye had no accounts")
     return found

@@ -79,7 +79,7 @@ class Softphone {
     this.started = performance.now();
     this.report = {
       state: "new", codec: null, packetsSent: 0, packetsReceived: 0, packetsLost: 0,
-      heard: null, peerAccounts: null, seen: [],
+      heard: null, remoteCandidateType: null, peerAccounts: null, seen: [],
     };
     const iceServers = options.stun ? [{ urls: options.stun }] : [];
     this.connection = new RTCPeerConnection({ iceServers });
@@ -124,6 +124,7 @@ class Softphone {
 
   async call() {
     const call = crypto.randomUUID();
+    if (this.options.video) this.connection.addTransceiver("video");
     this.useMicrophone();
     this.trickle(call);
     await this.connection.setLocalDescription();
@@ -158,7 +159,7 @@ class Softphone {
 
   useMicrophone() {
     const [track] = this.microphone.getAudioTracks();
-    const offered = this.connection.getTransceivers()[0];
+    const offered = this.options.answerAs && this.connection.getTransceivers()[0];
     if (offered) {
       offered.direction = "sendrecv";
       this.transceiver = offered;
@@ -275,6 +276,9 @@ class Softphone {
         media.packetsLost = entry.packetsLost;
         media.jitter = entry.jitter;
         this.report.heard = this.report.heard || entry.totalAudioEnergy > 0;
+      } else if (entry.type === "transport" && entry.selectedCandidatePairId) {
+        const pair = stats.get(entry.selectedCandidatePairId);
+        this.report.remoteCandidateType = stats.get(pair?.remoteCandidateId)?.candidateType ?? this.report.remoteCandidateType;
       }
     });
     this.report.packetsSent = media.packetsSent;
