@@ -6,7 +6,9 @@
 #[cfg(not(panic = "unwind"))]
 compile_error!("jmeter-webrtc must be built with panic = \"unwind\": a panic has to become a Java exception");
 
+pub mod bridge;
 pub mod config;
+pub mod engine;
 pub mod lab;
 pub mod media;
 pub mod net;

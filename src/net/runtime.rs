@@ -17,6 +17,7 @@ use webrtc::runtime::{
     AsyncInterval, AsyncTcpListener, AsyncTcpStream, AsyncUdpSocket, JoinHandle, Runtime, TokioRuntime,
 };
 
+use super::resolver::resolve;
 use super::udp::ObservedUdpSocket;
 use super::wire::Wire;
 
@@ -112,18 +113,14 @@ impl Runtime for SessionRuntime {
     fn resolve_host<'a>(&'a self, host: &'a str) -> Boxed<'a, io::Result<Vec<SocketAddr>>> {
         Box::pin(async move {
             // The engine waits for this inside its loop, so it must never take long.
-            let lookup = tokio::time::timeout(self.resolve_timeout, tokio::net::lookup_host(host)).await;
-            let result = match lookup {
-                Ok(result) => result.map(Iterator::collect),
-                Err(_) => Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    format!("no answer within {} ms", self.resolve_timeout.as_millis()),
-                )),
-            };
-            if let Err(error) = &result {
-                self.wire.resolve_failed(host, error);
+            let (name, port) = host_and_port(host)?;
+            match resolve(name, self.resolve_timeout).await {
+                Ok(resolved) => Ok(resolved.addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect()),
+                Err(error) => {
+                    self.wire.resolve_failed(&error);
+                    Err(io::Error::other(error))
+                }
             }
-            result
         })
     }
 
@@ -145,5 +142,52 @@ impl Runtime for SessionRuntime {
 
     fn name(&self) -> &'static str {
         "jmeter-webrtc"
+    }
+}
+
+/// The parts of `host:port`; the host may be an IPv6 address in brackets.
+fn host_and_port(text: &str) -> io::Result<(&str, u16)> {
+    text.rsplit_once(':')
+        .and_then(|(host, port)| Some((host, port.parse().ok()?)))
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, format!("'{text}' is not host:port")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    fn runtime() -> (Arc<Wire>, SessionRuntime) {
+        let wire = Arc::new(Wire::new(Instant::now()));
+        (Arc::clone(&wire), SessionRuntime::new(wire, Duration::from_secs(5)))
+    }
+
+    #[tokio::test]
+    async fn addresses_resolve_with_their_port() {
+        let (_, runtime) = runtime();
+        let addresses = runtime.resolve_host("[::1]:3478").await.expect("a literal");
+        assert_eq!(addresses, vec!["[::1]:3478".parse::<SocketAddr>().expect("address")]);
+        assert!(runtime.resolve_host("localhost:1").await.expect("a name").contains(&([127, 0, 0, 1], 1).into()));
+        assert!(runtime.resolve_host("no port").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_nudge_ends_the_present_sleep_and_only_one() {
+        let (_, runtime) = runtime();
+        let sleep = runtime.sleep(Duration::from_secs(3600));
+        runtime.nudge();
+        tokio::time::timeout(Duration::from_secs(10), sleep).await.expect("ended by the nudge");
+        let sleep = runtime.sleep(Duration::from_secs(3600));
+        assert!(tokio::time::timeout(Duration::from_millis(20), sleep).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_engines_task_is_a_fact_of_the_wire() {
+        let (wire, runtime) = runtime();
+        let changed = wire.changed().notified();
+        runtime.spawn(Box::pin(async {}));
+        tokio::time::timeout(Duration::from_secs(10), changed).await.expect("told");
+        assert!(wire.facts().engine_ended);
     }
 }

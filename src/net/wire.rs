@@ -12,6 +12,8 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::sync::Notify;
 
+use super::resolver::DnsError;
+
 /// The observer of one session's socket.
 #[derive(Debug)]
 pub struct Wire {
@@ -229,8 +231,9 @@ impl Wire {
     }
 
     /// A host name did not resolve.
-    pub fn resolve_failed(&self, host: &str, error: &io::Error) {
-        self.account.lock().facts.last_resolve_error = Some(format!("{host}: {error}"));
+    pub fn resolve_failed(&self, error: &DnsError) {
+        let rcode = error.rcode.as_ref().map_or_else(String::new, |rcode| format!(" ({rcode})"));
+        self.account.lock().facts.last_resolve_error = Some(format!("{error}{rcode}"));
     }
 
     /// The engine's task has ended.

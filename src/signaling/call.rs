@@ -849,7 +849,8 @@ impl Call {
         let dialog = &self.hold.dialog;
         let media = dialog.session.counters();
         let peer_media = view.peer_bye.as_ref().and_then(|bye| bye.media);
-        let lost_outgoing = peer_media.map(|peer| missing(media.packets_sent, peer.packets_received));
+        // The peer that hangs up first writes down what it has received before our last packets are in.
+        let lost_outgoing = peer_media.filter(|_| by_us).map(|peer| missing(media.packets_sent, peer.packets_received));
         let lost_incoming = peer_media.map(|peer| missing(peer.packets_sent, media.packets_received));
         let timeline = dialog.timeline(self.started);
         let ended = view.ended_by_peer.map_or(begun, |at| at.min(begun));
@@ -864,7 +865,7 @@ impl Call {
                 None => why_missing.or_else(|| Some("the peer's bye states no accounts".to_owned())),
             },
             peer_media,
-            agrees: lost_outgoing == Some(0) && lost_incoming == Some(0),
+            agrees: lost_incoming == Some(0) && lost_outgoing.is_none_or(|lost| lost == 0),
             lost_outgoing,
             lost_incoming,
             duration_us: micros(ended.saturating_duration_since(self.started)).saturating_sub(up),

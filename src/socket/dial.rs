@@ -374,9 +374,9 @@ fn of_tls(error: &io::Error) -> SocketError {
         _ => None,
     };
     let remedy = match tls {
-        rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer) => {
-            "; give its issuer in trust.pem, or trust all"
-        }
+        rustls::Error::InvalidCertificate(
+            rustls::CertificateError::UnknownIssuer | rustls::CertificateError::BadSignature,
+        ) => "; give its issuer in trust.pem, or trust all",
         rustls::Error::InvalidMessage(_) => "; the server does not speak TLS on this port",
         rustls::Error::PeerIncompatible(_)
         | rustls::Error::AlertReceived(

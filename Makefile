@@ -1,0 +1,152 @@
+# jmeter-webrtc: build, demo and tests. `make help` lists the targets.
+# Everything that is built lands under target/, java/target/ and jmeter-plugin/target/.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+# Where rustup puts cargo: a freshly installed one is found within the same run.
+export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
+
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+# Directory name of this platform inside the jar (see the native loader).
+PLATFORM := linux-$(shell uname -m)
+
+MAVEN := mvn --batch-mode --no-transfer-progress --quiet
+RESOURCES := target/native-resources
+NATIVE := $(RESOURCES)/native/$(PLATFORM)/libjmeter_webrtc.so
+NOTICES := $(RESOURCES)/META-INF/THIRD-PARTY-NOTICES.txt
+LAB := target/release/webrtc-lab
+JAR := jmeter-plugin/target/jmeter-webrtc-$(VERSION).jar
+JMETER_HOME := target/jmeter
+JMETER_STAMP := $(JMETER_HOME)/.assembled
+INSTALLED_JAR := $(JMETER_HOME)/lib/ext/jmeter-webrtc-$(VERSION).jar
+CARGO_DENY_VERSION := 0.20.2
+CARGO_DENY := target/tools/bin/cargo-deny
+
+JAVA_SOURCES = $(shell find pom.xml java jmeter-plugin -name target -prune -o -type f -print)
+PYTHON_SOURCES = $(shell git ls-files '*.py')
+SHELL_SCRIPTS = .ci/run scripts/install-tools scripts/jmeter-home/jmeter
+
+# `make demo` takes these; RAMP is worked out from SOFTPHONES unless given.
+SOFTPHONES ?= 200
+HOLD ?= 20
+RAMP ?=
+
+.PHONY: help
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  make demo SOFTPHONES=500 HOLD=60 RAMP=20    another size (softphones, seconds, seconds)"
+	@echo "  INSTALL=no                                  never install a missing tool, only name it"
+
+.PHONY: tools
+tools:
+	@scripts/install-tools
+
+# --- Building -------------------------------------------------------------------------------------------------
+
+.PHONY: build
+build: $(JAR) $(LAB) ## Native library, jars and the lab
+
+.PHONY: FORCE
+FORCE:
+
+# Cargo knows whether anything is to be done; the copy keeps its time when nothing changed, and so does the jar.
+# The library is built alone: with a second crate type beside it cargo would drop link-time optimisation.
+$(NATIVE): FORCE | tools
+	@cargo rustc --quiet --locked --release --lib --crate-type cdylib
+	@mkdir -p $(@D)
+	@cmp -s target/release/libjmeter_webrtc.so $@ || install -m 755 target/release/libjmeter_webrtc.so $@
+
+$(LAB): FORCE | tools
+	@cargo build --quiet --locked --release --bin webrtc-lab
+
+$(NOTICES): Cargo.lock scripts/third_party_notices.py | $(NATIVE)
+	@python3 scripts/third_party_notices.py $@
+	@touch $@
+
+$(JAR): $(NATIVE) $(NOTICES) $(JAVA_SOURCES) LICENSE NOTICE
+	@echo "building $(@F)"
+	@$(MAVEN) -DskipTests package
+	@touch $@
+
+# --- JMeter ---------------------------------------------------------------------------------------------------
+
+.PHONY: jmeter
+jmeter: $(INSTALLED_JAR) ## A complete JMeter 5.6.3 with our jar, in target/jmeter
+	@echo "JMETER_HOME: $(JMETER_HOME)   start it: $(JMETER_HOME)/bin/jmeter"
+
+$(JMETER_STAMP): scripts/jmeter-home/pom.xml scripts/jmeter-home/jmeter | tools
+	@echo "assembling JMeter in $(JMETER_HOME)"
+	@rm -rf $(JMETER_HOME)
+	@$(MAVEN) -f scripts/jmeter-home/pom.xml -Djmeter.home=$(CURDIR)/$(JMETER_HOME) generate-resources
+	@mkdir -p $(JMETER_HOME)/lib/junit
+	@rm -rf $(JMETER_HOME)/.markers
+	@install -m 755 scripts/jmeter-home/jmeter $(JMETER_HOME)/bin/jmeter
+	@touch $@
+
+$(INSTALLED_JAR): $(JAR) $(JMETER_STAMP)
+	@rm -f $(JMETER_HOME)/lib/ext/jmeter-webrtc-*.jar
+	@cp $(JAR) $@
+
+# --- Running --------------------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: $(INSTALLED_JAR) $(LAB) ## 200 softphones through JMeter against the lab
+	@python3 demo/run.py --softphones $(SOFTPHONES) --hold $(HOLD) $(if $(RAMP),--ramp $(RAMP)) \
+	    --jmeter-home $(JMETER_HOME) --lab $(LAB) --output target/demo
+
+# --- Proving --------------------------------------------------------------------------------------------------
+
+.PHONY: test
+test: test-rust test-java test-python test-jmeter ## Everything that proves it
+
+.PHONY: test-rust
+test-rust: | tools ## Rust unit and integration tests
+	cargo test --locked
+
+.PHONY: test-java
+test-java: $(NATIVE) $(NOTICES) ## Java unit tests, with the native library
+	$(MAVEN) verify
+
+.PHONY: test-python
+test-python: | tools ## Tests of the demo runner and of the scripts
+	python3 -m unittest discover --start-directory tests/scripts --top-level-directory .
+
+.PHONY: test-jmeter
+test-jmeter: $(INSTALLED_JAR) $(LAB) ## Plans through a real JMeter
+	python3 -m unittest discover --start-directory tests/jmeter --top-level-directory .
+
+.PHONY: interop
+interop: | tools ## Real peers: Chromium, aiortc and pion, both roles
+	interop/run
+
+.PHONY: lint
+lint: lint-rust lint-java lint-scripts ## Formatting, warnings as errors, licences
+
+.PHONY: lint-rust
+lint-rust: $(CARGO_DENY)
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --quiet
+	$(CARGO_DENY) --locked check bans licenses sources
+
+.PHONY: lint-java
+lint-java: | tools
+	$(MAVEN) test-compile
+
+.PHONY: lint-scripts
+lint-scripts: | tools
+	python3 -W error -m compileall -q -f $(PYTHON_SOURCES)
+	for script in $(SHELL_SCRIPTS); do bash -n "$$script"; done
+	if command -v shellcheck >/dev/null; then shellcheck $(SHELL_SCRIPTS); fi
+
+# Unoptimised: it runs for seconds, and building it optimised takes many minutes.
+$(CARGO_DENY): | tools
+	CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --debug --locked cargo-deny --version $(CARGO_DENY_VERSION) \
+	    --root target/tools --no-track
+
+.PHONY: clean
+clean: ## Remove everything that was built
+	rm -rf target java/target jmeter-plugin/target

@@ -1,0 +1,102 @@
+package io.github.jmeterwebrtc;
+
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+
+/** One frame as it was on the wire (RFC 6455 section 5.2), with the times of its arrival taken in the engine. */
+public final class Frame {
+    /** Bytes of the packed head in front of the payload; must match the native side. */
+    private static final int HEAD = 1 + 1 + 4 + 8 + 8 + 8;
+
+    private final Opcode opcode;
+    private final boolean isFinal;
+    private final int headerBytes;
+    private final long wirePayloadBytes;
+    private final long waitedNanos;
+    private final long ageNanos;
+    private final byte[] payload;
+
+    Frame(byte[] packed) {
+        ByteBuffer in = ByteBuffer.wrap(packed);
+        opcode = Opcode.of(in.get());
+        isFinal = in.get() != 0;
+        headerBytes = in.getInt();
+        wirePayloadBytes = in.getLong();
+        waitedNanos = in.getLong();
+        ageNanos = in.getLong();
+        payload = new byte[packed.length - HEAD];
+        in.get(payload);
+    }
+
+    /**
+     * What kind of frame it is.
+     *
+     * @return the opcode
+     */
+    public Opcode opcode() {
+        return opcode;
+    }
+
+    /**
+     * The FIN bit.
+     *
+     * @return whether the message ends with this frame
+     */
+    public boolean isFinal() {
+        return isFinal;
+    }
+
+    /**
+     * The payload, unmasked, and inflated if the message was compressed.
+     *
+     * @return the frame's own array, not a copy
+     */
+    public byte[] payload() {
+        return payload;
+    }
+
+    /**
+     * The payload read as UTF-8; malformed bytes become U+FFFD.
+     *
+     * @return the text
+     */
+    public String text() {
+        return new String(payload, StandardCharsets.UTF_8);
+    }
+
+    /**
+     * Size of the frame's header.
+     *
+     * @return bytes on the wire, 2 to 14
+     */
+    public int headerBytes() {
+        return headerBytes;
+    }
+
+    /**
+     * Size of the payload on the wire, before it was inflated.
+     *
+     * @return bytes
+     */
+    public long wirePayloadBytes() {
+        return wirePayloadBytes;
+    }
+
+    /**
+     * Time from the start of the call to the arrival of the frame's last byte.
+     *
+     * @return nanoseconds; 0 when the frame was queued already
+     */
+    public long waitedNanos() {
+        return waitedNanos;
+    }
+
+    /**
+     * Time from the arrival of the frame's last byte to the end of the call.
+     *
+     * @return nanoseconds
+     */
+    public long ageNanos() {
+        return ageNanos;
+    }
+}

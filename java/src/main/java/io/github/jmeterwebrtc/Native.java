@@ -1,0 +1,141 @@
+package io.github.jmeterwebrtc;
+
+/**
+ * Every function of the native library, and nothing else. The library registers exactly these when it is loaded.
+ *
+ * <p>Handles are generational: 0, a forged one and one that was closed give {@link IllegalStateException}, except where
+ * a function says otherwise. Where an operation is asked for, 0 means none. Texts and JSON are UTF-8. Deadlines are in
+ * ms. Besides the declared exceptions of the typed classes every function may throw {@link EngineException} with code
+ * {@code NATIVE_PANIC}.
+ */
+final class Native {
+    /** Must equal the native side's number; it changes with every change of meaning that a signature does not show. */
+    static final int ABI = 1;
+
+    private Native() {
+    }
+
+    static native int abi();
+
+    static native byte[] version();
+
+    /** Packed records, see {@link Drain}; waits at most this long for the first; null when there was none. */
+    static native byte[] drainLogs(long waitMs);
+
+    /** 0 off, 1 error … 5 trace. */
+    static native void setLogLevel(int level);
+
+    static native byte[] snapshot();
+
+    static native void beginTest();
+
+    static native void closeAll(long deadlineMs);
+
+    static native long newOperation();
+
+    /** Never throws for a stale handle: a cancel may race the end of its operation. */
+    static native void cancelOperation(long operation);
+
+    static native void endOperation(long operation);
+
+    /** A parent of 0 makes a scope without one. */
+    static native long openScope(long parent);
+
+    static native byte[] closeScope(long scope, long deadlineMs);
+
+    static native boolean isScopeClosed(long scope);
+
+    static native long openSocket(long scope, long operation, byte[] name, byte[] config, long deadlineMs)
+            throws EngineException;
+
+    /** 0 when there is none. */
+    static native long findSocket(long scope, byte[] name);
+
+    static native void releaseSocket(long scope, byte[] name);
+
+    static native byte[] socketOpened(long socket);
+
+    /** Bytes on the wire, and ns from the start of the call until they were with the kernel. */
+    static native long[] sendFrame(long socket, long operation, int opcode, boolean fin, byte[] payload,
+            long deadlineMs) throws EngineException, java.util.concurrent.TimeoutException;
+
+    /** A packed frame, see {@link Frame}. */
+    static native byte[] receiveFrame(long socket, long operation, long deadlineMs)
+            throws EngineException, java.util.concurrent.TimeoutException;
+
+    static native byte[] receiveMatching(long socket, long operation, byte[] matcher, long deadlineMs)
+            throws EngineException, java.util.concurrent.TimeoutException;
+
+    static native byte[] register(long socket, long operation, byte[] name, long deadlineMs)
+            throws EngineException, java.util.concurrent.TimeoutException;
+
+    static native byte[] closeSocketWith(long socket, long operation, int status, byte[] reason, long deadlineMs);
+
+    static native void abortSocket(long socket);
+
+    /** Null while open. */
+    static native byte[] closeCause(long socket);
+
+    /** False for a stale handle. */
+    static native boolean isSocketOpen(long socket);
+
+    static native byte[] socketCounters(long socket);
+
+    /** Does nothing for a stale handle. */
+    static native void closeSocket(long socket);
+
+    /** {@code {"outcome":{…},"session":handle or null}}. */
+    static native byte[] placeCall(long scope, long operation, byte[] name, long socket, byte[] config,
+            long deadlineMs) throws EngineException, java.util.concurrent.TimeoutException;
+
+    static native byte[] answerCall(long scope, long operation, byte[] name, long socket, byte[] config,
+            long deadlineMs) throws EngineException, java.util.concurrent.TimeoutException;
+
+    /** 0 when there is none. */
+    static native long findSession(long scope, byte[] name);
+
+    static native long newSession(long scope, long operation, byte[] name, byte[] config) throws EngineException;
+
+    static native byte[] createOffer(long session, long operation, long deadlineMs)
+            throws EngineException, java.util.concurrent.TimeoutException;
+
+    static native byte[] createAnswer(long session, long operation, byte[] offer, long deadlineMs)
+            throws EngineException, java.util.concurrent.TimeoutException;
+
+    static native void setRemoteAnswer(long session, long operation, byte[] answer, long deadlineMs)
+            throws EngineException, java.util.concurrent.TimeoutException;
+
+    static native void addIceCandidate(long session, byte[] candidate) throws EngineException;
+
+    /** Null at the end of candidates. */
+    static native byte[] nextLocalCandidate(long session, long operation, long deadlineMs)
+            throws EngineException, java.util.concurrent.TimeoutException;
+
+    static native byte[] await(long session, long operation, byte[] state, long deadlineMs)
+            throws EngineException, java.util.concurrent.TimeoutException;
+
+    static native byte[] connectionState(long session);
+
+    static native byte[] sessionReport(long session);
+
+    static native byte[] check(long session, long operation, long deadlineMs)
+            throws EngineException, java.util.concurrent.TimeoutException;
+
+    static native byte[] stats(long session, long operation, long deadlineMs)
+            throws EngineException, java.util.concurrent.TimeoutException;
+
+    static native byte[] hangUp(long session, long operation, long deadlineMs) throws EngineException;
+
+    /** Does nothing for a stale handle. */
+    static native void closeSession(long session);
+
+    static native long startLab(byte[] config, long deadlineMs)
+            throws EngineException, java.util.concurrent.TimeoutException;
+
+    static native byte[] labUrls(long lab);
+
+    static native byte[] labCounters(long lab);
+
+    /** The last counters; null for a stale handle. */
+    static native byte[] stopLab(long lab, long deadlineMs);
+}

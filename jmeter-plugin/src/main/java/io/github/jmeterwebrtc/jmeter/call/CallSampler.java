@@ -1,0 +1,304 @@
+package io.github.jmeterwebrtc.jmeter.call;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.github.jmeterwebrtc.CallOutcome;
+import io.github.jmeterwebrtc.EngineException;
+import io.github.jmeterwebrtc.jmeter.config.CallSettings;
+import io.github.jmeterwebrtc.jmeter.result.Columns;
+import io.github.jmeterwebrtc.jmeter.result.ResultBuilder;
+import io.github.jmeterwebrtc.jmeter.result.SampleMode;
+import io.github.jmeterwebrtc.jmeter.run.BoundedWait;
+import io.github.jmeterwebrtc.jmeter.run.Connection;
+import io.github.jmeterwebrtc.jmeter.run.InvalidElementException;
+import io.github.jmeterwebrtc.jmeter.run.PlacedCall;
+import io.github.jmeterwebrtc.jmeter.run.Setting;
+import io.github.jmeterwebrtc.jmeter.run.ThreadScope;
+import io.github.jmeterwebrtc.jmeter.websocket.SignalingConnection;
+import java.util.concurrent.TimeoutException;
+import org.apache.jmeter.threads.JMeterVariables;
+
+/**
+ * WebRTC Call: one call, from the offer to the first audio packet, as one sample.
+ *
+ * <p>Elapsed time = start → first RTP packet in, Connect Time = start → ICE connected, Latency = start → DTLS done; all taken
+ * in the engine. Media go on in the background until WebRTC Hang Up, the end of the thread or of the test, so that JMeter's
+ * timers hold the call. In the next iteration a call that is still connected is used again, in no time.
+ */
+public class CallSampler extends WebRtcSampler {
+    private static final long serialVersionUID = 1L;
+
+    /** Label of a new element. */
+    public static final String DEFAULT_NAME = "WebRTC connect";
+
+    // Property names appear in plan files: never change them.
+    /** Name of the WebSocket that carries the signaling (default empty, which is a name too). */
+    public static final String CONNECTION_ID = "connectionId";
+    /** {@code ws} or {@code wss} URL to open when there is no such WebSocket (default empty = fail). */
+    public static final String SIGNALING_URL = "signalingUrl";
+    /** Whom to call (default empty: the server decides). */
+    public static final String TO = "to";
+    /** {@code offer} (default) places a call, {@code answer} takes the next incoming one. */
+    public static final String MODE = "mode";
+    /** With {@code answer}: the name to be reachable under (default empty = do not register). */
+    public static final String REGISTER_AS = "registerAs";
+    /** With {@code answer}: how long to wait for a call, ms (default 60000). */
+    public static final String INCOMING_TIMEOUT = "incomingTimeout";
+    /** The sample ends at {@code media} (default, first RTP packet in) or {@code connected} (ICE and DTLS). */
+    public static final String WAIT_FOR = "waitFor";
+    /** {@code true} = hang up a call of that name that is still connected and place a new one (boolProp, default false). */
+    public static final String NEW_CALL = "newCall";
+
+    /** JMeter variable: whether the sample found its call connected. */
+    static final String REUSED = "webrtc_reused";
+
+    private static final String OFFER = "offer";
+    private static final String ANSWER = "answer";
+    private static final String MEDIA = "media";
+    private static final String CONNECTED = "connected";
+    private static final long INCOMING_MS = 60_000;
+    private static final long REGISTER_MS = 10_000;
+    private static final long MAX_TIMEOUT_MS = 3_600_000;
+
+    @Override
+    protected void perform(ThreadScope thread, BoundedWait bounded, ResultBuilder result)
+            throws InvalidElementException, EngineException, TimeoutException {
+        Plan plan = new Plan(this);
+        result.request("WebRTC call '" + plan.callName + "' to '" + plan.to + "'\n");
+        PlacedCall existing = thread.calls().get(plan.callName);
+        if (existing != null && !plan.newCall && existing.isConnected()) {
+            reuse(existing, result);
+            return;
+        }
+        putReused(false);
+        if (existing != null) {
+            thread.calls().remove(plan.callName);
+            existing.session().hangUp(bounded.operation(), bounded.clip(plan.byeTimeoutMs));
+        }
+        Connection signaling = SignalingConnection.findOrOpen(thread, bounded, result, plan.connectionId, plan.signalingUrl);
+        if (signaling == null) {
+            noSignaling(thread, plan, result);
+            return;
+        }
+        CallOutcome outcome = plan.answers
+                ? answer(thread, bounded, signaling, plan)
+                : thread.scope().placeCall(bounded.operation(), plan.engineName(), signaling.socket(),
+                        plan.settings.config().toString(), bounded.clip(plan.settings.overallTimeoutMs()));
+        record(outcome, result);
+        if (outcome.success()) {
+            thread.calls().put(plan.callName, new PlacedCall(plan.callName, outcome));
+        }
+    }
+
+    private CallOutcome answer(ThreadScope thread, BoundedWait bounded, Connection signaling, Plan plan)
+            throws EngineException, TimeoutException {
+        if (!plan.registerAs.isEmpty() && !plan.registerAs.equals(signaling.registeredAs())) {
+            signaling.socket().register(bounded.operation(), plan.registerAs, bounded.clip(REGISTER_MS));
+            signaling.setRegisteredAs(plan.registerAs);
+        }
+        return thread.scope().answerCall(bounded.operation(), plan.engineName(), signaling.socket(),
+                plan.settings.config().toString(), bounded.clip(plan.incomingTimeoutMs + plan.settings.overallTimeoutMs()));
+    }
+
+    private void reuse(PlacedCall call, ResultBuilder result) {
+        putReused(true);
+        result.took(0);
+        result.success("200", "existing call");
+        writeSessionColumns(call.session().report());
+    }
+
+    private static void noSignaling(ThreadScope thread, Plan plan, ResultBuilder result) {
+        String why = SignalingConnection.whyClosed(thread, plan.connectionId);
+        if (why.isEmpty()) {
+            result.failure("SIGNALING_CLOSED", "There is no WebSocket '" + plan.connectionId + "' for the signaling: put a"
+                    + " WebSocket Open Connection before the call, or fill in signalingUrl");
+        } else {
+            result.failure("SIGNALING_CLOSED", "The WebSocket '" + plan.connectionId + "' for the signaling is closed: " + why);
+        }
+    }
+
+    private void record(CallOutcome outcome, ResultBuilder result) {
+        JsonNode json = outcome.json();
+        // A WebSocket that this sample opened comes first.
+        long before = result.elapsedUs();
+        result.took(outcome.elapsedUs());
+        result.milestones(after(before, outcome.connectUs()), after(before, outcome.latencyUs()));
+        phase(result, json, "gatherUs", Columns.GATHER_MS);
+        phase(result, json, "signalingUs", Columns.SIGNALING_MS);
+        phase(result, json, "iceUs", Columns.ICE_MS);
+        phase(result, json, "dtlsUs", Columns.DTLS_MS);
+        phase(result, json, "firstRtpUs", Columns.FIRST_RTP_MS);
+        writeSessionColumns(json);
+        String offer = text(json, "offerSdp");
+        if (!offer.isEmpty()) {
+            result.request(offer);
+        }
+        if (outcome.success()) {
+            result.success("200", "OK");
+            result.json(withoutOffer(json));
+        } else {
+            JsonNode error = json.path("error");
+            result.failure(outcome.code(), outcome.message());
+            result.evidence(error.path("error").asText(outcome.message()), outcome.code(), error.path("details"));
+        }
+        if (SampleMode.ofProperties() == SampleMode.PHASES) {
+            result.phasesAsSubResults();
+        }
+    }
+
+    private static JsonNode withoutOffer(JsonNode outcome) {
+        if (!outcome.isObject()) {
+            return outcome;
+        }
+        ObjectNode shown = outcome.deepCopy();
+        shown.remove("offerSdp");
+        return shown;
+    }
+
+    private static long after(long before, long micros) {
+        return micros <= 0 ? 0 : before + micros;
+    }
+
+    private static void phase(ResultBuilder result, JsonNode outcome, String field, String column) {
+        JsonNode micros = outcome.path("phases").path(field);
+        if (micros.isNumber()) {
+            result.phase(column, micros.asLong());
+        }
+    }
+
+    private void putReused(boolean reused) {
+        JMeterVariables variables = getThreadContext().getVariables();
+        if (variables != null) {
+            variables.put(REUSED, Boolean.toString(reused));
+        }
+    }
+
+    /** The properties of one sample, each read once and checked. */
+    private static final class Plan {
+        private final String callName;
+        private final String connectionId;
+        private final String signalingUrl;
+        private final String to;
+        private final boolean answers;
+        private final String registerAs;
+        private final long incomingTimeoutMs;
+        private final boolean newCall;
+        private final long byeTimeoutMs;
+        private final CallSettings settings;
+
+        Plan(CallSampler sampler) throws InvalidElementException {
+            callName = sampler.getCallName();
+            connectionId = sampler.getConnectionId();
+            signalingUrl = sampler.getSignalingUrl();
+            to = sampler.getTo();
+            answers = ANSWER.equals(choice("mode", sampler.getMode(), OFFER, ANSWER));
+            registerAs = sampler.getRegisterAs();
+            incomingTimeoutMs = Setting.number(
+                    INCOMING_TIMEOUT, sampler.getIncomingTimeout(), 1, MAX_TIMEOUT_MS, INCOMING_MS);
+            newCall = sampler.getNewCall();
+            settings = CallSettings.of(sampler);
+            byeTimeoutMs = settings.byeTimeoutMs();
+            boolean media = MEDIA.equals(choice(WAIT_FOR, sampler.getWaitFor(), MEDIA, CONNECTED));
+            ObjectNode config = settings.config();
+            config.put("awaitMedia", media);
+            if (!answers && !to.isEmpty()) {
+                config.put("to", to);
+            }
+        }
+
+        String engineName() {
+            return callName.isEmpty() ? "call" : callName;
+        }
+
+        private static String choice(String field, String value, String usual, String other)
+                throws InvalidElementException {
+            if (value.isEmpty()) {
+                return usual;
+            }
+            if (!value.equals(usual) && !value.equals(other)) {
+                throw new InvalidElementException(field + ": '" + value + "' is not " + usual + " or " + other);
+            }
+            return value;
+        }
+    }
+
+    /** @return {@link #CONNECTION_ID}, trimmed */
+    public String getConnectionId() {
+        return getPropertyAsString(CONNECTION_ID).trim();
+    }
+
+    /** @param id {@link #CONNECTION_ID} */
+    public void setConnectionId(String id) {
+        setProperty(CONNECTION_ID, id);
+    }
+
+    /** @return {@link #SIGNALING_URL}, trimmed */
+    public String getSignalingUrl() {
+        return getPropertyAsString(SIGNALING_URL).trim();
+    }
+
+    /** @param url {@link #SIGNALING_URL} */
+    public void setSignalingUrl(String url) {
+        setProperty(SIGNALING_URL, url);
+    }
+
+    /** @return {@link #TO}, trimmed */
+    public String getTo() {
+        return getPropertyAsString(TO).trim();
+    }
+
+    /** @param to {@link #TO} */
+    public void setTo(String to) {
+        setProperty(TO, to);
+    }
+
+    /** @return {@link #MODE}, trimmed */
+    public String getMode() {
+        return getPropertyAsString(MODE).trim();
+    }
+
+    /** @param mode {@link #MODE} */
+    public void setMode(String mode) {
+        setProperty(MODE, mode);
+    }
+
+    /** @return {@link #REGISTER_AS}, trimmed */
+    public String getRegisterAs() {
+        return getPropertyAsString(REGISTER_AS).trim();
+    }
+
+    /** @param name {@link #REGISTER_AS} */
+    public void setRegisterAs(String name) {
+        setProperty(REGISTER_AS, name);
+    }
+
+    /** @return {@link #INCOMING_TIMEOUT}, trimmed */
+    public String getIncomingTimeout() {
+        return getPropertyAsString(INCOMING_TIMEOUT).trim();
+    }
+
+    /** @param timeout {@link #INCOMING_TIMEOUT} */
+    public void setIncomingTimeout(String timeout) {
+        setProperty(INCOMING_TIMEOUT, timeout);
+    }
+
+    /** @return {@link #WAIT_FOR}, trimmed */
+    public String getWaitFor() {
+        return getPropertyAsString(WAIT_FOR).trim();
+    }
+
+    /** @param state {@link #WAIT_FOR} */
+    public void setWaitFor(String state) {
+        setProperty(WAIT_FOR, state);
+    }
+
+    /** @return {@link #NEW_CALL} */
+    public boolean getNewCall() {
+        return getPropertyAsBoolean(NEW_CALL);
+    }
+
+    /** @param newCall {@link #NEW_CALL} */
+    public void setNewCall(boolean newCall) {
+        setProperty(NEW_CALL, newCall);
+    }
+}

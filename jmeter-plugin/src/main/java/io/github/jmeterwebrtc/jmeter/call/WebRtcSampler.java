@@ -1,0 +1,123 @@
+package io.github.jmeterwebrtc.jmeter.call;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import io.github.jmeterwebrtc.EngineException;
+import io.github.jmeterwebrtc.jmeter.config.WebRtcDefaults;
+import io.github.jmeterwebrtc.jmeter.result.Columns;
+import io.github.jmeterwebrtc.jmeter.result.ResultBuilder;
+import io.github.jmeterwebrtc.jmeter.run.EngineSampler;
+import io.github.jmeterwebrtc.jmeter.run.PlacedCall;
+import io.github.jmeterwebrtc.jmeter.run.ThreadScope;
+import java.util.Locale;
+import java.util.concurrent.TimeoutException;
+import org.apache.jmeter.config.ConfigTestElement;
+import org.apache.jmeter.samplers.SampleMonitor;
+import org.apache.jmeter.samplers.Sampler;
+import org.apache.jmeter.threads.JMeterVariables;
+
+/**
+ * What the samplers of calls share: the call's name, the columns of a row, the codes of failures.
+ *
+ * <p>Loading such an element adds the {@link Columns} to the results of the plan.
+ */
+public abstract class WebRtcSampler extends EngineSampler implements SampleMonitor {
+    private static final long serialVersionUID = 1L;
+
+    /** Name of the call within its thread (default empty, which is a name too). */
+    public static final String CALL_NAME = "callName";
+
+    /** Response code of a badly configured element. */
+    static final String CONFIG = "CONFIG";
+    /** Response code when the thread has no call of that name. */
+    static final String CALL_NOT_FOUND = "CALL_NOT_FOUND";
+
+    static {
+        Columns.register();
+    }
+
+    /** The call of this sampler; null when there is none, and then the result says so. */
+    final PlacedCall call(ThreadScope thread, ResultBuilder result) {
+        String name = getCallName();
+        PlacedCall call = thread.calls().get(name);
+        if (call == null) {
+            result.failure(CALL_NOT_FOUND, "There is no call '" + name + "' in this thread; a WebRTC Call before this"
+                    + " element makes one, and a failed or hung-up call is none");
+        }
+        return call;
+    }
+
+    /** Writes state and selected pair of a session's report or a call's outcome. */
+    final void writeSessionColumns(JsonNode session) {
+        JMeterVariables variables = getThreadContext().getVariables();
+        Columns.put(variables, Columns.STATE, session.path("state").asText(""));
+        JsonNode pair = session.path("selectedPair");
+        if (pair.size() == 2) {
+            Columns.put(variables, Columns.SELECTED_PAIR, pair.path(0).asText() + " -> " + pair.path(1).asText());
+        }
+    }
+
+    /** Writes packet counters; {@code jitterMs} or {@code jitter} in seconds, whichever there is. */
+    final void writeMediaColumns(JsonNode media) {
+        JMeterVariables variables = getThreadContext().getVariables();
+        putNumber(variables, Columns.PACKETS_SENT, media.path("packetsSent"));
+        putNumber(variables, Columns.PACKETS_RECEIVED, media.path("packetsReceived"));
+        putNumber(variables, Columns.PACKETS_LOST, media.path("packetsLost"));
+        double jitterMs = media.has("jitterMs") ? media.path("jitterMs").asDouble() : media.path("jitter").asDouble() * 1000;
+        Columns.put(variables, Columns.JITTER_MS, String.format(Locale.ROOT, "%.3f", jitterMs));
+    }
+
+    private static void putNumber(JMeterVariables variables, String column, JsonNode number) {
+        if (number.isNumber()) {
+            Columns.put(variables, column, number.asText());
+        }
+    }
+
+    @Override
+    protected final boolean ignoresCalls() {
+        return false;
+    }
+
+    @Override
+    protected String invalidCode() {
+        return CONFIG;
+    }
+
+    @Override
+    protected void failed(ResultBuilder result, EngineException failure) {
+        result.failure(failure.code(), failure.getMessage());
+        result.evidence(failure.getMessage(), failure.code(), failure.details());
+    }
+
+    @Override
+    protected void timedOut(ResultBuilder result, TimeoutException timeout) {
+        result.failure("TIMEOUT", timeout.getMessage());
+        result.evidence(timeout.getMessage(), "TIMEOUT", null);
+    }
+
+    /** A row carries the values of its own sample only, also the rows of samplers that are not ours. */
+    @Override
+    public void sampleStarting(Sampler sampler) {
+        Columns.clear(getThreadContext().getVariables());
+    }
+
+    @Override
+    public void sampleEnded(Sampler sampler) {
+        // The values stay until the next sample: JMeter reads them after this, when it builds the row.
+    }
+
+    /** Only {@link WebRtcDefaults} are merged in. */
+    @Override
+    public boolean applies(ConfigTestElement configElement) {
+        return configElement instanceof WebRtcDefaults;
+    }
+
+    /** @return {@link #CALL_NAME}, trimmed */
+    public String getCallName() {
+        return getPropertyAsString(CALL_NAME).trim();
+    }
+
+    /** @param name {@link #CALL_NAME} */
+    public void setCallName(String name) {
+        setProperty(CALL_NAME, name);
+    }
+}

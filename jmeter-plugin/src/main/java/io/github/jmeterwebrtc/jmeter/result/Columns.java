@@ -1,0 +1,146 @@
+package io.github.jmeterwebrtc.jmeter.result;
+
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
+import org.apache.jmeter.samplers.SampleEvent;
+import org.apache.jmeter.threads.JMeterVariables;
+import org.apache.jmeter.util.JMeterUtils;
+
+/**
+ * The {@code webrtc_*} sample variables, which JMeter writes as columns behind every row of a JTL.
+ *
+ * <p>They exist only in plans with WebRTC elements: the first such element that is loaded calls {@link #register()},
+ * which appends the names to JMeter's {@code sample_variables}. JMeter property {@code webrtc.columns=false} leaves
+ * them out. A row carries the values of its own sample only: {@link #clear} runs before every sample.
+ */
+public final class Columns {
+    /** What every name starts with. */
+    public static final String PREFIX = "webrtc_";
+    /** DNS resolution of the WebSocket, ms. */
+    public static final String DNS_MS = "webrtc_dnsMs";
+    /** TCP connect of the WebSocket, ms. */
+    public static final String TCP_MS = "webrtc_tcpMs";
+    /** TLS handshake of the WebSocket, ms. */
+    public static final String TLS_MS = "webrtc_tlsMs";
+    /** Upgrade request sent → response complete, ms. */
+    public static final String UPGRADE_MS = "webrtc_upgradeMs";
+    /** ICE candidate gathering, ms. */
+    public static final String GATHER_MS = "webrtc_gatherMs";
+    /** Offer sent → answer received, ms. */
+    public static final String SIGNALING_MS = "webrtc_signalingMs";
+    /** ICE connectivity checks, ms. */
+    public static final String ICE_MS = "webrtc_iceMs";
+    /** ICE connected → DTLS done, ms. */
+    public static final String DTLS_MS = "webrtc_dtlsMs";
+    /** DTLS done → first RTP packet in, ms. */
+    public static final String FIRST_RTP_MS = "webrtc_firstRtpMs";
+    /** RTP packets sent (W3C {@code packetsSent}). */
+    public static final String PACKETS_SENT = "webrtc_packetsSent";
+    /** RTP packets received (W3C {@code packetsReceived}). */
+    public static final String PACKETS_RECEIVED = "webrtc_packetsReceived";
+    /** RTP packets lost (W3C {@code packetsLost}; RFC 3550 A.3). */
+    public static final String PACKETS_LOST = "webrtc_packetsLost";
+    /** Interarrival jitter (RFC 3550 6.4.1), ms. */
+    public static final String JITTER_MS = "webrtc_jitterMs";
+    /** W3C {@code RTCPeerConnectionState} at the end of the sample. */
+    public static final String STATE = "webrtc_state";
+    /** Selected candidate pair, {@code local -> remote}. */
+    public static final String SELECTED_PAIR = "webrtc_selectedPair";
+    /** Fixed code of what failed; empty on success. */
+    public static final String CAUSE = "webrtc_cause";
+
+    /** All names, in column order. */
+    public static final List<String> NAMES = Collections.unmodifiableList(Arrays.asList(
+            DNS_MS, TCP_MS, TLS_MS, UPGRADE_MS, GATHER_MS, SIGNALING_MS, ICE_MS, DTLS_MS, FIRST_RTP_MS,
+            PACKETS_SENT, PACKETS_RECEIVED, PACKETS_LOST, JITTER_MS, STATE, SELECTED_PAIR, CAUSE));
+
+    private static final double MICROS_PER_MILLI = 1000.0;
+
+    private static volatile boolean registered;
+
+    private Columns() {
+    }
+
+    /** Appends the names to {@code sample_variables}, once, unless {@code webrtc.columns=false}. */
+    public static synchronized void register() {
+        if (JMeterUtils.getJMeterProperties() == null || !JMeterUtils.getPropDefault("webrtc.columns", true)) {
+            return;
+        }
+        String given = JMeterUtils.getPropDefault(SampleEvent.SAMPLE_VARIABLES, "");
+        Set<String> names = new LinkedHashSet<>();
+        for (String name : given.split(",")) {
+            if (!name.trim().isEmpty()) {
+                names.add(name.trim());
+            }
+        }
+        if (names.addAll(NAMES)) {
+            JMeterUtils.setProperty(SampleEvent.SAMPLE_VARIABLES, String.join(",", names));
+            // A controller started from the GUI may have read the list before this plan was loaded.
+            SampleEvent.initSampleVariables();
+        }
+        registered = true;
+    }
+
+    /**
+     * Whether the columns are part of the results.
+     *
+     * @return false in plans without WebRTC elements and with {@code webrtc.columns=false}
+     */
+    public static boolean isRegistered() {
+        return registered;
+    }
+
+    /**
+     * Empties all columns of a thread.
+     *
+     * @param variables the thread's variables; null is accepted
+     */
+    public static void clear(JMeterVariables variables) {
+        if (variables == null || !registered) {
+            return;
+        }
+        for (String name : NAMES) {
+            variables.put(name, "");
+        }
+    }
+
+    /**
+     * Writes the phases of a sample.
+     *
+     * @param variables the thread's variables; null is accepted
+     * @param phases column name → µs; written as ms with three decimals
+     */
+    public static void phases(JMeterVariables variables, Map<String, Long> phases) {
+        for (Map.Entry<String, Long> phase : phases.entrySet()) {
+            put(variables, phase.getKey(), millis(phase.getValue()));
+        }
+    }
+
+    /**
+     * Writes one column.
+     *
+     * @param variables the thread's variables; null is accepted
+     * @param name one of {@link #NAMES}
+     * @param value the text
+     */
+    public static void put(JMeterVariables variables, String name, String value) {
+        if (variables != null && registered) {
+            variables.put(name, value);
+        }
+    }
+
+    /**
+     * Milliseconds with three decimals and a point, whatever the locale.
+     *
+     * @param micros microseconds
+     * @return for example {@code 12.345}
+     */
+    public static String millis(long micros) {
+        return String.format(Locale.ROOT, "%.3f", micros / MICROS_PER_MILLI);
+    }
+}

@@ -1,0 +1,377 @@
+package io.github.jmeterwebrtc.jmeter.result;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.github.jmeterwebrtc.Frame;
+import io.github.jmeterwebrtc.Opcode;
+import io.github.jmeterwebrtc.Opened;
+import io.github.jmeterwebrtc.Sent;
+import java.net.MalformedURLException;
+import java.net.URL;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import org.apache.jmeter.samplers.SampleResult;
+import org.apache.jmeter.util.JMeterUtils;
+
+/**
+ * Builds every {@link SampleResult} of this plugin, so that one place keeps the results contract.
+ *
+ * <p>Times: what the engine measured at the wire is added up by {@link #took}, {@link #opened}, {@link #sent} and
+ * {@link #received}; only when nothing was measured (a failure before or without a wire event) does the time between
+ * construction and {@link #build()} on the Java clock stand in. A result that says neither {@link #success} nor
+ * {@link #failure} is a failure, as in JMeter itself.
+ *
+ * <p>Holds plain values only: dropping it unbuilt costs nothing.
+ */
+public final class ResultBuilder {
+    /** Response data of an outcome are cut at this many characters: 200 talking softphones must not fill the heap. */
+    static final int MAX_JSON_CHARS = 32 * 1024;
+
+    private static final ObjectMapper JSON = new ObjectMapper();
+    private static final long MICROS_PER_MILLI = 1000;
+
+    private final String label;
+    private final long startedMillis = System.currentTimeMillis();
+    private final long startedNanos = System.nanoTime();
+    private final Map<String, Long> phases = new LinkedHashMap<>();
+    private final List<SampleResult> subResults = new ArrayList<>();
+
+    private boolean measured;
+    private long elapsedUs;
+    private long connectUs;
+    private long latencyUs;
+    private String samplerData = "";
+    private String requestHeaders = "";
+    private String responseHeaders = "";
+    private URL url;
+    private byte[] data = new byte[0];
+    private String dataType = "";
+    private long headersBytes;
+    private long bodyBytes;
+    private long sentBytes;
+    private boolean successful;
+    private String code = "";
+    private String message = "";
+    private String cause = "";
+
+    /**
+     * Starts a sample now.
+     *
+     * @param label the sample label, as JMeter shows it
+     */
+    public ResultBuilder(String label) {
+        this.label = label;
+    }
+
+    /**
+     * Sets the request as "Sampler data" ({@link SampleResult#setSamplerData}).
+     *
+     * @param text what was asked for, readable
+     */
+    public void request(String text) {
+        samplerData = text;
+    }
+
+    /**
+     * Sets the request headers.
+     *
+     * @param lines one header per line
+     */
+    public void requestHeaders(String lines) {
+        requestHeaders = lines;
+    }
+
+    /**
+     * Sets the URL. Schemes {@code ws} and {@code wss} are written as {@code http} and {@code https}: a {@link URL} with
+     * another scheme cannot be sent from a remote worker to the controller.
+     *
+     * @param webSocketUrl the {@code ws} or {@code wss} URL
+     */
+    public void url(String webSocketUrl) {
+        try {
+            url = new URL(webSocketUrl.replaceFirst("^ws", "http"));
+        } catch (MalformedURLException e) {
+            // The engine refuses such a URL with a sentence of its own; here it is only left out.
+            url = null;
+        }
+    }
+
+    /**
+     * Adds a new connection: connect time, response headers, sizes.
+     *
+     * @param opened what the engine says about opening
+     */
+    public void opened(Opened opened) {
+        took(opened.totalUs());
+        connectUs = opened.totalUs();
+        latencyUs = opened.totalUs() - opened.upgradeUs() + opened.firstByteUs();
+        sentBytes += opened.requestBytes();
+        headersBytes += opened.responseBytes();
+        StringBuilder lines = new StringBuilder(opened.statusLine()).append('\n');
+        for (Map.Entry<String, String> header : opened.headers()) {
+            lines.append(header.getKey()).append(": ").append(header.getValue()).append('\n');
+        }
+        responseHeaders = lines.toString();
+        if (opened.dnsUs() >= 0) {
+            phases.put(Columns.DNS_MS, opened.dnsUs());
+        }
+        phases.put(Columns.TCP_MS, opened.tcpUs());
+        if (opened.tlsUs() >= 0) {
+            phases.put(Columns.TLS_MS, opened.tlsUs());
+        }
+        phases.put(Columns.UPGRADE_MS, opened.upgradeUs());
+    }
+
+    /**
+     * Adds a sent frame. The bytes of the upgrade request are not part of the sample once a frame was sent.
+     *
+     * @param sent what the engine says about sending
+     */
+    public void sent(Sent sent) {
+        took(TimeUnit.NANOSECONDS.toMicros(sent.nanos()));
+        sentBytes = sent.bytes();
+    }
+
+    /**
+     * Adds the wait for a frame and its bytes, not its content.
+     *
+     * @param frame the frame
+     */
+    public void received(Frame frame) {
+        took(TimeUnit.NANOSECONDS.toMicros(frame.waitedNanos()));
+        headersBytes += frame.headerBytes();
+        bodyBytes += frame.payload().length;
+    }
+
+    /**
+     * Makes a frame's payload the response data: text for text, bytes for binary, nothing for control frames.
+     *
+     * @param frame the frame
+     * @param type TEXT or BINARY for data frames (a continuation inherits it), the frame's own opcode otherwise
+     */
+    public void content(Frame frame, Opcode type) {
+        if (type == Opcode.TEXT) {
+            data = frame.payload();
+            dataType = SampleResult.TEXT;
+        } else if (type == Opcode.BINARY) {
+            data = frame.payload();
+            dataType = SampleResult.BINARY;
+        }
+    }
+
+    /**
+     * Sets the response data to a text.
+     *
+     * @param text the text
+     */
+    public void text(String text) {
+        data = text.getBytes(StandardCharsets.UTF_8);
+        dataType = SampleResult.TEXT;
+    }
+
+    /**
+     * Sets the response data to JSON, cut at {@value #MAX_JSON_CHARS} characters.
+     *
+     * @param json the value
+     */
+    public void json(JsonNode json) {
+        String text = json.toString();
+        if (text.length() > MAX_JSON_CHARS) {
+            text = text.substring(0, MAX_JSON_CHARS) + "… (cut)";
+        }
+        text(text);
+    }
+
+    /**
+     * Adds a duration measured by the engine to the elapsed time.
+     *
+     * @param micros microseconds
+     */
+    public void took(long micros) {
+        measured = true;
+        elapsedUs += micros;
+    }
+
+    /**
+     * Sets connect time and latency from the start of the sample.
+     *
+     * @param connectMicros ICE connected, µs
+     * @param latencyMicros DTLS done, µs
+     */
+    public void milestones(long connectMicros, long latencyMicros) {
+        connectUs = connectMicros;
+        latencyUs = latencyMicros;
+    }
+
+    /**
+     * Records the duration of one phase for its column and for {@code webrtc.samples=phases}.
+     *
+     * @param column one of the {@code …Ms} names of {@link Columns}
+     * @param micros microseconds
+     */
+    public void phase(String column, long micros) {
+        phases.put(column, micros);
+    }
+
+    /**
+     * The phases recorded so far.
+     *
+     * @return column name → µs, in the order they happened
+     */
+    public Map<String, Long> phases() {
+        return phases;
+    }
+
+    /**
+     * Elapsed time as measured so far.
+     *
+     * @return µs
+     */
+    public long elapsedUs() {
+        return elapsedUs;
+    }
+
+    /**
+     * Marks success.
+     *
+     * @param responseCode response code
+     * @param responseMessage response message
+     */
+    public void success(String responseCode, String responseMessage) {
+        successful = true;
+        code = responseCode;
+        message = responseMessage;
+    }
+
+    /**
+     * Marks failure.
+     *
+     * @param responseCode a code from a small fixed set: the dashboard groups by it
+     * @param responseMessage a sentence
+     */
+    public void failure(String responseCode, String responseMessage) {
+        successful = false;
+        code = responseCode;
+        message = responseMessage;
+    }
+
+    /**
+     * The fixed code of what failed, for the column {@code webrtc_cause}.
+     *
+     * @return the engine's code where evidence was given, the response code otherwise
+     */
+    public String cause() {
+        return cause.isEmpty() ? code : cause;
+    }
+
+    /**
+     * Makes {@code {"error":…,"code":…,"details":…}} the response data of a failure.
+     *
+     * @param error what failed, in words
+     * @param errorCode the engine's fixed code
+     * @param details the evidence; may be null
+     */
+    public void evidence(String error, String errorCode, JsonNode details) {
+        ObjectNode node = JSON.createObjectNode();
+        cause = errorCode;
+        node.put("error", error);
+        node.put("code", errorCode);
+        node.set("details", details == null ? JsonNodeFactory.instance.objectNode() : details);
+        json(node);
+    }
+
+    /**
+     * Whether this sample is a success so far.
+     *
+     * @return true after {@link #success}
+     */
+    public boolean isSuccessful() {
+        return successful;
+    }
+
+    /**
+     * The response code so far.
+     *
+     * @return empty before {@link #success} or {@link #failure}
+     */
+    public String code() {
+        return code;
+    }
+
+    /**
+     * Adds one sub-result per recorded phase, labelled by the phase ({@code webrtc.samples=phases}).
+     */
+    public void phasesAsSubResults() {
+        long start = startedMillis;
+        for (Map.Entry<String, Long> phase : phases.entrySet()) {
+            String name = phase.getKey().substring(Columns.PREFIX.length()).replaceFirst("Ms$", "");
+            SampleResult sub = new SampleResult();
+            stamp(sub, start, toMillis(phase.getValue()));
+            sub.setSampleLabel(name);
+            sub.setSuccessful(true);
+            sub.setResponseCodeOK();
+            sub.setResponseMessageOK();
+            subResults.add(sub);
+            start += toMillis(phase.getValue());
+        }
+    }
+
+    /**
+     * Builds the result.
+     *
+     * @return a plain {@link SampleResult}, which every listener and remote worker can carry
+     */
+    public SampleResult build() {
+        long elapsedMillis = measured
+                ? toMillis(elapsedUs)
+                : TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - startedNanos);
+        SampleResult result = new SampleResult();
+        stamp(result, startedMillis, elapsedMillis);
+        result.setConnectTime(toMillis(connectUs));
+        result.setLatency(toMillis(latencyUs));
+        result.setSampleLabel(label);
+        result.setSamplerData(samplerData);
+        result.setRequestHeaders(requestHeaders);
+        result.setResponseHeaders(responseHeaders);
+        if (url != null) {
+            result.setURL(url);
+        }
+        result.setDataEncoding(StandardCharsets.UTF_8.name());
+        result.setDataType(dataType);
+        result.setResponseData(data);
+        result.setHeadersSize(Math.toIntExact(headersBytes));
+        result.setBodySize(bodyBytes);
+        result.setSentBytes(sentBytes);
+        result.setSuccessful(successful);
+        result.setResponseCode(code);
+        result.setResponseMessage(message);
+        for (SampleResult sub : subResults) {
+            result.storeSubResult(sub, false);
+        }
+        return result;
+    }
+
+    /**
+     * Takes the elapsed time from the Java clock after all: a wait that ended without a wire event (a timeout, a cancel)
+     * has no time of its own at the wire.
+     */
+    public void onJavaClock() {
+        measured = false;
+    }
+
+    private static void stamp(SampleResult result, long startMillis, long elapsedMillis) {
+        // The same switch that SampleResult itself reads: the stamp is the start or the end of the sample.
+        boolean stampIsStart = JMeterUtils.getPropDefault("sampleresult.timestamp.start", false);
+        result.setStampAndTime(stampIsStart ? startMillis : startMillis + elapsedMillis, elapsedMillis);
+    }
+
+    private static long toMillis(long micros) {
+        return (micros + MICROS_PER_MILLI / 2) / MICROS_PER_MILLI;
+    }
+}

@@ -1,0 +1,96 @@
+package io.github.jmeterwebrtc.jmeter.run;
+
+import io.github.jmeterwebrtc.Operation;
+import org.apache.jmeter.threads.JMeterThread;
+
+/**
+ * One sample's right to wait in the engine: its {@link Operation}, its deadline and its reasons to stop early.
+ *
+ * <p>Guarantees: a wait begun here ends (1) at the caller's timeout, (2) at the end time of a scheduled JMeter thread,
+ * (3) within {@link StopWatch#PERIOD_MS} of Shutdown, which only sets a flag in JMeter, and (4) at once on
+ * {@link #cancel()}, which {@code Interruptible.interrupt()} calls. The cancel is not sticky: the next sample has its own.
+ * Closing ends the operation; closing twice is harmless.
+ */
+public final class BoundedWait implements AutoCloseable {
+    /** Deadline of a wait that the plan left open ({@code readTimeout=0}): one day, in ms. */
+    public static final long FOREVER_MS = 24L * 60 * 60 * 1000;
+
+    private final Operation operation;
+    private final JMeterThread thread;
+    private final StopWatch stopWatch;
+    private volatile String endedBy;
+
+    BoundedWait(Operation operation, JMeterThread thread, StopWatch stopWatch) {
+        this.operation = operation;
+        this.thread = thread;
+        this.stopWatch = stopWatch;
+        stopWatch.add(this);
+    }
+
+    /**
+     * The engine operation that every blocking call of this sample takes.
+     *
+     * @return the operation
+     */
+    public Operation operation() {
+        return operation;
+    }
+
+    /**
+     * Clips a timeout to the thread's end time.
+     *
+     * @param timeoutMs wanted timeout in ms; 0 = no end of its own ({@link #FOREVER_MS})
+     * @return what may be waited, at least 1 ms
+     */
+    public long clip(long timeoutMs) {
+        long wanted = timeoutMs <= 0 ? FOREVER_MS : timeoutMs;
+        long end = endTime();
+        return end == 0 ? wanted : Math.max(1, Math.min(wanted, end - System.currentTimeMillis()));
+    }
+
+    /** Ends the wait now. Never blocks; may be called from any thread, more than once. */
+    public void cancel() {
+        end("interrupted");
+    }
+
+    /**
+     * Why the wait was ended early, if it was.
+     *
+     * @return "interrupted", "the test is being shut down", "the end time of the thread group", or null
+     */
+    public String endedBy() {
+        String reason = endedBy;
+        return reason == null && isPastEndTime() ? "the end time of the thread group" : reason;
+    }
+
+    /** Looks at the thread's stop flag and end time; called by the {@link StopWatch}. */
+    void look() {
+        if (StopFlag.isStopped(thread)) {
+            end("the test is being shut down");
+        } else if (isPastEndTime()) {
+            end("the end time of the thread group");
+        }
+    }
+
+    @Override
+    public void close() {
+        stopWatch.remove(this);
+        operation.close();
+    }
+
+    private void end(String reason) {
+        if (endedBy == null) {
+            endedBy = reason;
+        }
+        operation.cancel();
+    }
+
+    private boolean isPastEndTime() {
+        long end = endTime();
+        return end != 0 && System.currentTimeMillis() >= end;
+    }
+
+    private long endTime() {
+        return thread == null ? 0 : thread.getEndTime();
+    }
+}

@@ -1,0 +1,213 @@
+package io.github.jmeterwebrtc.jmeter.run;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import io.github.jmeterwebrtc.EngineException;
+import io.github.jmeterwebrtc.EngineUnavailableException;
+import io.github.jmeterwebrtc.jmeter.result.Columns;
+import io.github.jmeterwebrtc.jmeter.result.ResultBuilder;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.TimeoutException;
+import org.apache.jmeter.samplers.AbstractSampler;
+import org.apache.jmeter.samplers.Entry;
+import org.apache.jmeter.samplers.Interruptible;
+import org.apache.jmeter.samplers.SampleResult;
+import org.apache.jmeter.testelement.TestStateListener;
+import org.apache.jmeter.testelement.ThreadListener;
+import org.apache.jmeter.threads.JMeterVariables;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * What all samplers of this plugin share: they wait in the engine, can be interrupted, and own nothing themselves.
+ *
+ * <p>Sockets and calls belong to the thread's {@link ThreadScope}, because JMeter clones samplers for every thread. Every
+ * way out of {@link #perform} is a sample: bad input, a timeout, a cancel, a library that cannot be loaded. Property
+ * values are read once per sample (JMeter 5.6 may evaluate a function at every read).
+ */
+public abstract class EngineSampler extends AbstractSampler implements ThreadListener, TestStateListener, Interruptible {
+    private static final long serialVersionUID = 1L;
+    private static final Logger LOG = LoggerFactory.getLogger(EngineSampler.class);
+
+    /** The wait of the sample in progress; written by the JMeter thread, cancelled by any. */
+    private transient volatile BoundedWait wait;
+
+    /**
+     * Does the work of one sample.
+     *
+     * @param thread what the JMeter thread owns
+     * @param bounded the right to wait
+     * @param result what happened goes in here
+     * @throws InvalidElementException when a property of the plan cannot be used
+     * @throws EngineException when the engine failed in a way that {@link #failed} shall describe
+     * @throws TimeoutException when the engine waited in vain and {@link #timedOut} shall describe it
+     */
+    protected abstract void perform(ThreadScope thread, BoundedWait bounded, ResultBuilder result)
+            throws InvalidElementException, EngineException, TimeoutException;
+
+    /**
+     * Describes an engine failure.
+     *
+     * @param result the sample
+     * @param failure what the engine says
+     */
+    protected abstract void failed(ResultBuilder result, EngineException failure);
+
+    /**
+     * Describes a timeout of its own, that is one which nothing in the plan or of JMeter shortened.
+     *
+     * @param result the sample
+     * @param timeout what the engine says
+     */
+    protected abstract void timedOut(ResultBuilder result, TimeoutException timeout);
+
+    /**
+     * The response code of a sample whose element is badly configured.
+     *
+     * @return a fixed text
+     */
+    protected abstract String invalidCode();
+
+    /**
+     * Text in front of the sentence about a badly configured element.
+     *
+     * @return may be empty
+     */
+    protected String invalidPrefix() {
+        return "";
+    }
+
+    /**
+     * Whether the sample goes on without the thread's lost calls being told first.
+     *
+     * @return true for elements that know nothing of calls
+     */
+    protected boolean ignoresCalls() {
+        return true;
+    }
+
+    @Override
+    public final SampleResult sample(Entry ignored) {
+        ResultBuilder result = new ResultBuilder(getName());
+        try {
+            ThreadScope thread = TestRun.current().thread();
+            try (BoundedWait bounded = thread.beginWait(getThreadContext())) {
+                wait = bounded;
+                if (!ignoresCalls()) {
+                    thread.reportLostCalls();
+                }
+                attempt(thread, bounded, result);
+            } finally {
+                wait = null;
+            }
+        } catch (EngineUnavailableException e) {
+            result.failure("NATIVE_UNAVAILABLE", e.getMessage());
+            result.evidence("The native library cannot be used", "NATIVE_UNAVAILABLE", null);
+        }
+        writeColumns(result);
+        return result.build();
+    }
+
+    private void attempt(ThreadScope thread, BoundedWait bounded, ResultBuilder result) {
+        try {
+            perform(thread, bounded, result);
+        } catch (InvalidElementException e) {
+            if (e.code() == null) {
+                result.failure(invalidCode(), invalidPrefix() + e.getMessage());
+            } else {
+                result.failure(e.code(), e.getMessage());
+            }
+        } catch (IllegalArgumentException e) {
+            // The engine's own check of the configuration, which names field and value.
+            result.failure(invalidCode(), invalidPrefix() + e.getMessage());
+        } catch (TimeoutException e) {
+            result.onJavaClock();
+            String endedBy = bounded.endedBy();
+            if (endedBy == null) {
+                timedOut(result, e);
+            } else {
+                cancelled(result, endedBy);
+            }
+        } catch (CancellationException e) {
+            result.onJavaClock();
+            String endedBy = bounded.endedBy();
+            cancelled(result, endedBy == null ? e.getMessage() : endedBy);
+        } catch (EngineException e) {
+            result.onJavaClock();
+            failed(result, e);
+        } catch (IllegalStateException e) {
+            // A handle that the engine knows no more: its owner was closed while this sampler used it.
+            result.onJavaClock();
+            LOG.warn("{}: {}", getName(), e.getMessage(), e);
+            result.failure("CLOSED", e.getMessage());
+        }
+    }
+
+    private static void cancelled(ResultBuilder result, String endedBy) {
+        result.failure("CANCELLED", "Stopped while waiting: " + endedBy);
+    }
+
+    private void writeColumns(ResultBuilder result) {
+        JMeterVariables variables = getThreadContext().getVariables();
+        Columns.phases(variables, result.phases());
+        if (!result.isSuccessful()) {
+            Columns.put(variables, Columns.CAUSE, result.cause());
+        }
+    }
+
+    /**
+     * Ends the wait in progress. Never blocks; what is waited for fails with code {@code CANCELLED}.
+     *
+     * @return whether a sample was in progress
+     */
+    @Override
+    public boolean interrupt() {
+        BoundedWait inProgress = wait;
+        if (inProgress == null) {
+            return false;
+        }
+        inProgress.cancel();
+        return true;
+    }
+
+    @Override
+    public void testStarted() {
+        TestRun.started();
+    }
+
+    @Override
+    public void testStarted(String host) {
+        TestRun.started();
+    }
+
+    @Override
+    public void testEnded() {
+        TestRun.ended();
+    }
+
+    @Override
+    public void testEnded(String host) {
+        TestRun.ended();
+    }
+
+    @Override
+    public void threadStarted() {
+        // The thread's scope is made at its first sample: a thread that opens nothing costs nothing.
+    }
+
+    @Override
+    public void threadFinished() {
+        TestRun.threadFinished();
+    }
+
+    /**
+     * A JSON field as text, for messages.
+     *
+     * @param details the engine's details
+     * @param field field name
+     * @return empty when absent or null
+     */
+    protected static String text(JsonNode details, String field) {
+        JsonNode value = details.path(field);
+        return value.isMissingNode() || value.isNull() ? "" : value.asText();
+    }
+}

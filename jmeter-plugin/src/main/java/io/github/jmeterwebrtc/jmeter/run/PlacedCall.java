@@ -1,0 +1,69 @@
+package io.github.jmeterwebrtc.jmeter.run;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import io.github.jmeterwebrtc.CallOutcome;
+import io.github.jmeterwebrtc.Session;
+
+/** A call that a {@code WebRTC Call} sampler connected and nobody has hung up yet. Used by its JMeter thread only. */
+public final class PlacedCall {
+    private final String name;
+    private final Session session;
+    private final JsonNode outcome;
+    private boolean lostReported;
+
+    /**
+     * Remembers a connected call.
+     *
+     * @param name the plan's name of the call
+     * @param outcome a successful outcome
+     */
+    public PlacedCall(String name, CallOutcome outcome) {
+        this.name = name;
+        this.session = outcome.session();
+        this.outcome = outcome.json();
+    }
+
+    /**
+     * The plan's name of the call.
+     *
+     * @return may be empty
+     */
+    public String name() {
+        return name;
+    }
+
+    /**
+     * The session.
+     *
+     * @return never null
+     */
+    public Session session() {
+        return session;
+    }
+
+    /**
+     * What placing it said.
+     *
+     * @return the engine's outcome JSON
+     */
+    public JsonNode outcome() {
+        return outcome;
+    }
+
+    /**
+     * Whether the call is connected now.
+     *
+     * @return false after it failed, was closed or was lost
+     */
+    public boolean isConnected() {
+        return !lostReported && "connected".equals(session.connectionState());
+    }
+
+    boolean isLostReported() {
+        return lostReported;
+    }
+
+    void setLostReported() {
+        lostReported = true;
+    }
+}

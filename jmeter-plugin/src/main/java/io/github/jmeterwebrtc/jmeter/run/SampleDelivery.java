@@ -1,0 +1,60 @@
+package io.github.jmeterwebrtc.jmeter.run;
+
+import java.util.Collections;
+import java.util.List;
+import org.apache.jmeter.samplers.SampleEvent;
+import org.apache.jmeter.samplers.SampleListener;
+import org.apache.jmeter.samplers.SampleResult;
+import org.apache.jmeter.threads.AbstractThreadGroup;
+import org.apache.jmeter.threads.JMeterContext;
+import org.apache.jmeter.threads.JMeterContextService;
+import org.apache.jmeter.threads.JMeterThread;
+import org.apache.jmeter.threads.JMeterVariables;
+import org.apache.jmeter.threads.ListenerNotifier;
+import org.apache.jmeter.threads.SamplePackage;
+
+/**
+ * Hands a sample of its own to the listeners that hear the current sampler, as JMeter's Transaction Controller does.
+ *
+ * <p>What is needed for that is remembered at every sample, because JMeter has taken the variables out of the context
+ * when a thread's end is told. Only ever used on the JMeter thread itself.
+ */
+final class SampleDelivery {
+    private JMeterVariables variables;
+    private ListenerNotifier notifier;
+    private List<SampleListener> listeners = Collections.emptyList();
+    private AbstractThreadGroup group;
+    private String threadName = "";
+
+    void remember(JMeterContext context) {
+        JMeterThread thread = context.getThread();
+        JMeterVariables current = context.getVariables();
+        if (thread == null || current == null) {
+            return;
+        }
+        Object sampled = current.getObject(JMeterThread.PACKAGE_OBJECT);
+        if (sampled instanceof SamplePackage) {
+            listeners = ((SamplePackage) sampled).getSampleListeners();
+        }
+        variables = current;
+        notifier = thread.getNotifier();
+        group = context.getThreadGroup();
+        threadName = thread.getThreadName();
+    }
+
+    JMeterVariables variables() {
+        return variables;
+    }
+
+    /** Delivers now; without listeners (outside a test) there is nobody to tell. */
+    void deliver(SampleResult result) {
+        if (notifier == null) {
+            return;
+        }
+        result.setThreadName(threadName);
+        result.setGroupThreads(group == null ? 0 : group.getNumberOfThreads());
+        result.setAllThreads(JMeterContextService.getNumberOfThreads());
+        String groupName = group == null ? "" : group.getName();
+        notifier.notifyListeners(new SampleEvent(result, groupName, variables), listeners);
+    }
+}

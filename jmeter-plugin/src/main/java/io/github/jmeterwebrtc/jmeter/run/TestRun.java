@@ -1,0 +1,198 @@
+package io.github.jmeterwebrtc.jmeter.run;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import io.github.jmeterwebrtc.Engine;
+import io.github.jmeterwebrtc.EngineException;
+import io.github.jmeterwebrtc.EngineUnavailableException;
+import io.github.jmeterwebrtc.Lab;
+import io.github.jmeterwebrtc.Scope;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.TimeoutException;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * One JMeter test as the engine sees it: the scope of the test, the scopes of its threads, its labs.
+ *
+ * <p>Every element of a plan tells {@link #started()} and {@link #ended()}; the first of each counts. Opening, editing
+ * and saving plans never come here, so they never load the native library. At the end everything that is still open is
+ * closed within {@link #CLOSE_MS}, labs last; what was left open is in the summary file.
+ */
+public final class TestRun {
+    /** Bound of closing what one thread, or the whole test, left open, ms. */
+    static final long CLOSE_MS = 3_000;
+
+    private static final Logger LOG = LoggerFactory.getLogger(TestRun.class);
+
+    private static volatile TestRun current;
+
+    private final Engine engine;
+    private final Scope testScope;
+    private final StopWatch stopWatch = new StopWatch();
+    private final Map<Thread, ThreadScope> threads = new ConcurrentHashMap<>();
+    private final Map<String, Lab> labs = new LinkedHashMap<>();
+    private final ProgressLine progress;
+    private final SummaryFile summary;
+
+    private TestRun(Engine engine) {
+        this.engine = engine;
+        engine.beginTest();
+        testScope = engine.openScope(null);
+        progress = ProgressLine.startIfWanted(engine);
+        summary = SummaryFile.ofProperties();
+    }
+
+    /**
+     * A test starts. Loads the native library; when that is impossible, every sample will say why.
+     */
+    public static synchronized void started() {
+        if (current != null) {
+            return;
+        }
+        try {
+            current = new TestRun(Engine.get());
+        } catch (EngineUnavailableException e) {
+            // Thrown from here it would abort the whole run, also of samplers that need no native library.
+            LOG.error("The native library of jmeter-webrtc cannot be used: {}", e.getMessage(), e);
+        }
+    }
+
+    /** The test has ended: all threads are done, also those of tearDown groups. */
+    public static void ended() {
+        TestRun ending;
+        synchronized (TestRun.class) {
+            ending = current;
+            current = null;
+        }
+        if (ending != null) {
+            ending.close();
+        }
+    }
+
+    /**
+     * The test in progress.
+     *
+     * @return the test; begun now when JMeter has not told a start (a sampler run on its own)
+     * @throws EngineUnavailableException when the native library cannot be loaded, with a sentence saying why
+     */
+    public static TestRun current() {
+        TestRun run = current;
+        if (run == null) {
+            synchronized (TestRun.class) {
+                run = current;
+                if (run == null) {
+                    run = new TestRun(Engine.get());
+                    current = run;
+                }
+            }
+        }
+        return run;
+    }
+
+    /**
+     * What the calling JMeter thread owns; made at the first use.
+     *
+     * @return the scope of this thread
+     */
+    public ThreadScope thread() {
+        return threads.computeIfAbsent(Thread.currentThread(),
+                thread -> new ThreadScope(this, engine.openScope(testScope)));
+    }
+
+    /** The calling JMeter thread has ended: reports lost calls, closes what it owned. Idempotent. */
+    public static void threadFinished() {
+        TestRun run = current;
+        ThreadScope ended = run == null ? null : run.threads.remove(Thread.currentThread());
+        if (ended == null) {
+            return;
+        }
+        try {
+            ended.reportLostCalls();
+        } finally {
+            close(ended.scope(), "a thread");
+        }
+    }
+
+    /**
+     * The engine.
+     *
+     * @return loaded
+     */
+    public Engine engine() {
+        return engine;
+    }
+
+    /**
+     * The scope of the test, for connections that all threads share.
+     *
+     * @return open until the end of the test
+     */
+    public Scope testScope() {
+        return testScope;
+    }
+
+    /**
+     * Starts a lab that ends with the test.
+     *
+     * @param name its name in the plan; a second one of the same name is refused
+     * @param configJson the engine's lab configuration
+     * @param deadlineMs bound of starting, ms
+     * @return the running lab
+     * @throws EngineException when it cannot listen
+     * @throws TimeoutException when it did not start in time
+     */
+    public Lab startLab(String name, String configJson, long deadlineMs) throws EngineException, TimeoutException {
+        synchronized (labs) {
+            if (labs.containsKey(name)) {
+                throw new IllegalArgumentException(
+                        "variablePrefix: '" + name + "' is used by two WebRTC Lab Servers; give each its own");
+            }
+            Lab lab = engine.startLab(configJson, deadlineMs);
+            labs.put(name, lab);
+            return lab;
+        }
+    }
+
+    StopWatch stopWatch() {
+        return stopWatch;
+    }
+
+    private void close() {
+        progress.stop();
+        stopWatch.stop();
+        // First the accounts, then the closing: what is open now was left open by the plan.
+        summary.write(engine);
+        for (ThreadScope thread : threads.values()) {
+            close(thread.scope(), "a thread whose end was not told");
+        }
+        threads.clear();
+        close(testScope, "the test");
+        synchronized (labs) {
+            for (Map.Entry<String, Lab> lab : labs.entrySet()) {
+                stop(lab.getKey(), lab.getValue());
+            }
+            labs.clear();
+        }
+        engine.closeAll(CLOSE_MS);
+    }
+
+    private static void close(Scope scope, String owner) {
+        try {
+            JsonNode closed = scope.close(CLOSE_MS);
+            LOG.debug("Closed at the end of {}: {}", owner, closed);
+        } catch (RuntimeException e) {
+            // The end of a thread must not fail for what it left open; closeAll at the end of the test tries again.
+            LOG.error("What {} left open could not be closed in {} ms", owner, CLOSE_MS, e);
+        }
+    }
+
+    private static void stop(String name, Lab lab) {
+        try {
+            LOG.info("WebRTC Lab Server '{}' ended: {}", name, lab.stop(CLOSE_MS));
+        } catch (RuntimeException e) {
+            LOG.error("WebRTC Lab Server '{}' did not stop in {} ms", name, CLOSE_MS, e);
+        }
+    }
+}

@@ -1,0 +1,118 @@
+package io.github.jmeterwebrtc.jmeter.run;
+
+import io.github.jmeterwebrtc.Scope;
+import io.github.jmeterwebrtc.Socket;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import org.apache.jmeter.threads.JMeterContext;
+
+/**
+ * What one JMeter thread owns: its engine scope with sockets and sessions, the connections and calls by the plan's names.
+ *
+ * <p>Used by its own JMeter thread only. It outlives iterations; {@link TestRun} closes it at the end of the thread, or
+ * of the test if the thread's end was never told.
+ */
+public final class ThreadScope {
+    private static final String DEFAULT_CONNECTION = "default";
+
+    private final TestRun run;
+    private final Scope scope;
+    private final Map<String, Connection> connections = new HashMap<>();
+    private final Map<String, PlacedCall> calls = new LinkedHashMap<>();
+    private final SampleDelivery delivery = new SampleDelivery();
+
+    ThreadScope(TestRun run, Scope scope) {
+        this.run = run;
+        this.scope = scope;
+    }
+
+    /**
+     * The engine scope of this thread; its parent is the scope of the test.
+     *
+     * @return open until the thread ends
+     */
+    public Scope scope() {
+        return scope;
+    }
+
+    /**
+     * The test this thread belongs to.
+     *
+     * @return the test
+     */
+    public TestRun run() {
+        return run;
+    }
+
+    /**
+     * The engine's name of a connection.
+     *
+     * @param connectionId the plan's name; may be empty
+     * @return never empty
+     */
+    public static String connectionName(String connectionId) {
+        return connectionId.isEmpty() ? DEFAULT_CONNECTION : connectionId;
+    }
+
+    /**
+     * The connection of a name, open or closed: that of this thread, or else that of the test.
+     *
+     * @param name never empty, see {@link #connectionName}
+     * @return null when there is none
+     */
+    public Connection connection(String name) {
+        Connection own = connections.get(name);
+        if (own != null) {
+            return own;
+        }
+        Socket shared = scope.socket(name);
+        return shared == null ? null : new Connection(shared, "ws://" + shared.opened().peer() + "/");
+    }
+
+    /**
+     * Remembers a connection that this thread's scope owns.
+     *
+     * @param name its name
+     * @param connection the connection
+     */
+    public void remember(String name, Connection connection) {
+        connections.put(name, connection);
+    }
+
+    /**
+     * Drops this thread's connection of a name, without a close frame when it is still open.
+     *
+     * @param name its name
+     */
+    public void forget(String name) {
+        if (connections.remove(name) != null) {
+            scope.releaseSocket(name);
+        }
+    }
+
+    /**
+     * Calls that are not hung up yet, by call name.
+     *
+     * @return the live map
+     */
+    public Map<String, PlacedCall> calls() {
+        return calls;
+    }
+
+    /**
+     * Begins the wait of one sample.
+     *
+     * @param context the thread's JMeter context
+     * @return to be closed at the end of the sample
+     */
+    public BoundedWait beginWait(JMeterContext context) {
+        delivery.remember(context);
+        return new BoundedWait(run.engine().operation(), context.getThread(), run.stopWatch());
+    }
+
+    /** Emits a {@code WebRTC lost} sample for every call that was lost since the last look. */
+    public void reportLostCalls() {
+        LostCalls.report(calls.values(), delivery);
+    }
+}

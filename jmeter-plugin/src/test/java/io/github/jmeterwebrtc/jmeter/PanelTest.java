@@ -1,0 +1,112 @@
+package io.github.jmeterwebrtc.jmeter;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.File;
+import java.io.ObjectInputStream;
+import java.io.ObjectOutputStream;
+import java.io.OutputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.stream.Stream;
+import org.apache.jmeter.gui.AbstractJMeterGuiComponent;
+import org.apache.jmeter.save.SaveService;
+import org.apache.jmeter.testelement.TestElement;
+import org.apache.jmeter.testelement.property.JMeterProperty;
+import org.apache.jmeter.testelement.property.PropertyIterator;
+import org.apache.jorphan.collections.HashTree;
+import org.apache.jorphan.collections.ListedHashTree;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+@Timeout(60)
+class PanelTest {
+    static Stream<AbstractJMeterGuiComponent> panels() {
+        return Panels.all();
+    }
+
+    @ParameterizedTest
+    @MethodSource("panels")
+    void aPanelStoresWhatItWasShown(AbstractJMeterGuiComponent panel) {
+        TestElement element = Panels.singleLine(Panels.unusual(panel), Panels.form(panel));
+        Map<String, String> before = properties(element);
+        panel.configure(element);
+        panel.modifyTestElement(element);
+        assertEquals(before, properties(element));
+    }
+
+    @ParameterizedTest
+    @MethodSource("panels")
+    void aPanelForgetsTheElementBefore(AbstractJMeterGuiComponent panel) {
+        Map<String, String> initial = properties(panel.createTestElement());
+        panel.configure(Panels.unusual(panel));
+        panel.clearGui();
+        assertEquals(initial, properties(panel.createTestElement()));
+    }
+
+    @ParameterizedTest
+    @MethodSource("panels")
+    void anElementSurvivesSavingAndLoadingAPlan(AbstractJMeterGuiComponent panel, @TempDir Path directory)
+            throws Exception {
+        TestElement element = Panels.unusual(panel);
+        HashTree tree = new ListedHashTree();
+        tree.add(element);
+        File plan = directory.resolve("plan.jmx").toFile();
+        try (OutputStream out = Files.newOutputStream(plan.toPath())) {
+            SaveService.saveTree(tree, out);
+        }
+        TestElement loaded = (TestElement) SaveService.loadTree(plan).getArray()[0];
+        assertEquals(element.getClass(), loaded.getClass());
+        assertEquals(properties(element), properties(loaded));
+    }
+
+    @ParameterizedTest
+    @MethodSource("panels")
+    void anElementTravelsToARemoteWorker(AbstractJMeterGuiComponent panel) throws Exception {
+        TestElement element = Panels.unusual(panel);
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        try (ObjectOutputStream out = new ObjectOutputStream(bytes)) {
+            out.writeObject(element);
+        }
+        try (ObjectInputStream in = new ObjectInputStream(new ByteArrayInputStream(bytes.toByteArray()))) {
+            assertEquals(properties(element), properties((TestElement) in.readObject()));
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("panels")
+    void anElementWithoutPropertiesIsShownAsANewOne(AbstractJMeterGuiComponent panel) throws Exception {
+        Map<String, String> initial = properties(panel.createTestElement());
+        TestElement bare = panel.createTestElement().getClass().getDeclaredConstructor().newInstance();
+        bare.setName(panel.createTestElement().getName());
+        panel.configure(bare);
+        panel.modifyTestElement(bare);
+        assertEquals(initial, properties(bare));
+    }
+
+    @ParameterizedTest
+    @MethodSource("panels")
+    void aPanelHasALabelAndAHelpAnchor(AbstractJMeterGuiComponent panel) {
+        assertTrue(panel.getStaticLabel().startsWith("WebSocket ") || panel.getStaticLabel().startsWith("WebRTC "));
+        assertFalse(panel.getDocAnchor().contains(" "));
+        assertEquals(panel.getClass().getName(), panel.createTestElement().getPropertyAsString(TestElement.GUI_CLASS));
+    }
+
+    private static Map<String, String> properties(TestElement element) {
+        Map<String, String> values = new TreeMap<>();
+        PropertyIterator all = element.propertyIterator();
+        while (all.hasNext()) {
+            JMeterProperty property = all.next();
+            values.put(property.getName(), property.getClass().getSimpleName() + " " + property.getStringValue());
+        }
+        return values;
+    }
+}

@@ -1,0 +1,167 @@
+//! Calls: sessions that a signaling WebSocket sets up.
+//!
+//! A call that does not come up is an outcome, not an error. A set-up that is cancelled, late or overtaken by the end of its
+//! scope says good-bye and closes its session in the background.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::signaling::call::{self, Call, CallConfig, Registration};
+use crate::signaling::outcome::{CallCode, CallFailure};
+use crate::socket::Socket;
+
+use super::error::EngineError;
+use super::runtime::Unwatched;
+use super::scopes::HANG_UP;
+use super::sessions::Softphone;
+use super::tables::{Handle, OperationKey, ScopeKey, SessionKey, SocketKey};
+use super::{Engine, State, check_name};
+
+/// What became of setting up a call.
+#[derive(Debug)]
+pub struct Placed {
+    /// The [`crate::signaling::outcome::CallOutcome`] as JSON.
+    pub outcome: Value,
+    /// The session, when the call is up.
+    pub session: Option<SessionKey>,
+}
+
+/// Which side of the call we are.
+enum Role {
+    Calling,
+    /// The duration is how long an offer may keep us waiting.
+    Answering(Duration),
+}
+
+impl State {
+    fn count_call(&self, role: &Role, result: &Result<Call, CallFailure>) {
+        let mut tables = self.tables();
+        let tally = &mut tables.tally;
+        match (role, result) {
+            (Role::Calling, Ok(_)) => tally.udp_sockets_opened += 1,
+            (Role::Answering(_), Ok(_)) => {
+                tally.softphones_started += 1;
+                tally.udp_sockets_opened += 1;
+            }
+            (role, Err(CallFailure { outcome })) => {
+                let began = matches!(role, Role::Calling) || outcome.offer_sdp.is_some();
+                tally.softphones_started += i64::from(matches!(role, Role::Answering(_)) && began);
+                tally.softphones_failed += i64::from(began && outcome.code != CallCode::Cancelled);
+                let without_socket = matches!(outcome.code, CallCode::Config | CallCode::UdpSocket);
+                tally.udp_sockets_opened += i64::from(outcome.offer_sdp.is_some() && !without_socket);
+            }
+        }
+    }
+
+    async fn set_up(
+        self: Arc<Self>,
+        role: Role,
+        scope: ScopeKey,
+        name: String,
+        socket: Socket,
+        config: CallConfig,
+    ) -> Result<Placed, EngineError> {
+        let before = self.tables().scope(scope)?.sessions.get(&name).copied();
+        if let Some((key, softphone)) = before.and_then(|key| Some((key, self.start_leaving(key)?))) {
+            self.end_session(key, &softphone, HANG_UP).await;
+        }
+        let result = match role {
+            Role::Calling => {
+                self.tables().tally.softphones_started += 1;
+                call::place(socket, &config).await
+            }
+            Role::Answering(deadline) => call::answer_next(socket, &config, deadline).await,
+        };
+        self.count_call(&role, &result);
+        match result {
+            Ok(call) => {
+                let outcome = json!(call.outcome());
+                let session = self.keep_session(scope, name, Softphone::of_call(call)).map_err(|(closed, _)| closed)?;
+                Ok(Placed { outcome, session: Some(session) })
+            }
+            Err(failure) => Ok(Placed { outcome: json!(failure.outcome), session: None }),
+        }
+    }
+}
+
+impl Engine {
+    /// Calls somebody over a signaling socket; see [`call::place`].
+    ///
+    /// # Errors
+    /// [`EngineError::Config`] before any packet; a stale scope, socket or operation; the deadline, a cancel.
+    pub fn place_call(
+        &self,
+        scope: ScopeKey,
+        operation: OperationKey,
+        name: &str,
+        socket: SocketKey,
+        config: &[u8],
+        deadline: Duration,
+    ) -> Result<Placed, EngineError> {
+        self.call("place call", Role::Calling, (scope, operation, name), socket, config, deadline)
+    }
+
+    /// Answers the next call that reaches a registered signaling socket; see [`call::answer_next`].
+    ///
+    /// # Errors
+    /// As [`Engine::place_call`].
+    pub fn answer_call(
+        &self,
+        scope: ScopeKey,
+        operation: OperationKey,
+        name: &str,
+        socket: SocketKey,
+        config: &[u8],
+        deadline: Duration,
+    ) -> Result<Placed, EngineError> {
+        self.call("answer call", Role::Answering(deadline), (scope, operation, name), socket, config, deadline)
+    }
+
+    fn call(
+        &self,
+        what: &'static str,
+        role: Role,
+        (scope, operation, name): (ScopeKey, OperationKey, &str),
+        socket: SocketKey,
+        config: &[u8],
+        deadline: Duration,
+    ) -> Result<Placed, EngineError> {
+        check_name(name)?;
+        let config = CallConfig::from_json(config)?;
+        let ending = self.state.tables().scope(scope)?.ending.clone();
+        let socket = self.socket(socket)?;
+        let setting_up = Arc::clone(&self.state).set_up(role, scope, name.to_owned(), socket, config);
+        self.wait(what, operation, deadline, Unwatched::Drop, async move {
+            tokio::select! {
+                () = ending.cancelled() => Err(scope.stale()),
+                placed = setting_up => placed,
+            }
+        })
+    }
+
+    /// Makes a signaling socket reachable under a name; see [`call::register`].
+    ///
+    /// # Errors
+    /// [`EngineError::Call`] when it was refused or the socket is closed; a stale key, the deadline, a cancel.
+    pub fn register(
+        &self,
+        socket: SocketKey,
+        operation: OperationKey,
+        name: String,
+        deadline: Duration,
+    ) -> Result<Registration, EngineError> {
+        let socket = self.socket(socket)?;
+        self.wait("register", operation, deadline, Unwatched::Drop, async move {
+            Ok(call::register(&socket, &name, deadline).await?)
+        })
+        .map_err(|error| match error {
+            EngineError::Call(failure) if failure.code() == CallCode::SignalingTimeout => {
+                let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
+                EngineError::Deadline { what: "register", deadline_ms }
+            }
+            other => other,
+        })
+    }
+}

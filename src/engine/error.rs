@@ -1,0 +1,165 @@
+//! What the engine answers when it cannot do what it was asked.
+//!
+//! Every error is data a user can act on: [`EngineError::code`] is one of a fixed set of words, the text says what failed,
+//! where and with what evidence, and [`EngineError::details`] carries every fact as JSON. Nothing here holds a secret.
+
+use serde_json::{Value, json};
+
+use crate::config::ConfigError;
+use crate::lab::LabError;
+use crate::peer::PeerError;
+use crate::signaling::outcome::CallFailure;
+use crate::socket::SocketError;
+
+use super::tables::Kind;
+
+/// Why an operation of the engine failed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum EngineError {
+    /// Signaling refused, or its socket is closed.
+    #[error("{}", .0.outcome.message)]
+    Call(#[from] CallFailure),
+    /// Somebody cancelled the operation (or had cancelled it before it began).
+    #[error("{what}: cancelled")]
+    Cancelled {
+        /// What was being done.
+        what: &'static str,
+    },
+    /// A value of a configuration or an argument cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The deadline passed first; what was being waited for is untouched and nothing is lost.
+    #[error("{what}: not done within {deadline_ms} ms")]
+    Deadline {
+        /// What was being done.
+        what: &'static str,
+        /// The deadline, ms from the start of the call.
+        deadline_ms: u64,
+    },
+    /// A lab could not be started.
+    #[error(transparent)]
+    Lab(#[from] LabError),
+    /// A bug of ours: the work panicked. The engine goes on.
+    #[error("{what}: the engine panicked: {text}")]
+    Panicked {
+        /// What was being done.
+        what: &'static str,
+        /// The panic's text.
+        text: String,
+    },
+    /// A session refused or failed.
+    #[error(transparent)]
+    Peer(#[from] PeerError),
+    /// The runtime could not be started.
+    #[error("the engine cannot start its threads: {detail}")]
+    Runtime {
+        /// The system's text.
+        detail: String,
+    },
+    /// A WebSocket could not be opened or used.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// The handle names nothing: it was closed, belongs to something that was closed, or was never given out.
+    #[error("the {kind} is closed (handle {handle:#x} names nothing)")]
+    Stale {
+        /// What the handle should have named.
+        kind: Kind,
+        /// The handle.
+        handle: u64,
+    },
+}
+
+impl EngineError {
+    /// The kind of failure in one fixed word.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Call(failure) => failure.code().as_str(),
+            Self::Cancelled { .. } => "CANCELLED",
+            Self::Config(_)
+            | Self::Lab(LabError::Config(_))
+            | Self::Peer(PeerError::Config(_))
+            | Self::Socket(SocketError::Config(_)) => "CONFIG",
+            Self::Deadline { .. } => "TIMEOUT",
+            Self::Lab(LabError::Listen { .. }) => "LISTEN",
+            Self::Panicked { .. } => "NATIVE_PANIC",
+            Self::Peer(PeerError::UdpSocket { .. }) => "UDP_SOCKET",
+            Self::Peer(PeerError::Sdp { .. }) => "SDP",
+            Self::Peer(PeerError::Closed) => "SESSION_CLOSED",
+            Self::Peer(_) => "SESSION_FAILED",
+            Self::Runtime { .. } => "RUNTIME",
+            Self::Socket(error) => socket_code(error),
+            Self::Stale { .. } => "STALE",
+        }
+    }
+
+    /// Every fact of the failure, as a JSON object.
+    pub fn details(&self) -> Value {
+        match self {
+            Self::Call(failure) => json!(failure.outcome.error.as_ref().map(|error| &error.details)),
+            Self::Deadline { what, deadline_ms } => json!({"what": what, "deadlineMs": deadline_ms}),
+            Self::Lab(LabError::Listen { address, detail }) => json!({"address": address, "detail": detail}),
+            Self::Peer(error) => peer_details(error),
+            Self::Socket(error) => socket_details(error),
+            Self::Cancelled { what } | Self::Panicked { what, .. } => json!({"what": what}),
+            Self::Config(_) | Self::Lab(_) | Self::Runtime { .. } | Self::Stale { .. } => json!({}),
+        }
+    }
+
+    /// The configuration error inside, whichever room found it.
+    pub fn config(&self) -> Option<&ConfigError> {
+        match self {
+            Self::Config(error)
+            | Self::Lab(LabError::Config(error))
+            | Self::Peer(PeerError::Config(error))
+            | Self::Socket(SocketError::Config(error)) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+fn socket_code(error: &SocketError) -> &'static str {
+    match error {
+        SocketError::Config(_) => "CONFIG",
+        SocketError::Dns { .. } => "DNS",
+        SocketError::Connect { timed_out: true, .. } => "CONNECT_TIMEOUT",
+        SocketError::Connect { .. } => "CONNECT",
+        SocketError::Tls { .. } => "TLS",
+        SocketError::Proxy { .. } => "PROXY",
+        SocketError::Status { .. } => "UPGRADE_STATUS",
+        SocketError::Upgrade { .. } => "UPGRADE",
+        SocketError::Deadline { .. } => "TIMEOUT",
+        SocketError::Closed { .. } => "CLOSED",
+    }
+}
+
+fn socket_details(error: &SocketError) -> Value {
+    match error {
+        SocketError::Config(error) => json!({"field": error.field, "value": error.value, "reason": error.reason}),
+        SocketError::Dns { host, rcode, elapsed_ms, detail } => {
+            json!({"host": host, "rcode": rcode, "elapsedMs": elapsed_ms, "detail": detail})
+        }
+        SocketError::Connect { errno, timed_out, attempts, detail } => {
+            json!({"errno": errno, "timedOut": timed_out, "attempts": attempts, "detail": detail})
+        }
+        SocketError::Tls { alert, detail } => json!({"alert": alert, "detail": detail}),
+        SocketError::Proxy { status, detail } => json!({"status": status, "detail": detail}),
+        SocketError::Status { status, status_line, headers, body, request_bytes, response_bytes } => json!({
+            "status": status, "statusLine": status_line, "headers": headers, "body": body,
+            "requestBytes": request_bytes, "responseBytes": response_bytes,
+        }),
+        SocketError::Upgrade { detail } => json!({"detail": detail}),
+        SocketError::Deadline { phase, deadline_ms } => json!({"phase": phase, "deadlineMs": deadline_ms}),
+        SocketError::Closed { cause } => json!({"cause": super::sockets::cause_json(cause)}),
+    }
+}
+
+fn peer_details(error: &PeerError) -> Value {
+    match error {
+        PeerError::Config(error) => json!({"field": error.field, "value": error.value, "reason": error.reason}),
+        PeerError::UdpSocket { errno, detail } => json!({"errno": errno, "detail": detail}),
+        PeerError::Sdp { operation, detail } => json!({"operation": operation, "detail": detail}),
+        PeerError::Deadline { phase, deadline_ms } => json!({"phase": phase, "deadlineMs": deadline_ms}),
+        PeerError::Closed => json!({}),
+        PeerError::Failed { state, detail } => json!({"state": state, "detail": detail}),
+    }
+}

@@ -1,0 +1,162 @@
+//! The engine: one runtime, everything that has a handle, and who owns it.
+//!
+//! What is opened belongs to a scope (a test, or a thread whose scope has the test's as parent) under a name. Callers are
+//! threads: they park in a method until the result is there, the deadline passes or their operation is cancelled, and
+//! nothing that they leave behind keeps a process from ending. A handle that was closed is an error, never a crash.
+//!
+//! Dropping an [`Engine`] drops its runtime: what is open ends without a good-bye. [`Engine::close_all`] says it.
+
+mod calls;
+mod error;
+mod generator;
+mod labs;
+mod matcher;
+mod operations;
+mod runtime;
+mod scopes;
+mod sessions;
+mod snapshot;
+mod sockets;
+mod tables;
+mod tally;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use once_cell::sync::OnceCell;
+use parking_lot::{Mutex, MutexGuard};
+use serde_json::Value;
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::ConfigError;
+
+pub use calls::Placed;
+pub use error::EngineError;
+pub use matcher::Matcher;
+pub use runtime::panic_text;
+pub use sessions::Milestone;
+pub use sockets::{Received, cause_json};
+pub use tables::{Handle, Kind, LabKey, OperationKey, ScopeKey, SessionKey, SocketKey};
+
+use generator::LoopLag;
+use runtime::Unwatched;
+use snapshot::Beginning;
+use tables::Tables;
+
+/// Longest name of a socket or session, in characters.
+const LONGEST_NAME: usize = 256;
+
+static GLOBAL: OnceCell<Engine> = OnceCell::new();
+
+/// One runtime and all that it keeps open.
+pub struct Engine {
+    runtime: Runtime,
+    state: Arc<State>,
+}
+
+/// What tasks of the runtime share; never the runtime itself, which must not be dropped by one of its own tasks.
+struct State {
+    tables: Mutex<Tables>,
+    lag: LoopLag,
+    beginning: Mutex<Beginning>,
+}
+
+impl State {
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock()
+    }
+}
+
+impl Engine {
+    /// The engine of this process; started by the first call.
+    ///
+    /// # Errors
+    /// [`EngineError::Runtime`] when the system gives no threads; the next call tries again.
+    pub fn global() -> Result<&'static Self, EngineError> {
+        GLOBAL.get_or_try_init(Self::start)
+    }
+
+    /// The engine of this process, if it was started.
+    pub fn if_started() -> Option<&'static Self> {
+        GLOBAL.get()
+    }
+
+    /// An engine with a runtime of its own.
+    ///
+    /// # Errors
+    /// [`EngineError::Runtime`] when the system gives no threads.
+    pub fn start() -> Result<Self, EngineError> {
+        let state = State {
+            tables: Mutex::new(Tables::default()),
+            lag: LoopLag::default(),
+            beginning: Mutex::new(Beginning::default()),
+        };
+        Ok(Self { runtime: runtime::start()?, state: Arc::new(state) })
+    }
+
+    /// Closes every scope and lab, all at once, and returns when they are closed or `deadline` has passed; what is left
+    /// then ends by its own bounds in the background. The engine can be used on.
+    pub fn close_all(&self, deadline: Duration) -> Value {
+        let state = Arc::clone(&self.state);
+        let nobody = CancellationToken::new();
+        let closing = async move { Ok(scopes::close_everything(state, deadline).await) };
+        let slack = Duration::from_millis(250);
+        let closed = runtime::wait(
+            &self.runtime,
+            "close everything",
+            &nobody,
+            deadline.saturating_add(slack),
+            Unwatched::Continue,
+            closing,
+        );
+        closed.unwrap_or_else(|error| {
+            log::warn!("{error}; what is left ends in the background");
+            serde_json::json!({"unfinished": error.to_string()})
+        })
+    }
+
+    /// Counts from zero from now on; what is open stays open and is not counted as opened again.
+    pub fn begin_test(&self) {
+        self.state.begin_test();
+    }
+
+    /// What happened since [`Engine::begin_test`], what is open, and how the process feels.
+    pub fn snapshot(&self) -> Value {
+        self.state.snapshot(self.runtime.metrics().num_alive_tasks())
+    }
+
+    /// Parks the calling thread on `work`; see [`runtime::wait`]. Operation 0 is none.
+    fn wait<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        operation: OperationKey,
+        deadline: Duration,
+        unwatched: Unwatched,
+        work: impl Future<Output = Result<T, EngineError>> + Send + 'static,
+    ) -> Result<T, EngineError> {
+        let cancel = self.cancellation(operation)?;
+        runtime::wait(&self.runtime, what, &cancel, deadline, unwatched, work)
+    }
+}
+
+#[cfg(feature = "test-natives")]
+impl Engine {
+    /// Panics in a task that the caller waits for: only tests ask for it.
+    ///
+    /// # Errors
+    /// Always [`EngineError::Panicked`].
+    pub fn panic_in_task(&self, message: String) -> Result<(), EngineError> {
+        let deadline = Duration::from_secs(10);
+        self.wait("panic on purpose", OperationKey::default(), deadline, Unwatched::Drop, async move {
+            panic!("formatted {message}")
+        })
+    }
+}
+
+fn check_name(name: &str) -> Result<(), ConfigError> {
+    if name.chars().count() > LONGEST_NAME {
+        return Err(ConfigError::new("name", name, format!("at most {LONGEST_NAME} characters")));
+    }
+    Ok(())
+}

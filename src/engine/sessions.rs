@@ -1,0 +1,460 @@
+//! Sessions by handle and by name.
+//!
+//! A session is counted from its start until it has ended; while it says good-bye it has no handle any more. What cancels
+//! a good-bye cancels the wait for it, never the closing: a session is always closed. One that is dropped before it got a
+//! handle is closed in the background.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use crate::config::{ConfigError, from_json};
+use crate::peer::{ConnectionState, IceCandidateInit, MediaCounters, Session, SessionConfig};
+use crate::signaling::call::Call;
+
+use super::error::EngineError;
+use super::runtime::Unwatched;
+use super::scopes::HANG_UP;
+use super::tables::{Handle, OperationKey, ScopeKey, SessionKey};
+use super::tally::SessionCount;
+use super::{Engine, State, check_name};
+
+/// How long making a session may take; it is local work and one bind.
+const NEW_SESSION: Duration = Duration::from_secs(10);
+
+/// A session as the tables know it.
+pub(super) struct SessionEntry {
+    pub(super) name: String,
+    pub(super) scope: ScopeKey,
+    pub(super) softphone: Arc<Softphone>,
+    /// It is saying good-bye: counted, but without a handle.
+    pub(super) leaving: bool,
+}
+
+/// A session and the call it carries, if a call of ours made it.
+pub(super) struct Softphone {
+    session: Session,
+    call: Option<Call>,
+    last_check: Mutex<Option<(Instant, MediaCounters)>>,
+}
+
+impl Softphone {
+    fn of_session(session: Session) -> Self {
+        Self { session, call: None, last_check: Mutex::new(None) }
+    }
+
+    pub(super) fn of_call(call: Call) -> Self {
+        Self { session: call.session().clone(), call: Some(call), last_check: Mutex::new(None) }
+    }
+
+    pub(super) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// What is counted of it now.
+    pub(super) fn count(&self) -> SessionCount {
+        let connected = self.session.phases().dtls_connected_us.is_some();
+        let failed = self.session.connection_state() == ConnectionState::Failed && !connected;
+        SessionCount { connected, failed, media: self.session.counters() }
+    }
+
+    /// Whether media flows in: connected, not hung up by the other side, and at least one RTP packet came.
+    pub(super) fn is_talking(&self) -> bool {
+        self.session.connection_state() == ConnectionState::Connected
+            && self.session.phases().first_rtp_us.is_some()
+            && self.call.as_ref().is_none_or(|call| call.lost().is_none())
+    }
+
+    async fn hang_up(&self, deadline: Duration) -> Value {
+        if let Some(call) = &self.call {
+            return json!(call.hang_up(deadline).await);
+        }
+        let session = &self.session;
+        let (lost, up) = (self.lost(), session.phases().dtls_connected_us);
+        let duration = up.map_or(0, |up| micros(session.started().elapsed()).saturating_sub(up));
+        let begun = Instant::now();
+        session.stop_audio();
+        session.close(deadline).await;
+        json!({
+            "media": session.counters(),
+            "peerMedia": null,
+            "peerMediaMissing": "no signaling of ours carries the other side's accounts",
+            "agrees": false,
+            "durationUs": duration,
+            "hangUpUs": micros(begun.elapsed()),
+            "phases": session.phases(),
+            "lost": lost,
+            "timeline": session.timeline(),
+        })
+    }
+
+    /// How it ended against our will; `None` while it is up.
+    fn lost(&self) -> Option<Value> {
+        match &self.call {
+            Some(call) => call.lost().map(|loss| json!(loss)),
+            None if self.session.connection_state() == ConnectionState::Failed => {
+                let detail = self.session.pending_phase().map(|pending| pending.detail);
+                Some(json!({"code": "CONNECTION_LOST", "message": detail}))
+            }
+            None => None,
+        }
+    }
+
+    fn report(&self) -> Value {
+        let session = &self.session;
+        json!({
+            "state": session.connection_state(),
+            "counters": session.counters(),
+            "phases": session.phases(),
+            "timeline": session.timeline(),
+            "selectedPair": session.selected_pair(),
+            "lost": self.lost(),
+            "signalingLost": self.call.as_ref().and_then(Call::signaling_lost),
+            "outcome": self.call.as_ref().map(Call::outcome),
+        })
+    }
+
+    async fn check(&self) -> Value {
+        let stats = self.session.stats().await;
+        let now = Instant::now();
+        let totals = self.session.counters();
+        let (since, before) = self
+            .last_check
+            .lock()
+            .replace((now, totals))
+            .unwrap_or_else(|| (self.session.started(), MediaCounters::default()));
+        json!({
+            "intervalMs": now.saturating_duration_since(since).as_secs_f64() * 1e3,
+            "packetsSent": totals.packets_sent.saturating_sub(before.packets_sent),
+            "packetsReceived": totals.packets_received.saturating_sub(before.packets_received),
+            "packetsLost": totals.packets_lost - before.packets_lost,
+            "packetsSkipped": totals.packets_skipped.saturating_sub(before.packets_skipped),
+            "socketDrops": totals.socket_drops.saturating_sub(before.socket_drops),
+            "bytesSent": totals.bytes_sent.saturating_sub(before.bytes_sent),
+            "bytesReceived": totals.bytes_received.saturating_sub(before.bytes_received),
+            "jitterMs": totals.jitter * 1e3,
+            "roundTripTimeMs": round_trip_time_ms(&stats),
+            "state": self.session.connection_state(),
+            "totals": totals,
+        })
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// RTCP's round trip time where there is one (W3C `remote-inbound-rtp`), else that of the ICE checks (`candidate-pair`).
+fn round_trip_time_ms(stats: &Value) -> Option<f64> {
+    let objects: Vec<&Value> = match stats {
+        Value::Array(list) => list.iter().collect(),
+        Value::Object(map) => map.values().collect(),
+        _ => Vec::new(),
+    };
+    let seconds = |kind: &str, member: &str| {
+        objects
+            .iter()
+            .filter(|object| object["type"] == kind)
+            .filter_map(|object| object[member].as_f64())
+            .find(|seconds| *seconds > 0.0)
+    };
+    seconds("remote-inbound-rtp", "roundTripTime")
+        .or_else(|| seconds("candidate-pair", "currentRoundTripTime"))
+        .map(|seconds| seconds * 1e3)
+}
+
+/// Where a session can be waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Milestone {
+    /// ICE and DTLS are done.
+    Connected,
+    /// The first RTP packet came in.
+    Media,
+}
+
+impl std::str::FromStr for Milestone {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        match text {
+            "connected" => Ok(Self::Connected),
+            "media" => Ok(Self::Media),
+            _ => Err(ConfigError::new("state", text, "connected or media")),
+        }
+    }
+}
+
+impl State {
+    pub(super) fn softphone(&self, key: SessionKey) -> Result<Arc<Softphone>, EngineError> {
+        let tables = self.tables();
+        let entry = tables.sessions.get(key).filter(|entry| !entry.leaving);
+        entry.map(|entry| Arc::clone(&entry.softphone)).ok_or_else(|| key.stale())
+    }
+
+    /// Takes a fresh softphone into its scope. One that the scope has under the name ends in the background. A scope that
+    /// closed meanwhile gives the softphone back.
+    pub(super) fn keep_session(
+        self: &Arc<Self>,
+        scope: ScopeKey,
+        name: String,
+        softphone: Softphone,
+    ) -> Result<SessionKey, (EngineError, Box<Softphone>)> {
+        let mut tables = self.tables();
+        if let Err(closed) = tables.scope(scope) {
+            return Err((closed, Box::new(softphone)));
+        }
+        let entry = SessionEntry { name: name.clone(), scope, softphone: Arc::new(softphone), leaving: false };
+        let key = tables.sessions.insert(entry);
+        let before = tables.scopes.get_mut(scope).and_then(|entry| entry.sessions.insert(name, key));
+        drop(tables);
+        if let Some((before, softphone)) = before.and_then(|before| Some((before, self.start_leaving(before)?))) {
+            let state = Arc::clone(self);
+            tokio::spawn(async move { state.end_session(before, &softphone, HANG_UP).await });
+        }
+        self.watch_lag();
+        Ok(key)
+    }
+
+    /// Takes the handle away; `None` when it was taken before. The caller must end the session.
+    pub(super) fn start_leaving(&self, key: SessionKey) -> Option<Arc<Softphone>> {
+        let mut tables = self.tables();
+        let entry = tables.sessions.get_mut(key).filter(|entry| !entry.leaving)?;
+        entry.leaving = true;
+        let (scope, name, softphone) = (entry.scope, entry.name.clone(), Arc::clone(&entry.softphone));
+        if let Some(scope) = tables.scopes.get_mut(scope)
+            && scope.sessions.get(&name) == Some(&key)
+        {
+            scope.sessions.remove(&name);
+        }
+        Some(softphone)
+    }
+
+    /// Hangs up, closes and moves the counts of a session that is leaving to the tally; says how the call was.
+    pub(super) async fn end_session(&self, key: SessionKey, softphone: &Softphone, deadline: Duration) -> Value {
+        let report = softphone.hang_up(deadline).await;
+        let mut tables = self.tables();
+        if tables.sessions.remove(key).is_some() {
+            tables.tally.left(&softphone.count());
+        }
+        report
+    }
+}
+
+impl Engine {
+    /// A session without signaling of ours.
+    ///
+    /// # Errors
+    /// [`EngineError::Config`] before anything is bound; [`EngineError::Peer`]; a stale scope or operation; a cancel.
+    pub fn new_session(
+        &self,
+        scope: ScopeKey,
+        operation: OperationKey,
+        name: &str,
+        config: &[u8],
+    ) -> Result<SessionKey, EngineError> {
+        check_name(name)?;
+        let config = SessionConfig::from_json(config)?;
+        let ending = self.state.tables().scope(scope)?.ending.clone();
+        let state = Arc::clone(&self.state);
+        let name = name.to_owned();
+        self.wait("new session", operation, NEW_SESSION, Unwatched::Drop, async move {
+            state.tables().tally.softphones_started += 1;
+            let session = tokio::select! {
+                () = ending.cancelled() => return Err(scope.stale()),
+                made = Session::new(config) => made.inspect_err(|_| state.tables().tally.softphones_failed += 1)?,
+            };
+            state.tables().tally.udp_sockets_opened += 1;
+            match state.keep_session(scope, name, Softphone::of_session(session)) {
+                Ok(key) => Ok(key),
+                Err((closed, softphone)) => {
+                    softphone.session.close(HANG_UP).await;
+                    Err(closed)
+                }
+            }
+        })
+    }
+
+    /// The session of that name in `scope` or above.
+    ///
+    /// # Errors
+    /// A stale scope.
+    pub fn find_session(&self, scope: ScopeKey, name: &str) -> Result<Option<SessionKey>, EngineError> {
+        self.state.tables().look_up(scope, |entry| entry.sessions.get(name).copied())
+    }
+
+    /// Local offer.
+    ///
+    /// # Errors
+    /// [`EngineError::Peer`], a stale key, the deadline, a cancel.
+    pub fn create_offer(
+        &self,
+        key: SessionKey,
+        operation: OperationKey,
+        deadline: Duration,
+    ) -> Result<String, EngineError> {
+        let softphone = self.state.softphone(key)?;
+        self.wait("create offer", operation, deadline, Unwatched::Drop, async move {
+            Ok(softphone.session.create_offer().await?)
+        })
+    }
+
+    /// Answer to a remote offer.
+    ///
+    /// # Errors
+    /// [`EngineError::Peer`], a stale key, the deadline, a cancel.
+    pub fn create_answer(
+        &self,
+        key: SessionKey,
+        operation: OperationKey,
+        offer: String,
+        deadline: Duration,
+    ) -> Result<String, EngineError> {
+        let softphone = self.state.softphone(key)?;
+        self.wait("create answer", operation, deadline, Unwatched::Drop, async move {
+            Ok(softphone.session.create_answer(&offer).await?)
+        })
+    }
+
+    /// Applies the remote answer.
+    ///
+    /// # Errors
+    /// [`EngineError::Peer`], a stale key, the deadline, a cancel.
+    pub fn set_remote_answer(
+        &self,
+        key: SessionKey,
+        operation: OperationKey,
+        answer: String,
+        deadline: Duration,
+    ) -> Result<(), EngineError> {
+        let softphone = self.state.softphone(key)?;
+        self.wait("apply remote answer", operation, deadline, Unwatched::Drop, async move {
+            Ok(softphone.session.set_remote_answer(&answer).await?)
+        })
+    }
+
+    /// Applies a remote candidate (W3C `RTCIceCandidateInit` as JSON).
+    ///
+    /// # Errors
+    /// [`EngineError::Config`] for JSON that is no candidate; [`EngineError::Peer`]; a stale key.
+    pub fn add_ice_candidate(&self, key: SessionKey, candidate: &[u8]) -> Result<(), EngineError> {
+        let candidate: IceCandidateInit = from_json(candidate)?;
+        let softphone = self.state.softphone(key)?;
+        self.wait("add candidate", OperationKey::default(), NEW_SESSION, Unwatched::Drop, async move {
+            Ok(softphone.session.add_ice_candidate(candidate).await?)
+        })
+    }
+
+    /// The next local candidate; `None` at their end.
+    ///
+    /// # Errors
+    /// A stale key, the deadline, a cancel.
+    pub fn next_local_candidate(
+        &self,
+        key: SessionKey,
+        operation: OperationKey,
+        deadline: Duration,
+    ) -> Result<Option<IceCandidateInit>, EngineError> {
+        let softphone = self.state.softphone(key)?;
+        self.wait("next candidate", operation, deadline, Unwatched::Drop, async move {
+            Ok(softphone.session.next_local_candidate().await)
+        })
+    }
+
+    /// Waits for a milestone; gives the state then.
+    ///
+    /// # Errors
+    /// [`EngineError::Peer`] when it will never be reached; a stale key, the deadline, a cancel.
+    pub fn await_milestone(
+        &self,
+        key: SessionKey,
+        operation: OperationKey,
+        milestone: Milestone,
+        deadline: Duration,
+    ) -> Result<ConnectionState, EngineError> {
+        let softphone = self.state.softphone(key)?;
+        let what = match milestone {
+            Milestone::Connected => "wait for ICE and DTLS",
+            Milestone::Media => "wait for the first RTP packet",
+        };
+        self.wait(what, operation, deadline, Unwatched::Drop, async move {
+            match milestone {
+                Milestone::Connected => softphone.session.connected().await?,
+                Milestone::Media => softphone.session.first_rtp().await?,
+            }
+            Ok(softphone.session.connection_state())
+        })
+    }
+
+    /// The state now.
+    ///
+    /// # Errors
+    /// A stale key.
+    pub fn connection_state(&self, key: SessionKey) -> Result<ConnectionState, EngineError> {
+        Ok(self.state.softphone(key)?.session.connection_state())
+    }
+
+    /// What is known now.
+    ///
+    /// # Errors
+    /// A stale key.
+    pub fn session_report(&self, key: SessionKey) -> Result<Value, EngineError> {
+        Ok(self.state.softphone(key)?.report())
+    }
+
+    /// Media since the last check.
+    ///
+    /// # Errors
+    /// A stale key, the deadline, a cancel.
+    pub fn check_media(
+        &self,
+        key: SessionKey,
+        operation: OperationKey,
+        deadline: Duration,
+    ) -> Result<Value, EngineError> {
+        let softphone = self.state.softphone(key)?;
+        self.wait("check media", operation, deadline, Unwatched::Drop, async move { Ok(softphone.check().await) })
+    }
+
+    /// W3C statistics.
+    ///
+    /// # Errors
+    /// A stale key, the deadline, a cancel.
+    pub fn stats(&self, key: SessionKey, operation: OperationKey, deadline: Duration) -> Result<Value, EngineError> {
+        let softphone = self.state.softphone(key)?;
+        self.wait(
+            "get statistics",
+            operation,
+            deadline,
+            Unwatched::Drop,
+            async move { Ok(softphone.session.stats().await) },
+        )
+    }
+
+    /// Hangs up, closes and forgets; says how the call was.
+    ///
+    /// # Errors
+    /// A stale key; a cancel, which ends the wait, not the closing.
+    pub fn hang_up(&self, key: SessionKey, operation: OperationKey, deadline: Duration) -> Result<Value, EngineError> {
+        self.cancellation(operation)?;
+        let softphone = self.state.start_leaving(key).ok_or_else(|| key.stale())?;
+        let state = Arc::clone(&self.state);
+        let outer = deadline.saturating_add(HANG_UP);
+        self.wait("hang up", operation, outer, Unwatched::Continue, async move {
+            Ok(state.end_session(key, &softphone, deadline).await)
+        })
+    }
+
+    /// Hangs up within two seconds and forgets; `false` when that was done before.
+    ///
+    /// # Errors
+    /// A panic inside.
+    pub fn close_session(&self, key: SessionKey) -> Result<bool, EngineError> {
+        match self.hang_up(key, OperationKey::default(), HANG_UP) {
+            Ok(_) => Ok(true),
+            Err(EngineError::Stale { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}

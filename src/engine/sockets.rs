@@ -1,0 +1,298 @@
+//! WebSockets by handle and by name.
+//!
+//! A socket stays known, with its close cause and its queued frames, until it is closed through the engine, released, or
+//! its scope closes. Cancelling a call leaves the socket as it is; an opening that is cancelled leaves nothing behind.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::config::ConfigError;
+use crate::socket::{CloseCause, Frame, Opcode, Socket, SocketConfig, SocketError};
+
+use super::error::EngineError;
+use super::matcher::Matcher;
+use super::runtime::Unwatched;
+use super::tables::{Handle, OperationKey, ScopeKey, SocketKey};
+use super::{Engine, State, check_name};
+
+/// How long a socket's closing handshake may take where the caller gives no time.
+pub(super) const CLOSE_SOCKET: Duration = Duration::from_millis(500);
+/// Status of a close that nobody gave a status for (RFC 6455 §7.4.1).
+pub(super) const NORMAL_CLOSURE: u16 = 1000;
+/// Largest payload of a control frame (RFC 6455 §5.5).
+const CONTROL_PAYLOAD: usize = 125;
+
+/// A socket as the tables know it.
+pub(super) struct SocketEntry {
+    pub(super) name: String,
+    pub(super) scope: ScopeKey,
+    pub(super) socket: Socket,
+}
+
+/// A frame and its times as seen by the call that took it.
+#[derive(Debug)]
+pub struct Received {
+    /// The frame.
+    pub frame: Frame,
+    /// Start of the call → arrival; zero when the frame was queued already.
+    pub waited: Duration,
+}
+
+impl State {
+    fn socket(&self, key: SocketKey) -> Result<Socket, EngineError> {
+        self.tables().sockets.get(key).map(|entry| entry.socket.clone()).ok_or_else(|| key.stale())
+    }
+
+    /// Takes a fresh socket into its scope; a scope that closed meanwhile refuses it, and the socket is dropped.
+    fn keep_socket(self: &Arc<Self>, scope: ScopeKey, name: String, socket: Socket) -> Result<SocketKey, EngineError> {
+        let mut tables = self.tables();
+        if let Err(closed) = tables.scope(scope) {
+            socket.abort(CloseCause::ScopeEnded);
+            return Err(closed);
+        }
+        tables.tally.web_sockets_opened += 1;
+        let key = tables.sockets.insert(SocketEntry { name: name.clone(), scope, socket });
+        let before = tables.scope_mut(scope)?.sockets.insert(name, key);
+        if let Some(entry) = before.and_then(|before| tables.sockets.remove(before)) {
+            entry.socket.abort(CloseCause::ScopeEnded);
+        }
+        drop(tables);
+        self.watch_lag();
+        Ok(key)
+    }
+
+    /// Forgets a socket, by its key; `None` when it was forgotten before.
+    pub(super) fn forget_socket(&self, key: SocketKey) -> Option<SocketEntry> {
+        let mut tables = self.tables();
+        let entry = tables.sockets.remove(key)?;
+        if let Some(scope) = tables.scopes.get_mut(entry.scope)
+            && scope.sockets.get(&entry.name) == Some(&key)
+        {
+            scope.sockets.remove(&entry.name);
+        }
+        Some(entry)
+    }
+}
+
+impl Engine {
+    /// Opens a WebSocket in `scope` under `name`; one that the scope has under that name is aborted first.
+    ///
+    /// # Errors
+    /// [`EngineError::Config`] before any packet; [`EngineError::Socket`], also for `deadline`; a stale scope or
+    /// operation; a cancel.
+    pub fn open_socket(
+        &self,
+        scope: ScopeKey,
+        operation: OperationKey,
+        name: &str,
+        config: &[u8],
+        deadline: Duration,
+    ) -> Result<SocketKey, EngineError> {
+        check_name(name)?;
+        let config = SocketConfig::from_json(config)?;
+        let ending = self.state.tables().scope(scope)?.ending.clone();
+        self.release_socket(scope, name)?;
+        let state = Arc::clone(&self.state);
+        let name = name.to_owned();
+        let opening = async move {
+            let (socket, _) = tokio::select! {
+                () = ending.cancelled() => return Err(scope.stale()),
+                opened = Socket::open(&config) => opened?,
+            };
+            state.keep_socket(scope, name, socket)
+        };
+        let opened = self.wait("open WebSocket", operation, deadline, Unwatched::Drop, opening).map_err(|e| match e {
+            EngineError::Deadline { deadline_ms, .. } => {
+                EngineError::Socket(SocketError::Deadline { phase: "open WebSocket", deadline_ms })
+            }
+            other => other,
+        });
+        if matches!(opened, Err(EngineError::Socket(_) | EngineError::Panicked { .. })) {
+            self.state.tables().tally.web_sockets_failed += 1;
+        }
+        opened
+    }
+
+    /// The socket of that name in `scope` or above.
+    ///
+    /// # Errors
+    /// A stale scope.
+    pub fn find_socket(&self, scope: ScopeKey, name: &str) -> Result<Option<SocketKey>, EngineError> {
+        self.state.tables().look_up(scope, |entry| entry.sockets.get(name).copied())
+    }
+
+    /// Forgets the socket of that name in `scope` itself and drops its TCP connection.
+    ///
+    /// # Errors
+    /// A stale scope.
+    pub fn release_socket(&self, scope: ScopeKey, name: &str) -> Result<(), EngineError> {
+        let key = self.state.tables().scope(scope)?.sockets.get(name).copied();
+        if let Some(entry) = key.and_then(|key| self.state.forget_socket(key)) {
+            entry.socket.abort(CloseCause::ScopeEnded);
+        }
+        Ok(())
+    }
+
+    /// The socket itself.
+    ///
+    /// # Errors
+    /// A stale key.
+    pub fn socket(&self, key: SocketKey) -> Result<Socket, EngineError> {
+        self.state.socket(key)
+    }
+
+    /// Sends one frame; gives its bytes on the wire and the time until they were with the kernel.
+    ///
+    /// # Errors
+    /// [`EngineError::Socket`] when the socket is closed; a stale key, the deadline, a cancel.
+    pub fn send(
+        &self,
+        key: SocketKey,
+        operation: OperationKey,
+        opcode: Opcode,
+        fin: bool,
+        payload: Vec<u8>,
+        deadline: Duration,
+    ) -> Result<(usize, Duration), EngineError> {
+        let started = Instant::now();
+        let control = matches!(opcode, Opcode::Close | Opcode::Ping | Opcode::Pong);
+        if control && (payload.len() > CONTROL_PAYLOAD || !fin) {
+            let reason = "a control frame has at most 125 bytes and is final (RFC 6455 section 5.5)";
+            return Err(ConfigError::new("payload", format!("{} bytes", payload.len()), reason).into());
+        }
+        let socket = self.state.socket(key)?;
+        let sent = self.wait("send a frame", operation, deadline, Unwatched::Drop, async move {
+            Ok(socket.send(opcode, fin, &payload).await?)
+        })?;
+        Ok((sent.bytes, sent.at.saturating_duration_since(started)))
+    }
+
+    /// The next frame.
+    ///
+    /// # Errors
+    /// [`EngineError::Socket`] when nothing is queued and the socket is closed; a stale key, the deadline, a cancel.
+    pub fn receive(
+        &self,
+        key: SocketKey,
+        operation: OperationKey,
+        deadline: Duration,
+    ) -> Result<Received, EngineError> {
+        let started = Instant::now();
+        let socket = self.state.socket(key)?;
+        let frame =
+            self.wait(
+                "wait for a frame",
+                operation,
+                deadline,
+                Unwatched::Drop,
+                async move { Ok(socket.receive().await?) },
+            )?;
+        Ok(Received { waited: frame.at.saturating_duration_since(started), frame })
+    }
+
+    /// The first frame that matches; the others stay queued.
+    ///
+    /// # Errors
+    /// As [`Engine::receive`].
+    pub fn receive_matching(
+        &self,
+        key: SocketKey,
+        operation: OperationKey,
+        matcher: Matcher,
+        deadline: Duration,
+    ) -> Result<Received, EngineError> {
+        let started = Instant::now();
+        let socket = self.state.socket(key)?;
+        let frame = self.wait("wait for a matching frame", operation, deadline, Unwatched::Drop, async move {
+            Ok(socket.receive_matching(&|frame: &Frame| matcher.matches(frame)).await?)
+        })?;
+        Ok(Received { waited: frame.at.saturating_duration_since(started), frame })
+    }
+
+    /// Closing handshake; the socket keeps its name and queue. A cancel ends the wait, not the closing.
+    ///
+    /// # Errors
+    /// A reason of more than 123 bytes; a stale key, a cancel.
+    pub fn close_socket_with(
+        &self,
+        key: SocketKey,
+        operation: OperationKey,
+        status: u16,
+        reason: String,
+        deadline: Duration,
+    ) -> Result<CloseCause, EngineError> {
+        if reason.len() > CONTROL_PAYLOAD - 2 {
+            let refused = "at most 123 bytes of UTF-8 (RFC 6455 section 5.5)";
+            return Err(ConfigError::new("reason", reason, refused).into());
+        }
+        let socket = self.state.socket(key)?;
+        let outer = deadline.saturating_add(CLOSE_SOCKET);
+        self.wait("close WebSocket", operation, outer, Unwatched::Continue, async move {
+            Ok(socket.close(status, &reason, deadline).await)
+        })
+    }
+
+    /// Closes with status 1000, bounded by 500 ms, and forgets the socket; `false` when it was forgotten before.
+    ///
+    /// # Errors
+    /// A panic inside.
+    pub fn close_socket(&self, key: SocketKey) -> Result<bool, EngineError> {
+        let Some(SocketEntry { socket, .. }) = self.state.forget_socket(key) else { return Ok(false) };
+        let outer = CLOSE_SOCKET.saturating_mul(2);
+        self.wait("close WebSocket", OperationKey::default(), outer, Unwatched::Continue, async move {
+            socket.close(NORMAL_CLOSURE, "", CLOSE_SOCKET).await;
+            Ok(true)
+        })
+    }
+}
+
+/// A close cause as JSON, with a sentence in `description`.
+pub fn cause_json(cause: &CloseCause) -> Value {
+    let mut value = json!(cause);
+    if let Value::Object(fields) = &mut value {
+        fields.insert("description".to_owned(), Value::String(describe(cause)));
+    }
+    value
+}
+
+fn describe(cause: &CloseCause) -> String {
+    let with_reason = |text: String, reason: &str| {
+        if reason.is_empty() { text } else { format!("{text}, reason '{reason}'") }
+    };
+    match cause {
+        CloseCause::CloseFrame { code: Some(code), reason } => {
+            with_reason(format!("the server closed the WebSocket with status {code}"), reason)
+        }
+        CloseCause::CloseFrame { code: None, reason } => {
+            with_reason("the server closed the WebSocket without a status (1005)".to_owned(), reason)
+        }
+        CloseCause::ClosedByUs { code } => format!("we closed the WebSocket with status {code}"),
+        CloseCause::Fin => "the server ended the TCP connection without a close frame (1006)".to_owned(),
+        CloseCause::Reset => "the TCP connection was reset without a close frame (1006)".to_owned(),
+        CloseCause::PingTimeout { silent_ms } => {
+            format!("the server did not answer a ping and was silent for {silent_ms} ms (1006)")
+        }
+        CloseCause::TlsAlert { alert } => format!("the server ended the connection with the TLS alert {alert} (1006)"),
+        CloseCause::Protocol { detail } => format!("the server broke the WebSocket protocol: {detail}"),
+        CloseCause::Io { errno: Some(errno), detail } => format!("the connection failed (errno {errno}): {detail}"),
+        CloseCause::Io { errno: None, detail } => format!("the connection failed: {detail}"),
+        CloseCause::ScopeEnded => "the WebSocket was ended with the thread or test that owned it".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_close_cause_says_in_a_sentence_what_the_wire_showed() {
+        let cause = CloseCause::CloseFrame { code: Some(1001), reason: "going away".to_owned() };
+        let json = cause_json(&cause);
+        assert_eq!(json["kind"], "closeFrame");
+        assert_eq!(json["code"], 1001);
+        assert_eq!(json["description"], "the server closed the WebSocket with status 1001, reason 'going away'");
+        assert_eq!(cause_json(&CloseCause::Fin)["kind"], "fin");
+    }
+}
