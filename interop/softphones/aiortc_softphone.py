@@ -106,7 +106,7 @@ class Softphone:
     async def _call(self, phone: signaling.Signaling) -> None:
         call = str(uuid.uuid4())
         if self._options.video:
-            self._connection.addTransceiver("video", "recvonly")
+            raise CallFailed("aiortc cannot have its first line refused: it wants ICE credentials there")
         self._connection.addTransceiver(self._tone, "sendrecv")
         self._limit_codecs()
         await self._connection.setLocalDescription(await self._connection.createOffer())
@@ -148,11 +148,8 @@ class Softphone:
         if self._options.codec == "opus":
             return
         codecs = aiortc.RTCRtpSender.getCapabilities("audio").codecs
-        for transceiver in self._audio():
+        for transceiver in self._connection.getTransceivers():
             transceiver.setCodecPreferences([codec for codec in codecs if codec.mimeType.lower() == "audio/pcmu"])
-
-    def _audio(self) -> list[aiortc.RTCRtpTransceiver]:
-        return [transceiver for transceiver in self._connection.getTransceivers() if transceiver.kind == "audio"]
 
     def _split(self, sdp: str) -> tuple[str, list[str]]:
         """The SDP to send and the candidates to send apart (none unless trickling)."""
@@ -235,14 +232,12 @@ class Softphone:
         lost = jitter = 0
         received = sent = bytes_sent = 0
         for stats in (await self._connection.getStats()).values():
-            if getattr(stats, "kind", "audio") != "audio":
-                continue
             if stats.type == "outbound-rtp":
                 sent, bytes_sent = stats.packetsSent, stats.bytesSent
             elif stats.type == "inbound-rtp":
                 received, lost, jitter = stats.packetsReceived, stats.packetsLost, stats.jitter
         self._report.packets_sent, self._report.packets_received, self._report.packets_lost = sent, received, lost
-        for transceiver in self._audio():
+        for transceiver in self._connection.getTransceivers():
             negotiated = transceiver._codecs  # noqa: SLF001 - aiortc has no public getParameters
             self._report.codec = negotiated[0].name.lower() if negotiated else None
         return signaling.accounts(
