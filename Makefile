@@ -18,6 +18,8 @@ PROFILE ?= release
 BUILT := target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 RESOURCES := target/native-resources
 NATIVE := $(RESOURCES)/native/$(PLATFORM)/libjmeter_webrtc.so
+# What the Java tests load: it has natives that only they call. Built unoptimised, with the crates of `cargo test`.
+TEST_NATIVE := target/native-tests/libjmeter_webrtc.so
 NOTICES := $(RESOURCES)/META-INF/THIRD-PARTY-NOTICES.txt
 LAB := $(BUILT)/webrtc-lab
 JAR := jmeter-plugin/target/jmeter-webrtc-$(VERSION).jar
@@ -61,6 +63,11 @@ $(NATIVE): FORCE | tools
 	@cargo rustc --quiet --locked --profile $(PROFILE) --lib --crate-type cdylib
 	@mkdir -p $(@D)
 	@cmp -s $(BUILT)/libjmeter_webrtc.so $@ || install -m 755 $(BUILT)/libjmeter_webrtc.so $@
+
+$(TEST_NATIVE): FORCE | tools
+	@cargo rustc --quiet --locked --lib --crate-type cdylib --features test-natives
+	@mkdir -p $(@D)
+	@cmp -s target/debug/libjmeter_webrtc.so $@ || install -m 755 target/debug/libjmeter_webrtc.so $@
 
 $(LAB): FORCE | tools
 	@cargo build --quiet --locked --profile $(PROFILE) --bin webrtc-lab
@@ -110,7 +117,7 @@ test-rust: | tools ## Rust unit and integration tests
 	cargo test --locked
 
 .PHONY: test-java
-test-java: $(NATIVE) $(NOTICES) ## Java unit tests, with the native library
+test-java: $(NATIVE) $(TEST_NATIVE) $(NOTICES) ## Java unit tests, with the native library
 	$(MAVEN) verify
 
 .PHONY: test-python
@@ -131,7 +138,7 @@ lint: lint-rust lint-java lint-scripts ## Formatting, warnings as errors, licenc
 .PHONY: lint-rust
 lint-rust: $(CARGO_DENY)
 	cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --quiet
 	$(CARGO_DENY) --locked check bans licenses sources
 
