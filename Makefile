@@ -12,7 +12,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 # Directory name of this platform inside the jar (see the native loader).
 PLATFORM := linux-$(shell uname -m)
 
-MAVEN := mvn --batch-mode --no-transfer-progress --quiet
+MAVEN := mvn --batch-mode --no-transfer-progress --quiet -Dstyle.color=never
 # PROFILE=dev builds in a fraction of the time, for working on plans and tests; measure with release only.
 PROFILE ?= release
 BUILT := target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
@@ -60,17 +60,17 @@ FORCE:
 # Cargo knows whether anything is to be done; the copy keeps its time when nothing changed, and so does the jar.
 # The library is built alone: with a second crate type beside it cargo would drop link-time optimisation.
 $(NATIVE): FORCE | tools
-	@cargo rustc --quiet --locked --profile $(PROFILE) --lib --crate-type cdylib
+	@cargo rustc --locked --profile $(PROFILE) --lib --crate-type cdylib
 	@mkdir -p $(@D)
 	@cmp -s $(BUILT)/libjmeter_webrtc.so $@ || install -m 755 $(BUILT)/libjmeter_webrtc.so $@
 
 $(TEST_NATIVE): FORCE | tools
-	@cargo rustc --quiet --locked --lib --crate-type cdylib --features test-natives
+	@cargo rustc --locked --lib --crate-type cdylib --features test-natives
 	@mkdir -p $(@D)
 	@cmp -s target/debug/libjmeter_webrtc.so $@ || install -m 755 target/debug/libjmeter_webrtc.so $@
 
 $(LAB): FORCE | tools
-	@cargo build --quiet --locked --profile $(PROFILE) --bin webrtc-lab
+	@cargo build --locked --profile $(PROFILE) --bin webrtc-lab
 
 $(NOTICES): Cargo.lock scripts/third_party_notices.py | $(NATIVE)
 	@python3 scripts/third_party_notices.py $@
