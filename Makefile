@@ -106,8 +106,15 @@ test: test-rust test-java test-python test-jmeter ## Everything that proves it
 test-rust: | tools ## Rust unit and integration tests
 	cargo test --locked
 
+# The Java tests provoke panics by natives that no release has.
+NATIVE_TESTS := target/native-tests/libjmeter_webrtc.so
+$(NATIVE_TESTS): FORCE | tools
+	@cargo rustc --quiet --locked --lib --crate-type cdylib --features test-natives
+	@mkdir -p $(@D)
+	@cmp -s target/debug/libjmeter_webrtc.so $@ || install -m 755 target/debug/libjmeter_webrtc.so $@
+
 .PHONY: test-java
-test-java: $(NATIVE) $(NOTICES) ## Java unit tests, with the native library
+test-java: $(NATIVE) $(NATIVE_TESTS) $(NOTICES) ## Java unit tests, with the native library
 	$(MAVEN) verify
 
 .PHONY: test-python
