@@ -28,7 +28,7 @@ use crate::signaling::outcome::{
 };
 use crate::socket::{CloseCause, Socket, TapGuard};
 
-/// Of a hang-up's deadline this much is kept for closing the session.
+/// Of a hang-up's deadline at most this much, and at most a quarter, is kept for closing the session.
 const CLOSE_RESERVE: Duration = Duration::from_millis(500);
 
 /// Calls `config.to` over `socket` and returns when the call is up: ICE and DTLS connected and, with `awaitMedia`, the
@@ -134,18 +134,19 @@ impl Call {
         if let Some(report) = &*done {
             return report.clone();
         }
-        let report = self.end(tokio::time::Instant::now() + deadline).await;
+        let report = self.end(deadline).await;
         self.hold.release();
         *done = Some(report.clone());
         report
     }
 
-    async fn end(&self, end: tokio::time::Instant) -> CallReport {
+    async fn end(&self, deadline: Duration) -> CallReport {
         let begun = Instant::now();
+        let end = tokio::time::Instant::now() + deadline;
         let dialog = &self.hold.dialog;
         let lost = self.lost();
         let by_us = dialog.end_by_us() || dialog.view.borrow().ending == Ending::Ours;
-        let bye_end = end.checked_sub(CLOSE_RESERVE).unwrap_or(end).min(tokio::time::Instant::now() + self.bye_timeout);
+        let bye_end = end - CLOSE_RESERVE.min(deadline / 4);
         let mut why_missing = None;
         if by_us {
             why_missing = self.exchange_accounts(bye_end).await;
@@ -156,8 +157,8 @@ impl Call {
             }
         }
         dialog.over();
-        let left = end.saturating_duration_since(tokio::time::Instant::now()).max(CLOSE_RESERVE);
-        dialog.session.close(left).await;
+        // What is not closed by then goes on closing in the background.
+        dialog.session.close(end.saturating_duration_since(tokio::time::Instant::now())).await;
         let view = dialog.view.borrow().clone();
         self.report(begun, by_us, lost, why_missing, &view)
     }
@@ -166,17 +167,20 @@ impl Call {
     async fn exchange_accounts(&self, end: tokio::time::Instant) -> Option<String> {
         let dialog = &self.hold.dialog;
         dialog.session.stop_audio();
-        let ours = accounts::at_rest(&dialog.session).await;
+        let ours =
+            timeout_at(end, accounts::at_rest(&dialog.session)).await.unwrap_or_else(|_| dialog.session.counters());
         // A hang-up that was cancelled half-way may have the peer's accounts already.
-        if dialog.view.borrow().peer_bye.is_none()
-            && let Err(error) = dialog.say_bye(None, ours).await
-        {
-            return Some(format!("our bye could not be sent: {error}"));
+        if dialog.view.borrow().peer_bye.is_none() {
+            match timeout_at(end, dialog.say_bye(None, ours)).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => return Some(format!("our bye could not be sent: {error}")),
+                Err(_) => return Some("our bye could not be sent in time: the peer's TCP takes no more".to_owned()),
+            }
         }
         let mut views = dialog.view.subscribe();
         let known =
             views.wait_for(|view| view.peer_bye.is_some() || view.refused.is_some() || view.socket_closed.is_some());
-        let view = match timeout_at(end, known).await {
+        let view = match timeout_at(end.min(tokio::time::Instant::now() + self.bye_timeout), known).await {
             Ok(Ok(view)) => view.clone(),
             Ok(Err(_)) | Err(_) => return Some("the peer did not answer our bye in time".to_owned()),
         };
@@ -210,7 +214,7 @@ impl Call {
         let lost_outgoing = peer_media.filter(|_| by_us).map(|peer| missing(media.packets_sent, peer.packets_received));
         let lost_incoming = peer_media.map(|peer| missing(peer.packets_sent, media.packets_received));
         let timeline = dialog.timeline(self.started);
-        let ended = view.ended_by_peer.map_or(begun, |at| at.min(begun));
+        let ended_us = lost.as_ref().map_or_else(|| micros(begun.duration_since(self.started)), |lost| lost.at_us);
         let up = self.outcome.latency_us.unwrap_or(self.outcome.elapsed_us);
         CallReport {
             call: dialog.call.clone(),
@@ -225,7 +229,7 @@ impl Call {
             agrees: lost_incoming == Some(0) && lost_outgoing.is_none_or(|lost| lost == 0),
             lost_outgoing,
             lost_incoming,
-            duration_us: micros(ended.saturating_duration_since(self.started)).saturating_sub(up),
+            duration_us: ended_us.saturating_sub(up),
             hang_up_us: micros(begun.elapsed()),
             worst_states: WorstStates::of(timeline.iter().map(|(_, machine, state)| (*machine, &**state))),
             phases: self.outcome.phases,

@@ -16,7 +16,10 @@ use crate::peer::{ConnectionState, PeerError, Session};
 use crate::signaling::dialog::{CallTap, Dialog, Ending, Event, Hold, View, call_message, micros};
 use crate::signaling::json::Message;
 use crate::signaling::outcome::{CallCode, CallError, CallFailure, CallOutcome, CallPhases};
-use crate::socket::{Frame, Opcode, Socket, Tap};
+use crate::socket::{Frame, Opcode, Sent, Socket, Tap};
+
+/// How long telling the caller that it cannot be answered may take.
+const REFUSAL_DEADLINE: Duration = Duration::from_secs(1);
 
 /// A call being set up, and what is known of it so far.
 pub(super) struct SetUp {
@@ -74,7 +77,7 @@ impl SetUp {
         tokio::spawn(Arc::clone(&dialog).run(events, guard, config.session.trickle));
         self.offered();
         let message = Message::Offer { call: self.call.clone(), to: config.to.clone(), from: None, sdp: offer };
-        let sent = dialog.say(&message).await.map_err(|error| Trouble::socket("sending the offer", &error))?;
+        let sent = say(&dialog, &message, "sending the offer", config).await?;
         dialog.note(sent.at, "offer sent");
         dialog.described();
 
@@ -140,8 +143,11 @@ impl SetUp {
             Err(trouble) => {
                 let code = "ANSWER_FAILED".to_owned();
                 let refusal = Message::Error { call: Some(self.call.clone()), code, message: trouble.message.clone() };
-                if let Err(error) = socket.send(Opcode::Text, true, refusal.encode().as_bytes()).await {
-                    log::debug!("call {}: the refusal was not sent: {error}", self.call);
+                let text = refusal.encode();
+                match timeout(REFUSAL_DEADLINE, socket.send(Opcode::Text, true, text.as_bytes())).await {
+                    Ok(Ok(_)) => {}
+                    Ok(Err(error)) => log::debug!("call {}: the refusal was not sent: {error}", self.call),
+                    Err(_) => log::debug!("call {}: the refusal was not sent in time", self.call),
                 }
                 return Err(trouble);
             }
@@ -152,7 +158,7 @@ impl SetUp {
         let answer = dialog.session.create_answer(&offer.sdp).await.map_err(|error| Trouble::session(&error))?;
         self.answer = Some(answer.clone());
         let message = Message::Answer { call: self.call.clone(), sdp: answer };
-        let sent = dialog.say(&message).await.map_err(|error| Trouble::socket("sending the answer", &error))?;
+        let sent = say(&dialog, &message, "sending the answer", config).await?;
         dialog.note(sent.at, "answer sent");
         self.signaling_us = Some(micros(sent.at.saturating_duration_since(offer.at)));
         self.checks_began = Some(sent.at);
@@ -372,6 +378,18 @@ async fn or_other_side<T>(dialog: &Dialog, work: impl Future<Output = T>, deadli
             Err(_) => Waited::Late,
         },
         () = tokio::time::sleep_until(deadline.into()) => Waited::Late,
+    }
+}
+
+/// Sends a description; a socket whose TCP takes no more is not waited for longer than an answer would be.
+async fn say(dialog: &Dialog, message: &Message, doing: &str, config: &CallConfig) -> Result<Sent, Trouble> {
+    match timeout(Duration::from_millis(config.answer_timeout_ms), dialog.say(message)).await {
+        Ok(sent) => sent.map_err(|error| Trouble::socket(doing, &error)),
+        Err(_) => Err(Trouble::new(
+            CallCode::SignalingTimeout,
+            format!("{doing} was not done within {} ms: the server's TCP takes no more", config.answer_timeout_ms),
+            json!({"waitedMs": config.answer_timeout_ms, "phase": "send"}),
+        )),
     }
 }
 
