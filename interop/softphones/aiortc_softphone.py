@@ -208,8 +208,9 @@ class Softphone:
                 frame = await track.recv()
             except MediaStreamError:
                 return
-            loudest = max(array.array("h", bytes(frame.planes[0])), default=0)
-            self._report.heard = self._report.heard or loudest > AUDIBLE
+            if isinstance(frame, AudioFrame):
+                loudest = max(array.array("h", bytes(frame.planes[0])), default=0)
+                self._report.heard = self._report.heard or loudest > AUDIBLE
 
     async def _hush(self) -> dict[str, float]:
         """Stops sending and returns the accounts once the last packet is out."""

@@ -19,7 +19,7 @@ PAGE = Path(__file__).parent / "page"
 class _Quiet(SimpleHTTPRequestHandler):
     """Serves the page without a log line per request: standard output is the report."""
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ARG002 - the signature is the base class's
         return
 
 

@@ -12,7 +12,8 @@ CODECS = ("opus", "pcmu")
 class Options:
     """What a softphone is asked to do.
 
-    `codec` is `opus` for all codecs that the stack has in its own order, and `pcmu` for that one alone. Exactly one of `call` (a name to call; empty = the lab's default answering peer) and `answer_as` (the name to register) is set.
+    `codec` is `opus` for all codecs that the stack has in its own order, and `pcmu` for that one alone. Exactly one of `call` (a
+    name to call) and `answer_as` (the name to register) is set.
     """
 
     signaling: str

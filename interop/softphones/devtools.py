@@ -20,10 +20,8 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from . import browser_program
 from .ending import CallFailed, Ending
-
-#: Names under which Chromium is found on the path.
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 
 FLAGS = (
     "--headless",
@@ -91,9 +89,9 @@ class Browser:
         return reply["result"].get("value")
 
     async def _start(self) -> None:
-        program = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, PROGRAMS)), None)
+        program = browser_program.find()
         if program is None:
-            raise CallFailed(f"Chromium is absent: none of {', '.join(PROGRAMS)} is on the path (Debian: apt-get install chromium)")
+            raise CallFailed(browser_program.REMEDY)
         with self._log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
                 program,
@@ -148,7 +146,8 @@ class Browser:
             del self._replies[number]
         if "error" in reply:
             raise CallFailed(f"{method}: {reply['error']['message']}")
-        return reply["result"]
+        result: dict[str, Any] = reply["result"]
+        return result
 
     async def _read(self, page: ClientConnection) -> None:
         try:

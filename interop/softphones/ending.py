@@ -10,8 +10,9 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any, Awaitable, Callable
+from typing import Any
 
 
 @dataclass
@@ -19,8 +20,9 @@ class Ending:
     """What a softphone counted; JSON names are the camelCase of these.
 
     Packets are RTP packets by the softphone's own getStats. `heard` tells whether decoded audio had energy, `None` where the
-    softphone has no decoder. `remote_candidate_type` is the W3C `RTCIceCandidateType` of the other side in the selected pair, `None` where
-    the stack does not turn `prflx` into the signaled type once it knows it. `peer_accounts` is the `media` object of the other side's `bye`, `None` until it came.
+    softphone has no decoder. `remote_candidate_type` is the W3C `RTCIceCandidateType` of the other side in the selected pair,
+    `None` where the stack does not turn `prflx` into the signaled type once it knows it. `peer_accounts` is the `media` object of
+    the other side's `bye`, `None` until it came.
     """
 
     peer: str

@@ -9,8 +9,8 @@ from .verdict import Asked
 #: The answering peers of the lab (`src/signaling/json.rs`).
 LAB_PEERS = ("tone", "echo")
 OURS = "jmeter-webrtc"
-#: Peers that can offer a video line, which our side has to refuse without losing the audio line behind it. aiortc cannot: it wants
-#: ICE credentials in a refused line, which no RFC asks for, and the pion softphone has no video codec.
+#: Peers that can offer a video line, which our side has to refuse without losing the audio line behind it. aiortc cannot: it
+#: wants ICE credentials in a refused line, which no RFC asks for, and the pion softphone has no video codec.
 OFFER_VIDEO = ("Chromium",)
 
 

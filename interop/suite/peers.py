@@ -14,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from softphones import browser_program
+
 from .cases import OURS
 
 INTEROP = Path(__file__).resolve().parent.parent
@@ -43,6 +45,15 @@ def lab_program() -> Path:
     return _cargo_output() / "webrtc-lab"
 
 
+def lab_version() -> str | None:
+    """What the lab says its version is."""
+    try:
+        said = subprocess.run([lab_program(), "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return said.strip().removeprefix("webrtc-lab ") or None
+
+
 def build_ours() -> None:
     """Builds the lab and our softphone in the profile that the tests use."""
     _require("cargo", "install Rust (https://rustup.rs)")
@@ -68,8 +79,8 @@ def _cargo_output() -> Path:
 
 
 def _chromium() -> tuple[str, ...]:
-    if os.environ.get("CHROMIUM") is None and not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
-        raise Absent("Chromium is not on the path: apt-get install chromium, or name it with CHROMIUM=…")
+    if browser_program.find() is None:
+        raise Absent(browser_program.REMEDY)
     return (str(_python_environment()), "-m", "softphones.chromium_softphone")
 
 
@@ -94,8 +105,8 @@ def _python_environment() -> Path:
     if not (stamp.exists() and stamp.read_text() == wanted):
         shutil.rmtree(folder, ignore_errors=True)
         _build([sys.executable, "-m", "venv", str(folder)], REPOSITORY, "apt-get install python3-venv")
-        install = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--quiet", "--no-input", "--require-hashes"]
-        _build([*install, "-r", str(requirements)], REPOSITORY)
+        install = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--quiet", "--no-input"]
+        _build([*install, "--require-hashes", "-r", str(requirements)], REPOSITORY)
         stamp.write_text(wanted)
     return python
 

@@ -67,7 +67,9 @@ class Verdict(unittest.TestCase):
     def test_candidates_that_were_not_understood_are_a_fault(self) -> None:
         self.assertEqual([], faults(OPUS, side(175, 180, remoteCandidateType="host"), side(180, 175)))
         found = faults(OPUS, side(175, 180, remoteCandidateType="prflx"), side(180, 175))
-        self.assertEqual(["caller: knows the other side's address from its checks only: its candidates were not understood"], found)
+        self.assertEqual(
+            ["caller: knows the other side's address from its checks only: its candidates were not understood"], found
+        )
 
     def test_another_state_than_connected_is_a_fault(self) -> None:
         found = faults(OPUS, side(175, 180), side(180, 175, state="disconnected"))

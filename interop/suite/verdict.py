@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 #: Packets that each direction must have carried: 3.5 s of audio are 175, of which a loaded machine may skip some.
 ENOUGH_PACKETS = 100
@@ -30,7 +30,8 @@ def faults(asked: Asked, caller: Document | None, answerer: Document | None) -> 
     if asked.answered_by_lab:
         found = _side("caller", asked, caller)
         if _ended(caller):
-            found += _both(caller, _lab_side(caller)) + (_echo(_lab_side(caller)) if asked.echoed else [])
+            lab = {"peerAccounts": None, **caller["peerAccounts"]}
+            found += _both(caller, lab) + (_echo(lab) if asked.echoed else [])
         return found
     found = _side("caller", asked, caller) + _side("answerer", asked, answerer)
     if _ended(caller) and _ended(answerer):
@@ -38,14 +39,8 @@ def faults(asked: Asked, caller: Document | None, answerer: Document | None) -> 
     return found
 
 
-def _ended(side: Document | None) -> bool:
+def _ended(side: Document | None) -> TypeGuard[Document]:
     return side is not None and side.get("event") == "ended" and side.get("peerAccounts") is not None
-
-
-def _lab_side(caller: Document | None) -> Document:
-    """The lab as the other side of the call: what it said in its `bye`."""
-    assert caller is not None
-    return {"peerAccounts": None, **caller["peerAccounts"]}
 
 
 def _side(who: str, asked: Asked, side: Document | None) -> list[str]:
@@ -92,5 +87,7 @@ def _both(caller: Document, answerer: Document) -> list[str]:
     if answerer["peerAccounts"] is not None and answerer["peerAccounts"]["packetsSent"] != caller["packetsSent"]:
         found.append(f"the caller's bye said {answerer['peerAccounts']['packetsSent']} packets, it sent {caller['packetsSent']}")
     if caller["peerAccounts"]["packetsSent"] != answerer["packetsSent"]:
-        found.append(f"the answerer's bye said {caller['peerAccounts']['packetsSent']} packets, it sent {answerer['packetsSent']}")
+        found.append(
+            f"the answerer's bye said {caller['peerAccounts']['packetsSent']} packets, it sent {answerer['packetsSent']}"
+        )
     return found
