@@ -139,6 +139,7 @@ fn socket_code(error: &SocketError) -> &'static str {
         SocketError::Status { .. } => "UPGRADE_STATUS",
         SocketError::Upgrade { .. } => "UPGRADE",
         SocketError::Deadline { .. } => "TIMEOUT",
+        SocketError::Lapse { .. } => "FRAME",
         SocketError::Closed { .. } => "CLOSED",
     }
 }
@@ -160,6 +161,7 @@ fn socket_details(error: &SocketError) -> Value {
         }),
         SocketError::Upgrade { detail } => json!({"detail": detail}),
         SocketError::Deadline { phase, deadline_ms } => json!({"phase": phase, "deadlineMs": deadline_ms}),
+        SocketError::Lapse { lapse } => json!({"detail": lapse.to_string()}),
         SocketError::Closed { cause } => json!({"cause": super::sockets::cause_json(cause)}),
     }
 }
