@@ -43,6 +43,8 @@ pub(super) struct State {
     /// The other side's description has been applied.
     pub(super) described: bool,
     pub(super) selected_pair: Option<(String, String)>,
+    /// We are closing or have closed.
+    pub(super) closing: bool,
     /// Everything is closed.
     pub(super) closed: bool,
 }
@@ -102,7 +104,11 @@ impl Progress {
     pub(super) fn outcome(&self, state: &State) -> Option<Result<(), PeerError>> {
         let facts = self.wire.facts();
         match state.connection {
-            ConnectionState::Closed => Some(Err(PeerError::Closed)),
+            _ if state.closing => Some(Err(PeerError::Closed)),
+            ConnectionState::Closed => {
+                let detail = "the other side closed the connection (DTLS close_notify)".to_owned();
+                Some(Err(PeerError::Failed { state: ConnectionState::Closed, detail }))
+            }
             ConnectionState::Failed => Some(Err(failed(state, &facts))),
             _ if broken(state, &facts) => Some(Err(failed(state, &facts))),
             ConnectionState::Connected => Some(Ok(())),

@@ -428,6 +428,7 @@ impl Inner {
             return;
         }
         self.talker.silence();
+        self.progress.update(|state| state.closing = true);
         let (progress, runtime) = (Arc::clone(&self.progress), Arc::clone(&self.runtime));
         let (connection, track) = (Arc::clone(&self.connection), Arc::clone(&self.track));
         let ssrc = self.ssrc;
