@@ -80,11 +80,14 @@ async fn a_call_that_is_cancelled_at_any_moment_of_its_set_up_leaves_nothing() {
     let lab = lab(json!({"faults":{"answerDelayMs":60}})).await;
     for after_ms in [0, 1, 5, 20, 50, 70, 100, 150, 250] {
         let socket = socket(&lab).await;
+        eventually("the lab has accepted it", || lab.counters().sockets_open == 1).await;
+        let before = tasks();
         let config = config(json!({"firstRtpTimeoutMs":2000}));
         let placing = tokio::time::timeout(Duration::from_millis(after_ms), place(socket.clone(), &config));
         drop(placing.await);
-        eventually("the lab's call has ended", || lab.counters().calls_open == 0).await;
+        eventually("both ends of the call have ended", || tasks() <= before).await;
         close(&socket).await;
+        eventually("the lab has closed it", || lab.counters().sockets_open == 0).await;
     }
     let counters = stop(&lab).await;
     assert_eq!(counters.calls_abandoned, 0, "every peer heard a bye");

@@ -176,7 +176,7 @@ async fn dropping_a_call_hangs_up_in_the_background() {
     let call = within(place(socket.clone(), &CallConfig::default())).await.unwrap();
     drop(call);
     eventually("the lab's call has ended", || lab.counters().calls_open == 0).await;
+    assert_eq!(socket.counters().queued, 0, "the farewell stays out of the plan's readers");
     let counters = stop(&lab).await;
     assert_eq!((counters.calls_abandoned, counters.calls_failed), (0, 0), "it ended by a bye");
-    assert_eq!(socket.counters().queued, 0, "the farewell stays out of the plan's readers");
 }

@@ -264,13 +264,14 @@ pub struct CallReport {
     pub peer_media: Option<MediaCounters>,
     /// Why `peerMedia` is `null`.
     pub peer_media_missing: Option<String>,
-    /// Packets we sent minus packets the peer received; negative with duplicates.
+    /// Packets we sent minus packets the peer received; negative with duplicates. `null` when the peer ended the call: its
+    /// `Bye` was written before our last packets reached it.
     pub lost_outgoing: Option<i64>,
     /// Packets the peer sent minus packets we received; negative with duplicates.
     pub lost_incoming: Option<i64>,
-    /// Whether both accounts are there and agree to the packet in both directions.
+    /// Whether both accounts are there and agree to the packet in every direction that is known.
     pub agrees: bool,
-    /// DTLS done → hang-up, µs; 0 if the call never was up.
+    /// DTLS done → hang-up, or loss of the call, µs; 0 if the call never was up.
     pub duration_us: u64,
     /// Hang-up → both accounts exchanged and the session closed, µs.
     pub hang_up_us: u64,

@@ -1,0 +1,12 @@
+//! WebSockets against servers whose every byte the test decides, and against independent peers.
+
+#[cfg(test)]
+mod closing;
+#[cfg(test)]
+mod life;
+#[cfg(test)]
+mod opening;
+#[cfg(test)]
+mod server;
+#[cfg(test)]
+mod tls;
