@@ -6,6 +6,7 @@
 //!
 //! Dropping a future of a session loses nothing that has happened. Dropping the last clone of a [`Session`] closes it in
 //! the background of the runtime it was made on.
+mod audio_line;
 mod config;
 mod negotiation;
 mod progress;

@@ -14,6 +14,7 @@ use webrtc::peer_connection::{
     RTCPeerConnectionState, RTCSignalingState,
 };
 
+use super::audio_line::AudioLine;
 use super::{ConnectionState, IceCandidateInit, PeerError, PendingPhase, SessionPhases, stats};
 use crate::media::talker::Talker;
 use crate::net::runtime::SessionRuntime;
@@ -31,6 +32,8 @@ pub(super) struct State {
     pub(super) connection: ConnectionState,
     pub(super) phases: SessionPhases,
     pub(super) timeline: Vec<(u64, &'static str, String)>,
+    /// The line our candidates belong to.
+    pub(super) audio_line: AudioLine,
     /// Local candidates nobody has taken yet.
     pub(super) candidates: VecDeque<IceCandidateInit>,
     /// Local candidates found so far.
@@ -237,8 +240,8 @@ impl PeerConnectionEventHandler for Handler {
                 state.candidates_found += 1;
                 state.candidates.push_back(IceCandidateInit {
                     candidate: init.candidate,
-                    sdp_mid: init.sdp_mid.filter(|mid| !mid.is_empty()).or_else(|| Some("0".into())),
-                    sdp_m_line_index: init.sdp_mline_index.or(Some(0)),
+                    sdp_mid: Some(state.audio_line.mid.clone()),
+                    sdp_m_line_index: Some(state.audio_line.index),
                     username_fragment: init.username_fragment,
                 });
             }),

@@ -23,6 +23,7 @@ use webrtc::peer_connection::{
     configure_rtcp_reports,
 };
 
+use super::audio_line::AudioLine;
 use super::config::{IceTransportPolicy, SessionConfig};
 use super::negotiation::{Negotiated, negotiated};
 use super::progress::{Handler, Progress};
@@ -342,7 +343,8 @@ impl Session {
             () = self.gather_deadline() => {}
         }
         let complete = connection.local_description().await;
-        Ok(complete.map_or(plain, |description| description.sdp))
+        let complete = complete.map_or(plain, |description| description.sdp);
+        Ok(self.inner.progress.state().audio_line.with_candidates(&complete))
     }
 
     /// Resolves when gathering has taken as long as it may; what was found by then counts as everything.
@@ -366,6 +368,7 @@ impl Session {
         let parsed = description.unmarshal().map_err(|error| sdp(operation, error))?;
         let agreed =
             negotiated(&parsed, &self.inner.config.codecs).map_err(|detail| PeerError::Sdp { operation, detail })?;
+        let audio_line = AudioLine::of(&parsed);
         let candidates = parsed
             .media_descriptions
             .iter()
@@ -377,6 +380,7 @@ impl Session {
             let mut early = self.inner.early_candidates.lock();
             self.inner.progress.update(|state| {
                 state.described = true;
+                state.audio_line = audio_line.unwrap_or_default();
                 state.remote_candidates += candidates;
             });
             std::mem::take(&mut *early)

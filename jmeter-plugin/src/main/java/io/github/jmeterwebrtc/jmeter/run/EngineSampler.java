@@ -93,7 +93,7 @@ public abstract class EngineSampler extends AbstractSampler
         ResultBuilder result = new ResultBuilder(getName());
         try {
             ThreadScope thread = TestRun.current().thread();
-            try (BoundedWait bounded = thread.beginWait(getThreadContext())) {
+            try (BoundedWait bounded = beginWait(thread)) {
                 wait = bounded;
                 if (!ignoresCalls()) {
                     thread.reportLostCalls();
@@ -110,6 +110,16 @@ public abstract class EngineSampler extends AbstractSampler
         }
         writeColumns(result);
         return result.build();
+    }
+
+    /**
+     * Begins the wait of a sample.
+     *
+     * @param thread what the JMeter thread owns
+     * @return a wait that the end of the JMeter thread shortens
+     */
+    protected BoundedWait beginWait(ThreadScope thread) {
+        return thread.beginWait(getThreadContext());
     }
 
     private void attempt(ThreadScope thread, BoundedWait bounded, ResultBuilder result) {
