@@ -176,6 +176,14 @@ class PlanTest {
     }
 
     @Test
+    void aSocketOfTheTestOutlivesTheThreadThatOpenedIt() throws Exception {
+        PlanRun run = PlanRun.of("shared-socket.jmx").run();
+        assertAllSucceeded(run);
+        assertEquals(2, run.rows("request-response").size());
+        assertEquals("200", run.rows("request-response").get(0).result.getResponseCode());
+    }
+
+    @Test
     void phasesBecomeSubResultsOnRequest() throws Exception {
         JMeterUtils.setProperty("webrtc.samples", "phases");
         try {
