@@ -1,5 +1,5 @@
 # jmeter-webrtc: build, demo and tests. `make help` lists the targets.
-# Everything that is built lands under target/, java/target/ and jmeter-plugin/target/.
+# Everything that is built lands under target/ and the target/ folders of the Maven modules.
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -23,13 +23,14 @@ TEST_NATIVE := target/native-tests/libjmeter_webrtc.so
 NOTICES := $(RESOURCES)/META-INF/THIRD-PARTY-NOTICES.txt
 LAB := $(BUILT)/webrtc-lab
 JAR := jmeter-plugin/target/jmeter-webrtc-$(VERSION).jar
+DROPIN_JAR := jmeter-dropin/target/jmeter-webrtc-dropin-$(VERSION).jar
 JMETER_HOME := target/jmeter
 JMETER_STAMP := $(JMETER_HOME)/.assembled
 INSTALLED_JAR := $(JMETER_HOME)/lib/ext/jmeter-webrtc-$(VERSION).jar
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := target/tools/bin/cargo-deny
 
-JAVA_SOURCES = $(shell find pom.xml java jmeter-plugin -name target -prune -o -type f -print)
+JAVA_SOURCES = $(shell find pom.xml java jmeter-plugin jmeter-dropin -name target -prune -o -type f -print)
 PYTHON_SOURCES = $(shell git ls-files '*.py')
 SHELL_SCRIPTS = .ci/run scripts/install-tools scripts/jmeter-home/jmeter
 
@@ -79,12 +80,12 @@ $(NOTICES): Cargo.lock scripts/third_party_notices.py | $(NATIVE)
 $(JAR): $(NATIVE) $(NOTICES) $(JAVA_SOURCES) LICENSE NOTICE
 	@echo "building $(@F)"
 	@$(MAVEN) -DskipTests package
-	@touch $@
+	@touch $@ $(DROPIN_JAR)
 
 # --- JMeter ---------------------------------------------------------------------------------------------------
 
 .PHONY: jmeter
-jmeter: $(INSTALLED_JAR) ## A complete JMeter 5.6.3 with our jar, in target/jmeter
+jmeter: $(INSTALLED_JAR) ## A complete JMeter 5.6.3 with our jars, in target/jmeter
 	@echo "JMETER_HOME: $(JMETER_HOME)   start it: $(JMETER_HOME)/bin/jmeter"
 
 $(JMETER_STAMP): scripts/jmeter-home/pom.xml scripts/jmeter-home/jmeter | tools
@@ -98,6 +99,7 @@ $(JMETER_STAMP): scripts/jmeter-home/pom.xml scripts/jmeter-home/jmeter | tools
 
 $(INSTALLED_JAR): $(JAR) $(JMETER_STAMP)
 	@rm -f $(JMETER_HOME)/lib/ext/jmeter-webrtc-*.jar
+	@cp $(DROPIN_JAR) $(@D)
 	@cp $(JAR) $@
 
 # --- Running --------------------------------------------------------------------------------------------------
@@ -159,4 +161,4 @@ $(CARGO_DENY): | tools
 
 .PHONY: clean
 clean: ## Remove everything that was built
-	rm -rf target java/target jmeter-plugin/target
+	rm -rf target java/target jmeter-plugin/target jmeter-dropin/target
