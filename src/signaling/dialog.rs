@@ -299,7 +299,7 @@ impl Dialog {
     }
 
     fn socket_closed(&self, cause: CloseCause) {
-        self.note(Instant::now(), format!("socket closed: {cause:?}"));
+        self.note(Instant::now(), format!("socket closed: {cause}"));
         self.view.send_modify(|view| {
             view.socket_closed.get_or_insert(cause);
         });
@@ -384,8 +384,10 @@ impl Dialog {
         self.session.stop_audio();
         accounts::received(&self.session, sent, tokio::time::Instant::now() + DRAIN).await;
         let media = accounts::at_rest(&self.session).await;
-        if let Err(error) = self.say_bye(None, media).await {
-            self.note(Instant::now(), format!("bye not sent: {error}"));
+        match timeout(FAREWELL_DEADLINE, self.say_bye(None, media)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => self.note(Instant::now(), format!("bye not sent: {error}")),
+            Err(_) => self.note(Instant::now(), "bye not sent in time"),
         }
         self.session.close(CLOSE_DEADLINE).await;
         self.view.send_modify(|view| view.ended_by_peer = Some(Instant::now()));
