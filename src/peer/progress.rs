@@ -8,7 +8,6 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
 use parking_lot::{Mutex, MutexGuard};
-use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};
 use webrtc::peer_connection::{
     PeerConnection, PeerConnectionEventHandler, RTCIceConnectionState, RTCIceGatheringState, RTCPeerConnectionIceEvent,
     RTCPeerConnectionState, RTCSignalingState,
@@ -302,17 +301,5 @@ impl PeerConnectionEventHandler for Handler {
         if connection >= ConnectionState::Failed {
             self.talker.silence();
         }
-    }
-
-    async fn on_track(&self, track: Arc<dyn TrackRemote>) {
-        // The engine's queue of received packets has to be drained all the time; it ends when the connection closes.
-        let talker = Arc::clone(&self.talker);
-        tokio::spawn(async move {
-            while let Some(event) = track.poll().await {
-                if let TrackRemoteEvent::OnRtpPacket(packet) = event {
-                    talker.received(&packet);
-                }
-            }
-        });
     }
 }
