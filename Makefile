@@ -12,11 +12,16 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 # Directory name of this platform inside the jar (see the native loader).
 PLATFORM := linux-$(shell uname -m)
 
-MAVEN := mvn --batch-mode --no-transfer-progress --quiet
+MAVEN := mvn --batch-mode --no-transfer-progress --quiet -Dstyle.color=never
+# PROFILE=dev builds in a fraction of the time, for working on plans and tests; measure with release only.
+PROFILE ?= release
+BUILT := target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 RESOURCES := target/native-resources
 NATIVE := $(RESOURCES)/native/$(PLATFORM)/libjmeter_webrtc.so
+# What the Java tests load: it has natives that only they call. Built unoptimised, with the crates of `cargo test`.
+TEST_NATIVE := target/native-tests/libjmeter_webrtc.so
 NOTICES := $(RESOURCES)/META-INF/THIRD-PARTY-NOTICES.txt
-LAB := target/release/webrtc-lab
+LAB := $(BUILT)/webrtc-lab
 JAR := jmeter-plugin/target/jmeter-webrtc-$(VERSION).jar
 JMETER_HOME := target/jmeter
 JMETER_STAMP := $(JMETER_HOME)/.assembled
@@ -55,12 +60,17 @@ FORCE:
 # Cargo knows whether anything is to be done; the copy keeps its time when nothing changed, and so does the jar.
 # The library is built alone: with a second crate type beside it cargo would drop link-time optimisation.
 $(NATIVE): FORCE | tools
-	@cargo rustc --quiet --locked --release --lib --crate-type cdylib
+	@cargo rustc --locked --profile $(PROFILE) --lib --crate-type cdylib
 	@mkdir -p $(@D)
-	@cmp -s target/release/libjmeter_webrtc.so $@ || install -m 755 target/release/libjmeter_webrtc.so $@
+	@cmp -s $(BUILT)/libjmeter_webrtc.so $@ || install -m 755 $(BUILT)/libjmeter_webrtc.so $@
+
+$(TEST_NATIVE): FORCE | tools
+	@cargo rustc --locked --lib --crate-type cdylib --features test-natives
+	@mkdir -p $(@D)
+	@cmp -s target/debug/libjmeter_webrtc.so $@ || install -m 755 target/debug/libjmeter_webrtc.so $@
 
 $(LAB): FORCE | tools
-	@cargo build --quiet --locked --release --bin webrtc-lab
+	@cargo build --locked --profile $(PROFILE) --bin webrtc-lab
 
 $(NOTICES): Cargo.lock scripts/third_party_notices.py | $(NATIVE)
 	@python3 scripts/third_party_notices.py $@
@@ -107,7 +117,7 @@ test-rust: | tools ## Rust unit and integration tests
 	cargo test --locked
 
 .PHONY: test-java
-test-java: $(NATIVE) $(NOTICES) ## Java unit tests, with the native library
+test-java: $(NATIVE) $(TEST_NATIVE) $(NOTICES) ## Java unit tests, with the native library
 	$(MAVEN) verify
 
 .PHONY: test-python
@@ -116,7 +126,7 @@ test-python: | tools ## Tests of the demo runner and of the scripts
 
 .PHONY: test-jmeter
 test-jmeter: $(INSTALLED_JAR) $(LAB) ## Plans through a real JMeter
-	python3 -m unittest discover --start-directory tests/jmeter --top-level-directory .
+	WEBRTC_LAB=$(CURDIR)/$(LAB) python3 -m unittest discover --start-directory tests/jmeter --top-level-directory .
 
 .PHONY: interop
 interop: | tools ## Real peers: Chromium, aiortc and pion, both roles
@@ -128,7 +138,7 @@ lint: lint-rust lint-java lint-scripts ## Formatting, warnings as errors, licenc
 .PHONY: lint-rust
 lint-rust: $(CARGO_DENY)
 	cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --quiet
 	$(CARGO_DENY) --locked check bans licenses sources
 

@@ -21,6 +21,7 @@ mod dial;
 mod error;
 mod frame;
 mod inbox;
+mod literal;
 mod trust;
 mod upgrade;
 mod wire;
@@ -34,6 +35,7 @@ pub use connection::{Sent, SocketCounters, TapGuard};
 pub use dial::{OpenFailure, Opened, Phases};
 pub use error::SocketError;
 pub use frame::{Frame, Opcode};
+pub use literal::{Inflate, Lapse, Literal};
 
 use connection::Connection;
 

@@ -18,7 +18,15 @@ public final class Scope implements AutoCloseable {
 
     Scope(long handle) {
         this.handle = handle;
-        this.watch = LeakAlarm.watch(this, "scope", () -> Native.closeScope(handle, CLOSE_MS));
+        this.watch = LeakAlarm.watch(this, "scope", () -> closeIfOpen(handle));
+    }
+
+    private static boolean closeIfOpen(long handle) {
+        if (Native.isScopeClosed(handle)) {
+            return false;
+        }
+        Native.closeScope(handle, CLOSE_MS);
+        return true;
     }
 
     long handle() {

@@ -87,8 +87,9 @@ public final class Socket implements AutoCloseable {
      * @param operation  cancels it; may be null
      * @param name       whom others call
      * @param deadlineMs for the server's answer
-     * @return {@code {"name":…}}
-     * @throws EngineException  code {@code CLOSED}, or the code that the server refused with
+     * @return {@code {"name":…,"elapsedUs":…}}
+     * @throws EngineException  code {@code SIGNALING_REFUSED} (the details carry the server's code, such as
+     *                          {@code NAME_IN_USE}) or {@code SIGNALING_CLOSED}
      * @throws TimeoutException when no answer came in time
      */
     public JsonNode register(Operation operation, String name, long deadlineMs)
@@ -101,7 +102,7 @@ public final class Socket implements AutoCloseable {
      * {@link Scope#releaseSocket}.
      *
      * @param operation  cancels the wait; may be null
-     * @param status     status code to send, 1000 to 4999
+     * @param status     status code to send, 0 to 65535, also one that RFC 6455 reserves
      * @param reason     reason text to send, at most 123 bytes of UTF-8
      * @param deadlineMs for the peer's close frame; then TCP is dropped
      * @return how the socket ended, which may be an earlier end
