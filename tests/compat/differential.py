@@ -1,7 +1,6 @@
-#!/usr/bin/env python3
 """The same random plans through the original plugin and through ours in strict mode; results and wire must be equal.
 
-usage: differential.py [--seed N] [--count N] [--scenarios N] [--against original|ours] [--only sSEEDnNUMBER]
+usage: python3 -m tests.compat.differential [--seed N] [--count N] [--scenarios N] [--against original|ours] [--only sSEEDnNUMBER]
 `--against original` runs the original against itself: it proves that a difference is not chance.
 A scenario that differs is run again by itself, twice, and counts only when it differs every time.
 """
@@ -17,13 +16,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import homes
-import jmeter_process
-import jmx
-import random_plans
-import results
-from random_plans import Place, Scenario
-from scripted_server import ScriptedServer
+from tests.compat import homes, jmeter_process, jmx, random_plans, results
+from tests.compat.random_plans import Place, Scenario
+from tests.compat.scripted_server import ScriptedServer
 
 STRICT = {"webrtc.websocket.compat": "strict"}
 Outcome = tuple[dict[str, list[results.Sample]], dict[str, list[str]]]

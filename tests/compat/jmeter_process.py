@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from homes import Home
+from tests.compat.homes import Home
 
 SAVE_EVERYTHING = {
     "jmeter.save.saveservice.output_format": "xml",

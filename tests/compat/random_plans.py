@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-import jmx
-from jmx import Element
+from tests.compat import jmx
+from tests.compat.jmx import Element
 
 SILENT_MS = 600
 """Read timeout where nothing may come."""

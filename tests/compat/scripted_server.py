@@ -67,6 +67,13 @@ HEADS = {
 """Response heads by name; every name below `cookies` that cannot be an upgrade ends the connection."""
 
 
+JSON = {
+    "token": '{"access_token":"abc123"}',
+    "channel": '{"id":"c1","connectUri":"ws://127.0.0.1:PORT/e/channels/c1?sc=agents"}',
+}
+"""Bodies of `GET /json/NAME`; any other name gives an empty object."""
+
+
 class Recorder:
     """What arrived, by scenario; safe to read from other threads."""
 
@@ -153,6 +160,11 @@ class Connection:
         if key:
             digest = hashlib.sha1((key.group(1) + GUID).encode()).digest()
             accept = f"Sec-WebSocket-Accept: {base64.b64encode(digest).decode()}\r\n"
+        if path.startswith("/json/"):
+            body = JSON.get(path[6:], "{}").replace("PORT", str(self._writer.get_extra_info("sockname")[1]))
+            await self._send(f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+                             f"Connection: close\r\n\r\n{body}".encode())
+            return
         if path.startswith("/h/"):
             name = path[3:]
             if name == "hang":
