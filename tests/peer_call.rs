@@ -290,3 +290,28 @@ async fn rtcp_reports_flow_and_a_goodbye_ends_the_call() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn the_round_trip_of_rtcp_is_measured() {
+    within(async {
+        let (one, other) = connected(|_| {}).await;
+        let measured = async {
+            loop {
+                let stats = one.stats().await;
+                let mut objects = stats.as_object().expect("a map").values();
+                if let Some(report) = objects.find(|object| object["type"] == "remote-inbound-rtp")
+                    && report["roundTripTimeMeasurements"].as_u64() > Some(0)
+                {
+                    return report.clone();
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        let report = measured.await;
+        let time = report["roundTripTime"].as_f64().expect("seconds");
+        assert!((0.0..5.0).contains(&time), "{report}");
+        assert_eq!(report["packetsLost"], 0);
+        close(&one, &other).await;
+    })
+    .await;
+}

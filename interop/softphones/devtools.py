@@ -1,24 +1,23 @@
 """The part of the Chrome DevTools Protocol that a softphone page needs: one browser process, one page, evaluate and await.
 
-The browser gets a new, empty profile directory, listens on loopback only and looks no name up. It is ended by its own process
-group when the `async with` block is left, in every case, and its profile is removed.
+The browser gets a new, empty profile directory, listens nowhere (the protocol runs over a pipe) and looks no name up. It is ended
+by its own process group when the `async with` block is left, in every case, and its profile is removed; should this program be
+killed, the browser goes too, since its pipe ends.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
 import signal
+import sys
 import tempfile
-import urllib.request
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
 
 from . import browser_program
 from .ending import CallFailed, Ending
@@ -41,9 +40,21 @@ FLAGS = (
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-    "--remote-debugging-address=127.0.0.1",
-    "--remote-debugging-port=0",
+    "--remote-debugging-pipe",
 )
+
+#: Becomes the browser with our pipes where Chromium expects them: it reads commands from descriptor 3 and writes to 4. (A function
+#: between fork and exec would be the other way, and is not safe in a program with threads.)
+ON_PIPES = """
+import fcntl, os, sys
+pipes = [fcntl.fcntl(int(number), fcntl.F_DUPFD, 10) for number in sys.argv[1:3]]
+os.dup2(pipes[0], 3)
+os.dup2(pipes[1], 4)
+os.closerange(5, max(pipes) + 1)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+#: Longest accepted protocol message, bytes.
+MAX_MESSAGE = 1 << 24
 
 
 class Browser:
@@ -55,8 +66,10 @@ class Browser:
         self._process: asyncio.subprocess.Process | None = None
         self._profile = Path(tempfile.mkdtemp(prefix="softphone-"))
         self._log = self._profile / "browser.log"
-        self._page: ClientConnection | None = None
+        self._commands: asyncio.WriteTransport | None = None
+        self._events: asyncio.ReadTransport | None = None
         self._reader: asyncio.Task[None] | None = None
+        self._session: str | None = None
         self._next_id = 0
         self._replies: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._loaded = asyncio.Event()
@@ -92,52 +105,59 @@ class Browser:
         program = browser_program.find()
         if program is None:
             raise CallFailed(browser_program.REMEDY)
-        with self._log.open("wb") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                program,
-                *FLAGS,
-                f"--user-data-dir={self._profile}",
-                "about:blank",
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        port = await self._debugging_port(20)
-        self.version = (await self._get(port, "version"))["Browser"].removeprefix("Headless").removeprefix("Chrome/")
-        page = next(target for target in await self._get(port, "list") if target["type"] == "page")
-        self._page = await connect(page["webSocketDebuggerUrl"], max_size=None, open_timeout=10, close_timeout=2, proxy=None)
-        self._reader = asyncio.create_task(self._read(self._page))
+        commands_out, commands_in = os.pipe()
+        events_out, events_in = os.pipe()
+        try:
+            with self._log.open("wb") as log:
+                self._process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-c",
+                    ON_PIPES,
+                    str(commands_out),
+                    str(events_in),
+                    program,
+                    *FLAGS,
+                    f"--user-data-dir={self._profile}",
+                    "about:blank",
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    pass_fds=(commands_out, events_in),
+                    start_new_session=True,
+                )
+        finally:
+            os.close(commands_out)
+            os.close(events_in)
+            await self._connect(commands_in, events_out)
+        try:
+            self.version = (await self._command("Browser.getVersion", 20))["product"].split("/")[-1]
+        except CallFailed as failure:
+            said = self._log.read_text(errors="replace")[-600:]
+            raise CallFailed(f"Chromium did not start: {failure}; it said: {said}") from None
+        targets = (await self._command("Target.getTargets"))["targetInfos"]
+        page = next(target["targetId"] for target in targets if target["type"] == "page")
+        self._session = (await self._command("Target.attachToTarget", targetId=page, flatten=True))["sessionId"]
         await self._command("Page.enable")
         await self._command("Runtime.enable")
 
-    async def _debugging_port(self, deadline_s: float) -> int:
-        """The port Chromium wrote into its profile."""
-        assert self._process is not None
-        told = self._profile / "DevToolsActivePort"
-        for _ in range(int(deadline_s / 0.05)):
-            if self._process.returncode is not None:
-                break
-            lines = told.read_text().splitlines() if told.exists() else []
-            if len(lines) == 2:
-                return int(lines[0])
-            await asyncio.sleep(0.05)
-        raise CallFailed(f"Chromium did not start within {deadline_s} s; it said: {self._log.read_text(errors='replace')[-600:]}")
-
-    async def _get(self, port: int, what: str) -> Any:
-        def fetch() -> Any:
-            opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-            with opener.open(f"http://127.0.0.1:{port}/json/{what}", timeout=10) as answer:
-                return json.load(answer)
-
-        return await asyncio.to_thread(fetch)
+    async def _connect(self, commands: int, events: int) -> None:
+        """Takes over our ends of the two pipes."""
+        loop = asyncio.get_running_loop()
+        self._commands, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, os.fdopen(commands, "wb", 0))
+        incoming = asyncio.StreamReader(limit=MAX_MESSAGE)
+        protocol = asyncio.StreamReaderProtocol(incoming)
+        self._events, _ = await loop.connect_read_pipe(lambda: protocol, os.fdopen(events, "rb", 0))
+        self._reader = asyncio.create_task(self._read(incoming))
 
     async def _command(self, method: str, deadline_s: float = 10, **parameters: Any) -> dict[str, Any]:
-        assert self._page is not None
+        assert self._commands is not None
         self._next_id += 1
         number = self._next_id
+        message: dict[str, Any] = {"id": number, "method": method, "params": parameters}
+        if self._session is not None:
+            message["sessionId"] = self._session
         self._replies[number] = asyncio.get_running_loop().create_future()
-        await self._page.send(json.dumps({"id": number, "method": method, "params": parameters}))
+        self._commands.write(json.dumps(message).encode() + b"\0")
         try:
             reply = await asyncio.wait_for(self._replies[number], deadline_s)
         except TimeoutError:
@@ -149,12 +169,12 @@ class Browser:
         result: dict[str, Any] = reply["result"]
         return result
 
-    async def _read(self, page: ClientConnection) -> None:
+    async def _read(self, incoming: asyncio.StreamReader) -> None:
         try:
-            async for text in page:
-                self._take(json.loads(text))
-        except ConnectionClosed as closed:
-            self._report.note(f"the browser's debugging socket closed: {closed}")
+            while True:
+                self._take(json.loads((await incoming.readuntil(b"\0"))[:-1]))
+        except asyncio.IncompleteReadError:
+            self._report.note("the browser closed its pipe")
         for reply in self._replies.values():
             if not reply.done():
                 reply.set_exception(CallFailed("the browser went away"))
@@ -176,11 +196,13 @@ class Browser:
         if self._reader is not None:
             self._reader.cancel()
             await asyncio.gather(self._reader, return_exceptions=True)
-        if self._page is not None:
-            await self._page.close()
+        for pipe in (self._commands, self._events):
+            if pipe is not None:
+                pipe.close()
         if self._process is not None:
-            # The group is the browser's own (start_new_session), and its leader is reaped only below: the id is still ours.
+            # The group is the browser's own (start_new_session); one that has just ended by itself is no error.
             if self._process.returncode is None:
-                os.killpg(self._process.pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self._process.pid, signal.SIGKILL)
             await self._process.wait()
         shutil.rmtree(self._profile, ignore_errors=True)

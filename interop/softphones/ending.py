@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -62,6 +63,10 @@ def run(ending: Ending, deadline_s: float, softphone: Callable[[], Awaitable[Non
     """Runs `softphone` to its end or deadline, prints the last line and returns the exit status."""
 
     async def bounded() -> None:
+        me = asyncio.current_task()
+        assert me is not None
+        # Told to end, a softphone still closes what it opened.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, me.cancel)
         async with asyncio.timeout(deadline_s):
             await softphone()
 
@@ -69,6 +74,9 @@ def run(ending: Ending, deadline_s: float, softphone: Callable[[], Awaitable[Non
         asyncio.run(bounded())
     except TimeoutError:
         say("failed", reason=f"not done within {deadline_s} s", **ending.document())
+        return 1
+    except asyncio.CancelledError:
+        say("failed", reason="told to end", **ending.document())
         return 1
     except CallFailed as failure:
         say("failed", reason=str(failure), **ending.document())

@@ -7,6 +7,7 @@ a failure. Waiting for a line or for the end always has a deadline.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -14,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+#: How long a program that is told to end may take to close what it opened.
+TIDY_UP_S = 5
 #: How much of standard error a failure shows.
 SHOWN_ERROR_CHARACTERS = 3_000
 
@@ -46,8 +49,9 @@ class Program:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         assert self._process is not None and self._error_reader is not None
         if self._process.returncode is None:
-            # Its leader is not reaped yet, so the id cannot belong to another group.
-            os.killpg(self._process.pid, signal.SIGKILL)
+            self._end_group(signal.SIGTERM)
+            if await self.status(TIDY_UP_S) is None:
+                self._end_group(signal.SIGKILL)
         await self._process.wait()
         self._error_reader.cancel()
         await asyncio.gather(self._error_reader, return_exceptions=True)
@@ -86,6 +90,12 @@ class Program:
             return await asyncio.wait_for(self._process.wait(), deadline_s)
         except TimeoutError:
             return None
+
+    def _end_group(self, how: signal.Signals) -> None:
+        """Signals the program's own group, whose id is its leader's; one that has just ended by itself is no error."""
+        assert self._process is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, how)
 
     async def _read_errors(self, process: asyncio.subprocess.Process) -> None:
         assert process.stderr is not None

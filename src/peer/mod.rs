@@ -8,6 +8,7 @@
 //! the background of the runtime it was made on.
 mod audio_line;
 mod config;
+mod earpiece;
 mod negotiation;
 mod progress;
 mod session;

@@ -8,7 +8,6 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
 use parking_lot::{Mutex, MutexGuard};
-use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};
 use webrtc::peer_connection::{
     PeerConnection, PeerConnectionEventHandler, RTCIceConnectionState, RTCIceGatheringState, RTCPeerConnectionIceEvent,
     RTCPeerConnectionState, RTCSignalingState,
@@ -47,6 +46,8 @@ pub(super) struct State {
     /// The other side's description has been applied.
     pub(super) described: bool,
     pub(super) selected_pair: Option<(String, String)>,
+    /// We are closing or have closed.
+    pub(super) closing: bool,
     /// Everything is closed.
     pub(super) closed: bool,
 }
@@ -106,7 +107,11 @@ impl Progress {
     pub(super) fn outcome(&self, state: &State) -> Option<Result<(), PeerError>> {
         let facts = self.wire.facts();
         match state.connection {
-            ConnectionState::Closed => Some(Err(PeerError::Closed)),
+            _ if state.closing => Some(Err(PeerError::Closed)),
+            ConnectionState::Closed => {
+                let detail = "the other side closed the connection (DTLS close_notify)".to_owned();
+                Some(Err(PeerError::Failed { state: ConnectionState::Closed, detail }))
+            }
             ConnectionState::Failed => Some(Err(failed(state, &facts))),
             _ if broken(state, &facts) => Some(Err(failed(state, &facts))),
             ConnectionState::Connected => Some(Ok(())),
@@ -302,17 +307,5 @@ impl PeerConnectionEventHandler for Handler {
         if connection >= ConnectionState::Failed {
             self.talker.silence();
         }
-    }
-
-    async fn on_track(&self, track: Arc<dyn TrackRemote>) {
-        // The engine's queue of received packets has to be drained all the time; it ends when the connection closes.
-        let talker = Arc::clone(&self.talker);
-        tokio::spawn(async move {
-            while let Some(event) = track.poll().await {
-                if let TrackRemoteEvent::OnRtpPacket(packet) = event {
-                    talker.received(&packet);
-                }
-            }
-        });
     }
 }

@@ -25,6 +25,7 @@ use webrtc::peer_connection::{
 
 use super::audio_line::AudioLine;
 use super::config::{IceTransportPolicy, SessionConfig};
+use super::earpiece::{self, Earpiece, Heard};
 use super::negotiation::{Negotiated, negotiated};
 use super::progress::{Handler, Progress};
 use super::{ConnectionState, IceCandidateInit, MediaCounters, PeerError, PendingPhase, SessionPhases, stats};
@@ -51,6 +52,7 @@ struct Inner {
     track: Arc<TrackLocalStaticRTP>,
     ssrc: u32,
     talker: Arc<Talker>,
+    heard: Arc<Mutex<Heard>>,
     runtime: Arc<SessionRuntime>,
     /// Where background work goes when a caller's thread is no runtime's.
     tokio: TokioHandle,
@@ -81,10 +83,12 @@ impl Session {
             send_audio: config.send_audio,
             connection: OnceLock::new(),
         });
+        let heard = Arc::default();
+        let ear = Earpiece::new(ssrc, Arc::clone(&talker), Arc::clone(&heard));
         let built = PeerConnectionBuilder::new()
             .with_configuration(engine_configuration(&config))
             .with_media_engine(media_engine(&config.codecs)?)
-            .with_interceptor_registry(configure_rtcp_reports(Registry::new()))
+            .with_interceptor_registry(configure_rtcp_reports(Registry::new()).with(earpiece::SLOT, ear))
             .with_setting_engine(setting_engine(&config))
             .with_runtime(Arc::clone(&runtime) as Arc<dyn webrtc::runtime::Runtime>)
             .with_handler(Arc::clone(&handler) as Arc<_>)
@@ -105,6 +109,7 @@ impl Session {
             track: Arc::clone(&track),
             ssrc,
             talker,
+            heard,
             runtime,
             tokio: TokioHandle::current(),
             early_candidates: Mutex::default(),
@@ -294,7 +299,9 @@ impl Session {
     /// getStats as W3C RTCStats objects.
     pub async fn stats(&self) -> serde_json::Value {
         let report = self.inner.connection.get_stats(Instant::now(), StatsSelector::None).await;
-        stats::to_json(&report, &self.wire())
+        let heard = *self.inner.heard.lock();
+        let clock_rate = self.codec().map_or(0, |(codec, _)| codec.clock_rate());
+        stats::to_json(&report, &self.wire(), &heard, clock_rate)
     }
 
     /// Selected pair `(local, remote)` as "type ip:port protocol".
@@ -425,6 +432,7 @@ impl Inner {
             return;
         }
         self.talker.silence();
+        self.progress.update(|state| state.closing = true);
         let (progress, runtime) = (Arc::clone(&self.progress), Arc::clone(&self.runtime));
         let (connection, track) = (Arc::clone(&self.connection), Arc::clone(&self.track));
         let ssrc = self.ssrc;

@@ -2,6 +2,7 @@
 use serde_json::{Map, Value, json};
 use webrtc::peer_connection::{RTCStatsReport, RTCStatsReportEntry};
 
+use super::earpiece::Heard;
 use crate::net::wire::WireFacts;
 
 /// Prefixes of the engine's ids of candidate objects.
@@ -9,7 +10,7 @@ const LOCAL: &str = "RTCLocalIceCandidate_";
 const REMOTE: &str = "RTCRemoteIceCandidate_";
 
 /// A map from id to RTCStats object, as `JSON.stringify(Object.fromEntries(report))` gives it in a browser.
-pub(super) fn to_json(report: &RTCStatsReport, facts: &WireFacts) -> Value {
+pub(super) fn to_json(report: &RTCStatsReport, facts: &WireFacts, heard: &Heard, clock_rate: u32) -> Value {
     let objects = report.iter().filter_map(|entry| {
         let mut object = object(entry)?;
         match entry {
@@ -18,6 +19,25 @@ pub(super) fn to_json(report: &RTCStatsReport, facts: &WireFacts) -> Value {
                 object.insert("jitter".into(), json!(facts.jitter));
                 object.insert("packetsLost".into(), json!(facts.rtp_lost));
                 object.insert("packetsReceived".into(), json!(facts.rtp_received));
+                object.insert("bytesReceived".into(), json!(heard.payload_bytes));
+                object.insert("headerBytesReceived".into(), json!(heard.header_bytes));
+                if let Some(last) = heard.last_packet_ms {
+                    object.insert("lastPacketReceivedTimestamp".into(), json!(last));
+                }
+            }
+            RTCStatsReportEntry::RemoteInboundRtp(_) => {
+                // The engine has no round-trip time and overlooks reports inside Sender Reports.
+                let report = heard.report?;
+                let jitter = f64::from(report.jitter_ticks) / f64::from(clock_rate.max(1));
+                object.insert("fractionLost".into(), json!(report.fraction_lost));
+                object.insert("packetsLost".into(), json!(report.packets_lost));
+                object.insert("jitter".into(), json!(jitter));
+                object.insert("totalRoundTripTime".into(), json!(report.total_round_trip_time));
+                object.insert("roundTripTimeMeasurements".into(), json!(report.round_trip_time_measurements));
+                match report.round_trip_time {
+                    Some(time) => object.insert("roundTripTime".into(), json!(time)),
+                    None => object.remove("roundTripTime"),
+                };
             }
             RTCStatsReportEntry::IceCandidatePair(pair) => {
                 // The engine names candidates without the prefix of their own objects.

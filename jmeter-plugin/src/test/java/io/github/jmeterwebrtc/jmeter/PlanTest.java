@@ -150,6 +150,53 @@ class PlanTest {
     }
 
     @Test
+    void aCallCanOpenItsOwnSignalingSocket() throws Exception {
+        PlanRun run = PlanRun.of("own-socket.jmx").run();
+        Row call = run.rows("WebRTC connect").get(0);
+        assertTrue(call.result.isSuccessful(), call::toString);
+        assertTrue(call.number("webrtc_upgradeMs") > 0, call::toString);
+        assertTrue(call.number("webrtc_dtlsMs") > 0, call::toString);
+        assertTrue(run.rows("await media").get(0).result.isSuccessful(), run.all()::toString);
+        assertEquals("OK", run.rows("call again").get(0).result.getResponseMessage());
+        assertEquals("", run.rows("call again").get(0).columns.get("webrtc_upgradeMs"));
+        assertTrue(run.rows("WebRTC hang up").get(0).result.isSuccessful(), run.all()::toString);
+    }
+
+    @Test
+    void callsThatCannotBeAreRefusedWithAWordOnWhatToDo() throws Exception {
+        PlanRun run = PlanRun.of("own-socket.jmx").run();
+        assertEquals("CALL_NOT_FOUND", run.rows("check without call").get(0).result.getResponseCode());
+        Row badUrl = run.rows("bad url").get(0);
+        assertEquals("CONFIG", badUrl.result.getResponseCode());
+        assertEquals("signalingUrl: 'http://x/' is not a ws:// or wss:// URL with a host",
+                badUrl.result.getResponseMessage());
+        Row noSocket = run.rows("no socket").get(0);
+        assertEquals("SIGNALING_CLOSED", noSocket.result.getResponseCode(), noSocket::toString);
+        assertTrue(noSocket.result.getResponseMessage().contains("There is no WebSocket 'none'"), noSocket::toString);
+    }
+
+    @Test
+    void aSocketOfTheTestOutlivesTheThreadThatOpenedIt() throws Exception {
+        PlanRun run = PlanRun.of("shared-socket.jmx").run();
+        assertAllSucceeded(run);
+        assertEquals(2, run.rows("request-response").size());
+        assertEquals("200", run.rows("request-response").get(0).result.getResponseCode());
+    }
+
+    @Test
+    void phasesBecomeSubResultsOnRequest() throws Exception {
+        JMeterUtils.setProperty("webrtc.samples", "phases");
+        try {
+            PlanRun run = PlanRun.of("left-open.jmx").run();
+            SampleResult call = run.rows("WebRTC connect").get(0).result;
+            assertEquals(5, call.getSubResults().length);
+            assertEquals("gather", call.getSubResults()[0].getSampleLabel());
+        } finally {
+            JMeterUtils.getJMeterProperties().remove("webrtc.samples");
+        }
+    }
+
+    @Test
     void webSocketSamplersSayWhatExistingPlansExpect() throws Exception {
         PlanRun run = PlanRun.of("frames.jmx").run();
         String none = "Sampler configured for using existing connection, but there is no connection";

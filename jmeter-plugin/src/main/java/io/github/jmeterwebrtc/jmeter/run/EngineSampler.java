@@ -102,7 +102,9 @@ public abstract class EngineSampler extends AbstractSampler
             } finally {
                 wait = null;
             }
-        } catch (EngineUnavailableException e) {
+        } catch (EngineUnavailableException | LinkageError e) {
+            // A LinkageError is a library of another version than the jar: the thread goes on and every sample tells.
+            result.onJavaClock();
             result.failure("NATIVE_UNAVAILABLE", e.getMessage());
             result.evidence("The native library cannot be used", "NATIVE_UNAVAILABLE", null);
         }
