@@ -5,7 +5,7 @@
 //! `interop/softphones/ending.py`, as the softphones of the other stacks do. Every wait has a deadline; the call is hung up
 //! and the socket is closed before the last line, also after a failure.
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jmeter_webrtc::media::AudioCodec;
 use jmeter_webrtc::peer::{IceServer, SessionConfig};
@@ -22,6 +22,8 @@ const REGISTER_DEADLINE: Duration = Duration::from_secs(5);
 const HANG_UP_DEADLINE: Duration = Duration::from_secs(4);
 /// How long closing the signaling socket may take.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
+/// How many times its hold a caller waits for the packets it is to see; see `interop/softphones/ending.py`.
+const PATIENCE: u32 = 5;
 /// How often an answered call is asked whether its caller has hung up.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// RFC 6455 §7.4.1: normal closure.
@@ -40,6 +42,7 @@ struct Options {
     codecs: Vec<AudioCodec>,
     trickle: bool,
     hold: Duration,
+    packets: u64,
     deadline: Duration,
 }
 
@@ -112,8 +115,21 @@ async fn one_call(options: &Options) -> Result<Value, Failed> {
 
 async fn place(socket: &Socket, to: &str, options: &Options) -> Result<Value, Failed> {
     let call = call::place(socket.clone(), &call_config(options, Some(to))).await?;
-    sleep(options.hold).await;
+    talk(&call, options).await;
     Ok(hang_up(&call).await)
+}
+
+/// Holds the call, and longer where the packets asked for are late.
+async fn talk(call: &Call, options: &Options) {
+    let give_up = Instant::now() + options.hold * PATIENCE;
+    sleep(options.hold).await;
+    while Instant::now() < give_up && call.lost().is_none() {
+        let counted = call.session().counters();
+        if counted.packets_sent.min(counted.packets_received) >= options.packets {
+            return;
+        }
+        sleep(LOOK_INTERVAL).await;
+    }
 }
 
 async fn answer(socket: &Socket, name: &str, options: &Options) -> Result<Value, Failed> {
@@ -176,7 +192,7 @@ fn merged(mut first: Value, second: Value) -> Value {
 
 fn options(mut arguments: lexopt::Parser) -> Result<Options, lexopt::Error> {
     let (mut signaling, mut stun, mut role, mut codecs) = (None, None, None, SessionConfig::default().codecs);
-    let (mut trickle, mut hold_s, mut deadline_s) = (true, 3.5, 40.0);
+    let (mut trickle, mut hold_s, mut packets, mut deadline_s) = (true, 3.5, 100, 40.0);
     while let Some(argument) = arguments.next()? {
         match argument {
             Long("signaling") => signaling = Some(arguments.value()?.string()?),
@@ -192,6 +208,7 @@ fn options(mut arguments: lexopt::Parser) -> Result<Options, lexopt::Error> {
             }
             Long("full") => trickle = false,
             Long("hold-s") => hold_s = arguments.value()?.parse()?,
+            Long("packets") => packets = arguments.value()?.parse()?,
             Long("deadline-s") => deadline_s = arguments.value()?.parse()?,
             other => return Err(other.unexpected()),
         }
@@ -205,6 +222,7 @@ fn options(mut arguments: lexopt::Parser) -> Result<Options, lexopt::Error> {
         role: role.ok_or("--call or --answer-as is missing")?,
         codecs,
         trickle,
+        packets,
         hold: seconds("hold-s", hold_s)?,
         deadline: seconds("deadline-s", deadline_s)?,
     })

@@ -28,6 +28,7 @@ const (
 	connectDeadline   = 15 * time.Second
 	byeDeadline       = 5 * time.Second
 	settleDeadline    = 500 * time.Millisecond
+	patience          = 5 // times the hold; see softphones/ending.py
 	packetInterval    = 20 * time.Millisecond
 	pcmuSamples       = 160
 	opusClockSamples  = 960
@@ -45,6 +46,7 @@ type options struct {
 	signaling, stun, call, answerAs, codec string
 	full                                   bool
 	hold, deadline                         time.Duration
+	packets                                uint64
 }
 
 // media is MediaCounters of src/peer; what pion does not count stays 0.
@@ -461,6 +463,19 @@ func (s *softphone) settle(bye message) {
 	}
 }
 
+// talk holds the call, and longer where the packets asked for are late.
+func (s *softphone) talk() {
+	giveUp := time.Now().Add(s.options.hold * patience)
+	time.Sleep(s.options.hold)
+	for time.Now().Before(giveUp) {
+		counted := s.accounts()
+		if counted.PacketsSent >= s.options.packets && counted.PacketsReceived >= s.options.packets {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
 func (s *softphone) place() error {
 	call := fmt.Sprintf("pion-%d", time.Now().UnixNano())
 	if _, err := s.connection.AddTransceiverFromTrack(s.tone); err != nil {
@@ -483,7 +498,7 @@ func (s *softphone) place() error {
 	if err := s.connected(); err != nil {
 		return err
 	}
-	time.Sleep(s.options.hold)
+	s.talk()
 	s.tone.hush()
 	s.send(message{Type: "bye", Call: call, Media: s.accounts()})
 	bye, err := s.expect("bye", byeDeadline)
@@ -580,7 +595,8 @@ func parse() options {
 	flag.StringVar(&given.answerAs, "answer-as", "", "name to register; answers the first call")
 	flag.StringVar(&given.codec, "codec", "opus", "opus: Opus and PCMU; pcmu: only that one")
 	flag.BoolVar(&given.full, "full", false, "all candidates in the SDP instead of trickled")
-	flag.Float64Var(&hold, "hold-s", 3.5, "seconds of audio before the caller hangs up")
+	flag.Float64Var(&hold, "hold-s", 3.5, "caller: least seconds of audio before it hangs up")
+	flag.Uint64Var(&given.packets, "packets", 100, "caller: least packets each way before it hangs up")
 	flag.Float64Var(&deadline, "deadline-s", 40, "seconds the whole run may take")
 	flag.Parse()
 	given.hold = time.Duration(hold * float64(time.Second))

@@ -58,6 +58,8 @@ async def place_or_answer(options: command_line.Options, report: Ending) -> None
                 "trickle": options.trickle,
                 "video": options.video,
                 "holdS": options.hold_s,
+                "packets": options.packets,
+                "patience": ending.PATIENCE,
                 "deadlineS": options.deadline_s,
             }
             await browser.evaluate(f"globalThis.phone = new Softphone({json.dumps(asked)}); phone.ready()", 25)

@@ -24,6 +24,7 @@ class Options:
     trickle: bool
     video: bool
     hold_s: float
+    packets: int
     deadline_s: float
 
     @property
@@ -43,7 +44,8 @@ def parse(arguments: list[str] | None = None) -> Options:
     parser.add_argument("--codec", choices=CODECS, default="opus", help="opus: all that the stack has; pcmu: only that one")
     parser.add_argument("--full", action="store_true", help="all candidates in the SDP instead of trickled")
     parser.add_argument("--video", action="store_true", help="caller: offer a video line, before the audio line")
-    parser.add_argument("--hold-s", type=float, default=3.5, help="seconds of audio before the caller hangs up")
+    parser.add_argument("--hold-s", type=float, default=3.5, help="caller: least seconds of audio before it hangs up")
+    parser.add_argument("--packets", type=int, default=100, help="caller: least packets each way before it hangs up")
     parser.add_argument("--deadline-s", type=float, default=40.0, help="seconds the whole run may take")
     given = parser.parse_args(arguments)
     return Options(
@@ -55,5 +57,6 @@ def parse(arguments: list[str] | None = None) -> Options:
         trickle=not given.full,
         video=given.video,
         hold_s=given.hold_s,
+        packets=given.packets,
         deadline_s=given.deadline_s,
     )

@@ -50,6 +50,10 @@ class Ending:
         return {_camel_case(name): value for name, value in values.items()}
 
 
+#: How many times its hold a caller waits for the packets it is to see; a machine under load makes them late.
+PATIENCE = 5
+
+
 class CallFailed(Exception):
     """The call cannot go on; the text says what failed and what was seen."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
-#: Packets that each direction must have carried: 3.5 s of audio are 175, of which a loaded machine may skip some.
+#: Packets that each direction must have carried; a caller hangs up only after as many (or after waiting long in vain).
 ENOUGH_PACKETS = 100
 
 Document = dict[str, Any]

@@ -134,7 +134,7 @@ class Softphone {
     const answer = await this.signaling.expect("answer", 15);
     await this.describeRemote({ type: "answer", sdp: answer.sdp });
     await this.connected();
-    await pause(this.options.holdS);
+    await this.talk();
     await this.hush();
     this.signaling.send({ type: "bye", call, media: await this.count() });
     await this.settleAccounts(await this.signaling.expect("bye", 5));
@@ -243,6 +243,17 @@ class Softphone {
   async connected() {
     await within(15, "connectionState connected", this.settled);
     if (this.lastState !== "connected") throw new Error(`connectionState ${this.lastState} instead of connected`);
+  }
+
+  /** Holds the call, and longer where the packets asked for are late. */
+  async talk() {
+    const giveUp = performance.now() + this.options.holdS * this.options.patience * 1000;
+    await pause(this.options.holdS);
+    while (performance.now() < giveUp) {
+      const { packetsSent, packetsReceived } = await this.count();
+      if (Math.min(packetsSent, packetsReceived) >= this.options.packets) return;
+      await pause(0.1);
+    }
   }
 
   /** Stops sending after the current packet. */
