@@ -31,6 +31,26 @@ async fn two_sessions_with_complete_descriptions_connect() {
         let (left, right) = tokio::join!(one.connected(), other.connected());
         left.expect("offerer");
         right.expect("answerer");
+        for side in [&one, &other] {
+            let (local, remote) = side.selected_pair().expect("a pair");
+            assert!(local.starts_with("host 127.0.0.1:") && remote.starts_with("host 127.0.0.1:"), "{local} {remote}");
+        }
+        close(&one, &other).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_peer_whose_candidates_never_come_is_found_by_its_checks() {
+    within(async {
+        let (one, other) = (session(|_| {}).await, session(|_| {}).await);
+        let offer = one.create_offer().await.expect("offer");
+        let answer = other.create_answer(&offer).await.expect("answer");
+        one.set_remote_answer(&answer).await.expect("answer applied");
+        trickle(&one, &other).await;
+        one.connected().await.expect("connected");
+        let (_, remote) = one.selected_pair().expect("a pair");
+        assert!(remote.starts_with("prflx 127.0.0.1:"), "{remote}");
         close(&one, &other).await;
     })
     .await;

@@ -37,8 +37,8 @@ pub(super) struct State {
     pub(super) candidates: VecDeque<IceCandidateInit>,
     /// Local candidates found so far.
     pub(super) candidates_found: usize,
-    /// The other side's candidates we know of.
-    pub(super) remote_candidates: usize,
+    /// The other side's candidates we were told of, as in SDP (RFC 8839 §5.1).
+    pub(super) remote_candidates: Vec<String>,
     /// No more local candidates will come.
     pub(super) gathered: bool,
     /// When gathering counts as over, once it has begun.
@@ -168,7 +168,7 @@ fn pending(state: &State, facts: &WireFacts) -> Option<PendingPhase> {
             facts.checks_received,
             ms(facts.first_check_received_us),
             state.candidates_found,
-            state.remote_candidates,
+            state.remote_candidates.len(),
         );
         if let Some(error) = facts.last_stun_error {
             detail += &format!("; STUN error {} at {} ms", error.code, error.at_us / 1000);
@@ -279,7 +279,8 @@ impl PeerConnectionEventHandler for Handler {
         self.runtime.nudge();
         if up && let Some(connection) = self.connection.get().and_then(Weak::upgrade) {
             let report = connection.get_stats(Instant::now(), webrtc::peer_connection::StatsSelector::None).await;
-            let pair = stats::selected_pair(&report);
+            let answered_by = self.progress.wire.facts().answered_by;
+            let pair = stats::selected_pair(&report, answered_by, &self.progress.state().remote_candidates);
             self.progress.update(|state| state.selected_pair = pair.or_else(|| state.selected_pair.take()));
         }
     }

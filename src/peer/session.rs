@@ -376,19 +376,20 @@ impl Session {
         let agreed =
             negotiated(&parsed, &self.inner.config.codecs).map_err(|detail| PeerError::Sdp { operation, detail })?;
         let audio_line = AudioLine::of(&parsed);
-        let candidates = parsed
+        let candidates: Vec<String> = parsed
             .media_descriptions
             .iter()
             .flat_map(|media| &media.attributes)
             .filter(|attribute| attribute.key == "candidate")
-            .count();
+            .filter_map(|attribute| attribute.value.clone())
+            .collect();
         self.inner.connection.set_remote_description(description).await.map_err(|error| sdp(operation, error))?;
         let early = {
             let mut early = self.inner.early_candidates.lock();
             self.inner.progress.update(|state| {
                 state.described = true;
                 state.audio_line = audio_line.unwrap_or_default();
-                state.remote_candidates += candidates;
+                state.remote_candidates.extend(candidates);
             });
             std::mem::take(&mut *early)
         };
@@ -413,7 +414,7 @@ impl Session {
             operation: "addIceCandidate",
             detail: format!("'{}': {error}", candidate.candidate),
         })?;
-        self.inner.progress.update(|state| state.remote_candidates += 1);
+        self.inner.progress.update(|state| state.remote_candidates.push(candidate.candidate));
         self.inner.runtime.nudge();
         Ok(())
     }
@@ -540,7 +541,11 @@ fn setting_engine(config: &SessionConfig) -> SettingEngine {
     // The engine gives a pair up after so many checks. An answer that is late, or a peer that is slow, must not find us
     // gone before the connect timeout.
     let checks = u16::try_from(connect.as_millis() / interval.as_millis() + 1).unwrap_or(u16::MAX - 1);
+    // The engine would hold a working pair back for 0.5 s (server reflexive) or 1 s (a check that overtook its candidate)
+    // in the hope of a better one. A browser uses the first that works, and the wait would pass for the network's.
     let builder = SettingEngineBuilder::new()
+        .with_srflx_acceptance_min_wait(Some(Duration::ZERO))
+        .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
         .with_multicast_dns_mode(rtc::ice::mdns::MulticastDnsMode::Disabled)
         .with_ice_connection_attempts(Some(interval), Some(checks))
         .with_ice_timeouts(Some(DISCONNECTED), Some(FAILED.max(connect.saturating_sub(DISCONNECTED))), Some(CONSENT));
