@@ -59,7 +59,6 @@ build: $(JAR) $(LAB) ## Native library, jars and the lab
 FORCE:
 
 # Cargo knows whether anything is to be done; the copy keeps its time when nothing changed, and so does the jar.
-# The library is built alone: with a second crate type beside it cargo would drop link-time optimisation.
 $(NATIVE): FORCE | tools
 	@cargo rustc --locked --profile $(PROFILE) --lib --crate-type cdylib
 	@mkdir -p $(@D)
@@ -108,6 +107,11 @@ $(INSTALLED_JAR): $(JAR) $(JMETER_STAMP)
 demo: $(INSTALLED_JAR) $(LAB) ## 200 softphones through JMeter against the lab
 	@python3 demo/run.py --softphones $(SOFTPHONES) --hold $(HOLD) $(if $(RAMP),--ramp $(RAMP)) \
 	    --jmeter-home $(JMETER_HOME) --lab $(LAB) --output target/demo
+
+.PHONY: bench
+bench: $(INSTALLED_JAR) $(LAB) ## What softphones and sockets cost: target/bench/summary.json
+	cargo build --locked --release --examples
+	python3 bench/run.py
 
 # --- Proving --------------------------------------------------------------------------------------------------
 
