@@ -56,6 +56,14 @@ pub enum EngineError {
         /// The system's text.
         detail: String,
     },
+    /// A good-bye took too long for its caller; it ends by its own bounds in the background.
+    #[error("{what}: not finished within {deadline_ms} ms; it ends in the background")]
+    Unfinished {
+        /// What was being done.
+        what: &'static str,
+        /// How long it was waited for, ms.
+        deadline_ms: u64,
+    },
     /// A WebSocket could not be opened or used.
     #[error(transparent)]
     Socket(#[from] SocketError),
@@ -89,6 +97,7 @@ impl EngineError {
             Self::Runtime { .. } => "RUNTIME",
             Self::Socket(error) => socket_code(error),
             Self::Stale { .. } => "STALE",
+            Self::Unfinished { .. } => "UNFINISHED",
         }
     }
 
@@ -96,7 +105,9 @@ impl EngineError {
     pub fn details(&self) -> Value {
         match self {
             Self::Call(failure) => json!(failure.outcome.error.as_ref().map(|error| &error.details)),
-            Self::Deadline { what, deadline_ms } => json!({"what": what, "deadlineMs": deadline_ms}),
+            Self::Deadline { what, deadline_ms } | Self::Unfinished { what, deadline_ms } => {
+                json!({"what": what, "deadlineMs": deadline_ms})
+            }
             Self::Lab(LabError::Listen { address, detail }) => json!({"address": address, "detail": detail}),
             Self::Peer(error) => peer_details(error),
             Self::Socket(error) => socket_details(error),

@@ -21,6 +21,8 @@ use super::{Engine, State, check_name};
 pub(super) const CLOSE_SOCKET: Duration = Duration::from_millis(500);
 /// Status of a close that nobody gave a status for (RFC 6455 §7.4.1).
 pub(super) const NORMAL_CLOSURE: u16 = 1000;
+/// The cause of a socket whose TCP connection we dropped without a close frame (1006, RFC 6455 §7.1.5).
+pub const ABORTED: CloseCause = CloseCause::ClosedByUs { code: 1006 };
 /// Largest payload of a control frame (RFC 6455 §5.5).
 const CONTROL_PAYLOAD: usize = 125;
 
@@ -49,16 +51,18 @@ impl State {
     fn keep_socket(self: &Arc<Self>, scope: ScopeKey, name: String, socket: Socket) -> Result<SocketKey, EngineError> {
         let mut tables = self.tables();
         if let Err(closed) = tables.scope(scope) {
+            drop(tables);
             socket.abort(CloseCause::ScopeEnded);
             return Err(closed);
         }
         tables.tally.web_sockets_opened += 1;
         let key = tables.sockets.insert(SocketEntry { name: name.clone(), scope, socket });
         let before = tables.scope_mut(scope)?.sockets.insert(name, key);
-        if let Some(entry) = before.and_then(|before| tables.sockets.remove(before)) {
-            entry.socket.abort(CloseCause::ScopeEnded);
-        }
+        let before = before.and_then(|before| tables.sockets.remove(before));
         drop(tables);
+        if let Some(entry) = before {
+            entry.socket.abort(ABORTED);
+        }
         self.watch_lag();
         Ok(key)
     }
@@ -130,7 +134,7 @@ impl Engine {
     pub fn release_socket(&self, scope: ScopeKey, name: &str) -> Result<(), EngineError> {
         let key = self.state.tables().scope(scope)?.sockets.get(name).copied();
         if let Some(entry) = key.and_then(|key| self.state.forget_socket(key)) {
-            entry.socket.abort(CloseCause::ScopeEnded);
+            entry.socket.abort(ABORTED);
         }
         Ok(())
     }

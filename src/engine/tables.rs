@@ -31,12 +31,16 @@ new_key_type! {
 
 /// The kinds of things that have handles.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[allow(missing_docs)]
 pub enum Kind {
+    /// A lab in this process.
     Lab,
+    /// The cancel of one blocking call.
     Operation,
+    /// An owner of sockets and sessions.
     Scope,
+    /// A WebRTC session.
     Session,
+    /// A WebSocket.
     Socket,
 }
 

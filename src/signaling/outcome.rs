@@ -271,7 +271,7 @@ pub struct CallReport {
     pub lost_incoming: Option<i64>,
     /// Whether both accounts are there and agree to the packet in every direction that is known.
     pub agrees: bool,
-    /// DTLS done → hang-up, µs; 0 if the call never was up.
+    /// DTLS done → hang-up, or loss of the call, µs; 0 if the call never was up.
     pub duration_us: u64,
     /// Hang-up → both accounts exchanged and the session closed, µs.
     pub hang_up_us: u64,

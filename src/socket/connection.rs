@@ -589,6 +589,10 @@ impl Task {
             self.bytes(&leftover, Instant::now());
         }
         drop(leftover);
+        // TLS may hold frames that came with the answer to the upgrade and that no event announces.
+        if self.read() == Next::Stop {
+            return;
+        }
         loop {
             let connection = &self.connection.0;
             let (waiting, write_failure) = {

@@ -26,7 +26,7 @@ pub enum SocketError {
     /// No address could be connected to.
     #[error("{detail}")]
     Connect {
-        /// errno of the first attempt that failed.
+        /// errno of the attempt that says most.
         errno: Option<i32>,
         /// Whether an attempt was still unanswered at the deadline.
         timed_out: bool,

@@ -39,11 +39,12 @@ pub use literal::{Inflate, Lapse, Literal};
 
 use connection::Connection;
 
-/// Sees every frame before readers do, on the reader task: must not block.
+/// Sees every frame before readers do, on the reader task: must not block. It sees pings and the pongs
+/// to keep-alive pings too. A tap that panics ends its socket.
 pub trait Tap: Send + Sync + 'static {
     /// `true` consumes the frame: neither later taps nor readers get it.
     fn frame(&self, frame: &Frame) -> bool;
-    /// The socket ended. Called once, also when the tap was added after the end.
+    /// The socket ended. Called once, by whoever ended it, also when the tap was added after the end.
     fn closed(&self, cause: &CloseCause);
 }
 

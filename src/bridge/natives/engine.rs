@@ -77,7 +77,7 @@ pub(super) fn close_scope<'l>(
     match Engine::global()?.close_scope(key(scope), deadline(deadline_ms)?) {
         Ok(closed) => json(env, &closed),
         // Everything is closed as far as names go; what is late ends by its own bounds.
-        Err(late @ EngineError::Deadline { .. }) => json(env, &serde_json::json!({"unfinished": late.to_string()})),
+        Err(late @ EngineError::Unfinished { .. }) => json(env, &serde_json::json!({"unfinished": late.to_string()})),
         Err(error) => Err(error.into()),
     }
 }

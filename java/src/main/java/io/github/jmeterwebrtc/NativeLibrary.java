@@ -8,12 +8,15 @@ import java.net.URLConnection;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.AtomicMoveNotSupportedException;
+import java.nio.file.DirectoryIteratorException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.Paths;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.FileTime;
 import java.nio.file.attribute.PosixFileAttributeView;
 import java.nio.file.attribute.PosixFileAttributes;
 import java.nio.file.attribute.PosixFilePermission;
@@ -26,6 +29,7 @@ import java.util.EnumSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Set;
+import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -113,6 +117,7 @@ final class NativeLibrary {
                 LoadFailure failure = tryLoad(copy);
                 if (failure == null) {
                     LOG.debug("native library for {} loaded from {}", platform, copy);
+                    sweep(directory, copy);
                     return;
                 }
                 cause = failure.error;
@@ -232,6 +237,20 @@ final class NativeLibrary {
             Files.deleteIfExists(draft);
         }
         return copy;
+    }
+
+    /** Removes copies of other versions, and drafts of JVMs that were killed, that are older than a month. */
+    private static void sweep(Path directory, Path keep) {
+        FileTime monthAgo = FileTime.fromMillis(System.currentTimeMillis() - TimeUnit.DAYS.toMillis(30));
+        try (DirectoryStream<Path> files = Files.newDirectoryStream(directory, "{*" + NAME + "-*,draft-*.tmp}")) {
+            for (Path file : files) {
+                if (!file.equals(keep) && Files.getLastModifiedTime(file).compareTo(monthAgo) < 0) {
+                    Files.deleteIfExists(file);
+                }
+            }
+        } catch (IOException | DirectoryIteratorException e) {
+            LOG.debug("old copies of the native library stay in {}", directory, e);
+        }
     }
 
     /** Nobody else may be able to put a library where we load ours from. */

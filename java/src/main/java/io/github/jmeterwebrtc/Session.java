@@ -12,9 +12,21 @@ import java.util.concurrent.TimeoutException;
  */
 public final class Session implements AutoCloseable {
     private final long handle;
+    /** Keeps the scope from being collected, and so from being closed, as long as something of it is in use. */
+    private final Scope scope;
 
-    Session(long handle) {
+    Session(long handle, Scope scope) {
         this.handle = handle;
+        this.scope = scope;
+    }
+
+    /**
+     * Where it was looked up or opened.
+     *
+     * @return the scope, which may be a child of the one that owns it
+     */
+    public Scope scope() {
+        return scope;
     }
 
     /**

@@ -12,9 +12,21 @@ import java.util.concurrent.TimeoutException;
  */
 public final class Socket implements AutoCloseable {
     private final long handle;
+    /** Keeps the scope from being collected, and so from being closed, as long as something of it is in use. */
+    private final Scope scope;
 
-    Socket(long handle) {
+    Socket(long handle, Scope scope) {
         this.handle = handle;
+        this.scope = scope;
+    }
+
+    /**
+     * Where it was looked up or opened.
+     *
+     * @return the scope, which may be a child of the one that owns it
+     */
+    public Scope scope() {
+        return scope;
     }
 
     long handle() {

@@ -8,10 +8,12 @@ import java.io.File;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.Paths;
+import java.nio.file.attribute.FileTime;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import javax.tools.JavaCompiler;
@@ -121,6 +123,25 @@ class LoaderTest {
         Files.write(copy, new byte[100]);
         assertEquals("loaded 0.1.0", loadFromJar(classPath, copies));
         assertEquals(Files.size(LIBRARY), Files.size(copy));
+    }
+
+    @Test
+    void copiesOfOtherVersionsGoAfterAMonthAndNothingElseDoes() throws Exception {
+        Path copies = Files.createDirectory(directory.resolve("copies"),
+                PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
+        FileTime old = FileTime.fromMillis(System.currentTimeMillis() - TimeUnit.DAYS.toMillis(31));
+        Path oldCopy = Files.createFile(copies.resolve("libjmeter_webrtc-0123456789abcdef.so"));
+        Path oldDraft = Files.createFile(copies.resolve("draft-1.tmp"));
+        Path foreign = Files.createFile(copies.resolve("notes.txt"));
+        Path fresh = Files.createFile(copies.resolve("libjmeter_webrtc-fedcba9876543210.so"));
+        for (Path file : Arrays.asList(oldCopy, oldDraft, foreign)) {
+            Files.setLastModifiedTime(file, old);
+        }
+        assertEquals("loaded 0.1.0", loadFromJar(classPathWithLibrary(), copies));
+        assertFalse(Files.exists(oldCopy));
+        assertFalse(Files.exists(oldDraft));
+        assertTrue(Files.exists(foreign));
+        assertTrue(Files.exists(fresh));
     }
 
     @Test

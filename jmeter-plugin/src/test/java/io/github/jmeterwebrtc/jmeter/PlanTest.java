@@ -13,6 +13,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
+import org.apache.jmeter.samplers.SampleResult;
 import org.apache.jmeter.util.JMeterUtils;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -146,6 +147,119 @@ class PlanTest {
                         "Sampler configured for using existing connection, but there is no connection: "), message);
             }
         }
+    }
+
+    @Test
+    void aCallCanOpenItsOwnSignalingSocket() throws Exception {
+        PlanRun run = PlanRun.of("own-socket.jmx").run();
+        Row call = run.rows("WebRTC connect").get(0);
+        assertTrue(call.result.isSuccessful(), call::toString);
+        assertTrue(call.number("webrtc_upgradeMs") > 0, call::toString);
+        assertTrue(call.number("webrtc_dtlsMs") > 0, call::toString);
+        assertTrue(run.rows("await media").get(0).result.isSuccessful(), run.all()::toString);
+        assertEquals("OK", run.rows("call again").get(0).result.getResponseMessage());
+        assertEquals("", run.rows("call again").get(0).columns.get("webrtc_upgradeMs"));
+        assertTrue(run.rows("WebRTC hang up").get(0).result.isSuccessful(), run.all()::toString);
+    }
+
+    @Test
+    void callsThatCannotBeAreRefusedWithAWordOnWhatToDo() throws Exception {
+        PlanRun run = PlanRun.of("own-socket.jmx").run();
+        assertEquals("CALL_NOT_FOUND", run.rows("check without call").get(0).result.getResponseCode());
+        Row badUrl = run.rows("bad url").get(0);
+        assertEquals("CONFIG", badUrl.result.getResponseCode());
+        assertEquals("signalingUrl: 'http://x/' is not a ws:// or wss:// URL with a host",
+                badUrl.result.getResponseMessage());
+        Row noSocket = run.rows("no socket").get(0);
+        assertEquals("SIGNALING_CLOSED", noSocket.result.getResponseCode(), noSocket::toString);
+        assertTrue(noSocket.result.getResponseMessage().contains("There is no WebSocket 'none'"), noSocket::toString);
+    }
+
+    @Test
+    void aSocketOfTheTestOutlivesTheThreadThatOpenedIt() throws Exception {
+        PlanRun run = PlanRun.of("shared-socket.jmx").run();
+        assertAllSucceeded(run);
+        assertEquals(2, run.rows("request-response").size());
+        assertEquals("200", run.rows("request-response").get(0).result.getResponseCode());
+    }
+
+    @Test
+    void phasesBecomeSubResultsOnRequest() throws Exception {
+        JMeterUtils.setProperty("webrtc.samples", "phases");
+        try {
+            PlanRun run = PlanRun.of("left-open.jmx").run();
+            SampleResult call = run.rows("WebRTC connect").get(0).result;
+            assertEquals(5, call.getSubResults().length);
+            assertEquals("gather", call.getSubResults()[0].getSampleLabel());
+        } finally {
+            JMeterUtils.getJMeterProperties().remove("webrtc.samples");
+        }
+    }
+
+    @Test
+    void webSocketSamplersSayWhatExistingPlansExpect() throws Exception {
+        PlanRun run = PlanRun.of("frames.jmx").run();
+        String none = "Sampler configured for using existing connection, but there is no connection";
+        assertRow(run, "read without connection", false, "Sampler error", none);
+        assertRow(run, "ping without connection", false, "Sampler error",
+                "Sampler must use existing connection, but there is no connection");
+        assertRow(run, "close without connection", false, "", "No connection; nothing to close.");
+        assertRow(run, "WebSocket open", true, "101", "Switching Protocols");
+        assertRow(run, "request-response", true, "200", "OK");
+        assertRow(run, "wait for pong", true, "200", "OK");
+        assertRow(run, "ping", true, "200", "OK");
+        assertRow(run, "pong only", true, "200", "OK");
+        assertRow(run, "optional read", true, "No response", "Read timeout, no response received.");
+        assertRow(run, "read in vain", false, "Websocket I/O error", "WebSocket I/O error: Read timed out");
+        assertRow(run, "read binary", false, "Sampler error: unexpected frame type (text).",
+                "Received: Text frame with text '{\"type\":\"pong\"}'");
+        assertRow(run, "bad data", false, "Sampler Error", "Request data is not binary: zz");
+        assertRow(run, "close", true, "4321", "Connection closed; close reason: 'sampler requested close'.");
+        assertRow(run, "write after close", false, "Sampler error", none);
+        assertRow(run, "open refused", false, "Websocket I/O error", "WebSocket I/O error: Connection refused");
+        assertRow(run, "open unknown host", false, "Websocket I/O error",
+                "WebSocket I/O error: no.such.host.invalid");
+        assertRow(run, "request-response on a new connection", true, "101", "Switching Protocols");
+    }
+
+    @Test
+    void sizesAndDataAreThoseOfTheFrames() throws Exception {
+        PlanRun run = PlanRun.of("frames.jmx").run();
+        SampleResult exchange = run.rows("request-response").get(0).result;
+        String port = run.rows("WebSocket open").get(0).result.getURL().getPort() + "";
+        assertEquals("Connect URL:\nws://127.0.0.1:" + port + "/\n(using existing connection)\n"
+                + "\nRequest data:\n{\"type\":\"ping\"}\n", exchange.getSamplerData());
+        assertEquals("{\"type\":\"pong\"}", exchange.getResponseDataAsString());
+        assertEquals(2 + 15, exchange.getBytesAsLong());
+        assertEquals(6 + 15, exchange.getSentBytes());
+        assertEquals(0, exchange.getConnectTime());
+        SampleResult ping = run.rows("ping").get(0).result;
+        assertEquals(2, ping.getBytesAsLong());
+        assertEquals(6, ping.getSentBytes());
+        SampleResult close = run.rows("close").get(0).result;
+        assertEquals("4321: sampler requested close", close.getResponseDataAsString());
+        assertTrue(run.rows("read what was skipped").get(0).result.getResponseDataAsString().contains("registered"));
+    }
+
+    @Test
+    void aCallThatThePeerEndsIsToldOnce() throws Exception {
+        PlanRun run = PlanRun.of("ended-by-peer.jmx").run();
+        assertTrue(run.rows("answer").get(0).result.isSuccessful(), run.all()::toString);
+        assertTrue(run.rows("WebRTC connect").get(0).result.isSuccessful(), run.all()::toString);
+        assertTrue(run.rows("peer hangs up").get(0).result.isSuccessful(), run.all()::toString);
+        List<Row> lost = run.rows("WebRTC lost");
+        assertEquals(1, lost.size(), run.all()::toString);
+        assertEquals("CALL_LOST", lost.get(0).result.getResponseCode());
+        assertEquals("ENDED_BY_PEER", lost.get(0).columns.get("webrtc_cause"));
+        assertTrue(lost.get(0).result.getThreadName().startsWith("Calling"), lost::toString);
+        assertFalse(run.rows("check after the end").get(0).result.isSuccessful());
+    }
+
+    private static void assertRow(PlanRun run, String label, boolean success, String code, String message) {
+        Row row = run.rows(label).get(0);
+        assertEquals(code, row.result.getResponseCode(), row::toString);
+        assertEquals(message, row.result.getResponseMessage(), row::toString);
+        assertEquals(success, row.result.isSuccessful(), row::toString);
     }
 
     private static PlanRun endsALongWait(Consumer<PlanRun> end, String reason) throws Exception {

@@ -55,7 +55,7 @@ public final class TestRun {
         }
         try {
             current = new TestRun(Engine.get());
-        } catch (EngineUnavailableException e) {
+        } catch (EngineUnavailableException | LinkageError e) {
             // Thrown from here it would abort the whole run, also of samplers that need no native library.
             LOG.error("The native library of jmeter-webrtc cannot be used: {}", e.getMessage(), e);
         }

@@ -1,0 +1,459 @@
+//! Setting a call up, from the first message to the first RTP packet.
+//!
+//! Each step waits with a deadline of its own and names itself in the failure. A set-up that is dropped on the way drops its
+//! [`Hold`], which says `Bye` and closes the session in the background.
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{timeout, timeout_at};
+
+use super::trouble::Trouble;
+use super::{Call, CallConfig};
+use crate::peer::{ConnectionState, PeerError, Session};
+use crate::signaling::dialog::{CallTap, Dialog, Ending, Event, Hold, View, call_message, micros};
+use crate::signaling::json::Message;
+use crate::signaling::outcome::{CallCode, CallError, CallFailure, CallOutcome, CallPhases};
+use crate::socket::{Frame, Opcode, Sent, Socket, Tap};
+
+/// How long telling the caller that it cannot be answered may take.
+const REFUSAL_DEADLINE: Duration = Duration::from_secs(1);
+
+/// A call being set up, and what is known of it so far.
+pub(super) struct SetUp {
+    started: Instant,
+    call: String,
+    hold: Option<Hold>,
+    offer: Option<String>,
+    answer: Option<String>,
+    signaling_us: Option<u64>,
+    /// The answer was applied (calling) or sent (answering).
+    checks_began: Option<Instant>,
+}
+
+impl SetUp {
+    pub(super) fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            call: String::new(),
+            hold: None,
+            offer: None,
+            answer: None,
+            signaling_us: None,
+            checks_began: None,
+        }
+    }
+
+    /// A session for this call, whose local address is the one that reaches the signaling server unless configured.
+    async fn session(&mut self, socket: &Socket, config: &CallConfig) -> Result<Arc<Dialog>, Trouble> {
+        if let Some(cause) = socket.close_cause() {
+            return Err(Trouble::closed("starting the call", &cause));
+        }
+        let mut session_config = config.session.clone();
+        session_config.route_hint.get_or_insert_with(|| socket.opened().peer.ip());
+        let session = Session::new(session_config).await.map_err(|error| Trouble::session(&error))?;
+        let dialog = Dialog::new(self.call.clone(), socket.clone(), session);
+        self.hold = Some(Hold::new(Arc::clone(&dialog)));
+        Ok(dialog)
+    }
+
+    fn offered(&self) {
+        if let Some(hold) = &self.hold {
+            hold.offered();
+        }
+    }
+
+    pub(super) async fn place(&mut self, socket: Socket, config: &CallConfig) -> Result<(), Trouble> {
+        config.check().map_err(|error| Trouble::config(&error))?;
+        self.call = format!("{:032x}", rand::random::<u128>());
+        let dialog = self.session(&socket, config).await?;
+        let offer = dialog.session.create_offer().await.map_err(|error| Trouble::session(&error))?;
+        self.offer = Some(offer.clone());
+
+        let (tap, events) = CallTap::call(&self.call);
+        let guard = socket.tap(tap);
+        tokio::spawn(Arc::clone(&dialog).run(events, guard, config.session.trickle));
+        self.offered();
+        let message = Message::Offer { call: self.call.clone(), to: config.to.clone(), from: None, sdp: offer };
+        let sent = say(&dialog, &message, "sending the offer", config).await?;
+        dialog.note(sent.at, "offer sent");
+        dialog.described();
+
+        let answered = self.answered(&dialog, sent.at, Duration::from_millis(config.answer_timeout_ms)).await?;
+        self.signaling_us = Some(micros(answered.0.saturating_duration_since(sent.at)));
+        self.checks_began = Some(answered.1);
+        self.await_up(&dialog, sent.at, config).await
+    }
+
+    /// Waits for the answer and its application: when it was received and when it was applied.
+    async fn answered(
+        &mut self,
+        dialog: &Dialog,
+        sent: Instant,
+        within: Duration,
+    ) -> Result<(Instant, Instant), Trouble> {
+        let mut views = dialog.view.subscribe();
+        let known = views.wait_for(|view| {
+            view.answered.is_some()
+                || view.refused.is_some()
+                || view.ending == Ending::Peers
+                || view.socket_closed.is_some()
+        });
+        let Ok(Ok(view)) = timeout_at((sent + within).into(), known).await else {
+            return Err(Trouble::new(
+                CallCode::SignalingTimeout,
+                format!("no answer to the offer within {} ms; the signaling WebSocket is open", within.as_millis()),
+                json!({"waitedMs": u64::try_from(within.as_millis()).unwrap_or(u64::MAX), "phase": "answer"}),
+            ));
+        };
+        let Some(answered) = view.answered.clone() else {
+            return Err(Trouble::other_side(&view, "the answer was awaited"));
+        };
+        drop(view);
+        self.answer = Some(answered.sdp);
+        match answered.result {
+            Ok(()) => Ok((answered.received, answered.applied)),
+            Err(error) => {
+                let mut trouble = Trouble::session(&error);
+                if trouble.code != CallCode::SdpRejected {
+                    trouble.message = format!("the answer could not be applied: {}", trouble.message);
+                }
+                Err(trouble)
+            }
+        }
+    }
+
+    pub(super) async fn answer(
+        &mut self,
+        socket: Socket,
+        config: &CallConfig,
+        deadline: Duration,
+    ) -> Result<(), Trouble> {
+        config.check().map_err(|error| Trouble::config(&error))?;
+        let (tap, mut events) = CallTap::next_offer();
+        let guard = socket.tap(Arc::clone(&tap) as Arc<dyn Tap>);
+        let offer = next_offer(&socket, &tap, &mut events, deadline).await?;
+        self.started = offer.at;
+        self.call = offer.call;
+        self.offer = Some(offer.sdp.clone());
+        let dialog = match self.session(&socket, config).await {
+            Ok(dialog) => dialog,
+            Err(trouble) => {
+                let code = "ANSWER_FAILED".to_owned();
+                let refusal = Message::Error { call: Some(self.call.clone()), code, message: trouble.message.clone() };
+                let text = refusal.encode();
+                match timeout(REFUSAL_DEADLINE, socket.send(Opcode::Text, true, text.as_bytes())).await {
+                    Ok(Ok(_)) => {}
+                    Ok(Err(error)) => log::debug!("call {}: the refusal was not sent: {error}", self.call),
+                    Err(_) => log::debug!("call {}: the refusal was not sent in time", self.call),
+                }
+                return Err(trouble);
+            }
+        };
+        dialog.note(offer.at, "offer received");
+        tokio::spawn(Arc::clone(&dialog).run(events, guard, config.session.trickle));
+        self.offered();
+        let answer = dialog.session.create_answer(&offer.sdp).await.map_err(|error| Trouble::session(&error))?;
+        self.answer = Some(answer.clone());
+        let message = Message::Answer { call: self.call.clone(), sdp: answer };
+        let sent = say(&dialog, &message, "sending the answer", config).await?;
+        dialog.note(sent.at, "answer sent");
+        self.signaling_us = Some(micros(sent.at.saturating_duration_since(offer.at)));
+        self.checks_began = Some(sent.at);
+        dialog.described();
+        if offer.queued {
+            take_queued(&socket, &dialog).await;
+        }
+        self.await_up(&dialog, sent.at, config).await
+    }
+
+    /// Waits until ICE and DTLS are connected and, if wanted, the first RTP packet is in.
+    async fn await_up(&self, dialog: &Dialog, since: Instant, config: &CallConfig) -> Result<(), Trouble> {
+        let connect = Duration::from_millis(config.session.connect_timeout_ms);
+        match or_other_side(dialog, dialog.session.connected(), since + connect, "connecting").await {
+            Waited::Done(Ok(())) => {}
+            Waited::Done(Err(error)) => return Err(self.not_connected(dialog, Some(&error), connect)),
+            Waited::OtherSide(trouble) => return Err(trouble),
+            Waited::Late => return Err(self.not_connected(dialog, None, connect)),
+        }
+        if !config.await_media {
+            return Ok(());
+        }
+        let first_rtp = Duration::from_millis(config.first_rtp_timeout_ms);
+        let up = Instant::now();
+        match or_other_side(dialog, dialog.session.first_rtp(), up + first_rtp, "the first RTP packet was awaited")
+            .await
+        {
+            Waited::Done(Ok(())) => Ok(()),
+            Waited::Done(Err(error)) => Err(Trouble::new(
+                CallCode::ConnectionLost,
+                format!("the connection was lost before the first RTP packet: {error}"),
+                json!({"media": dialog.session.counters()}),
+            )),
+            Waited::OtherSide(trouble) => Err(trouble),
+            Waited::Late => {
+                let media = dialog.session.counters();
+                Err(Trouble::new(
+                    CallCode::MediaNoneIn,
+                    format!(
+                        "ICE and DTLS are connected, but no RTP packet came in within {} ms ({} sent, {} dropped by the \
+                         kernel at our socket)",
+                        first_rtp.as_millis(),
+                        media.packets_sent,
+                        media.socket_drops
+                    ),
+                    json!({
+                        "firstRtpTimeoutMs": config.first_rtp_timeout_ms,
+                        "pending": dialog.session.pending_phase(),
+                        "media": media,
+                        "wire": dialog.session.wire(),
+                    }),
+                ))
+            }
+        }
+    }
+
+    /// Why a session did not connect: which of ICE and DTLS, and whether it gave up or ran out of time.
+    fn not_connected(&self, dialog: &Dialog, error: Option<&PeerError>, within: Duration) -> Trouble {
+        let phases = dialog.session.phases();
+        let code = match (error, phases.ice_connected_us) {
+            (Some(PeerError::Closed), _) => CallCode::SessionClosed,
+            (Some(_), None) => CallCode::IceFailed,
+            (Some(_), Some(_)) => CallCode::DtlsFailed,
+            (None, None) => CallCode::IceTimeout,
+            (None, Some(_)) => CallCode::DtlsTimeout,
+        };
+        let view = dialog.view.borrow().clone();
+        let what = if phases.ice_connected_us.is_some() { "DTLS" } else { "ICE" };
+        let pending = dialog.session.pending_phase();
+        let evidence = pending.as_ref().map_or("no phase is open", |pending| &*pending.detail);
+        let mut message = match error {
+            Some(PeerError::Failed { .. }) => format!("{what} failed: {evidence}"),
+            Some(error) => format!("{what} failed: {error}: {evidence}"),
+            None => format!("{what} did not connect within {} ms: {evidence}", within.as_millis()),
+        };
+        message.push_str(&format!("; signaling took {} ms", self.signaling_us.unwrap_or_default() / 1000));
+        if let Some((count, last)) = &view.refused_candidates {
+            message.push_str(&format!("; {count} remote candidates were not usable ({last})"));
+        }
+        if let Some(cause) = &view.socket_closed {
+            message.push_str(&format!(
+                "; the signaling WebSocket closed meanwhile ({cause}), so candidates may be missing"
+            ));
+        }
+        let details = json!({
+            "phase": what,
+            "pending": pending,
+            "signalingMs": self.signaling_us.map(|us| us / 1000),
+            "connectTimeoutMs": u64::try_from(within.as_millis()).unwrap_or(u64::MAX),
+            "candidatesTrickledOut": view.local_candidates,
+            "candidatesTrickledIn": view.remote_candidates,
+            "candidatesRefused": view.refused_candidates.as_ref().map_or(0, |(count, _)| *count),
+            "connectionState": dialog.session.connection_state(),
+            "session": error.map(ToString::to_string),
+            "signalingClosed": view.socket_closed,
+            "wire": dialog.session.wire(),
+        });
+        Trouble::new(code, message, details)
+    }
+
+    /// The call, or the failure whose session and signaling end in the background.
+    pub(super) fn finish(mut self, result: Result<(), Trouble>, config: &CallConfig) -> Result<Call, CallFailure> {
+        match (result, self.hold.take()) {
+            (Ok(()), Some(hold)) => {
+                let outcome = self.outcome_of(Some(&hold.dialog), Ok(()));
+                Ok(Call {
+                    hold,
+                    outcome,
+                    bye_timeout: Duration::from_millis(config.bye_timeout_ms),
+                    started: self.started,
+                    report: tokio::sync::Mutex::new(None),
+                })
+            }
+            (Err(trouble), Some(hold)) => {
+                hold.set_reason(trouble.code.as_str());
+                let outcome = Box::new(self.outcome_of(Some(&hold.dialog), Err(trouble)));
+                Err(CallFailure { outcome })
+            }
+            (result, None) => {
+                let trouble = result
+                    .err()
+                    .unwrap_or_else(|| Trouble::new(CallCode::SessionClosed, "the call has no session", Value::Null));
+                Err(CallFailure { outcome: Box::new(self.outcome(Err(trouble))) })
+            }
+        }
+    }
+
+    pub(super) fn outcome(&self, result: Result<(), Trouble>) -> CallOutcome {
+        self.outcome_of(self.hold.as_ref().map(|hold| &*hold.dialog), result)
+    }
+
+    fn outcome_of(&self, dialog: Option<&Dialog>, result: Result<(), Trouble>) -> CallOutcome {
+        let now = micros(self.started.elapsed());
+        let session = dialog.map(|dialog| &dialog.session);
+        let marks = session.map(|session| Marks::of(session, self.started)).unwrap_or_default();
+        let phases = CallPhases {
+            gather_us: marks.gather_us,
+            signaling_us: self.signaling_us,
+            ice_us: marks.ice_connected.zip(self.checks_began).map(|(connected, began)| {
+                connected.saturating_sub(micros(began.saturating_duration_since(self.started)))
+            }),
+            dtls_us: marks.dtls_connected.zip(marks.ice_connected).map(|(dtls, ice)| dtls.saturating_sub(ice)),
+            first_rtp_us: marks.first_rtp.zip(marks.dtls_connected).map(|(rtp, dtls)| rtp.saturating_sub(dtls)),
+        };
+        let negotiated = session.and_then(Session::codec);
+        let success = result.is_ok();
+        let (code, message, error) = match result {
+            Ok(()) => (CallCode::Ok, "OK".to_owned(), None),
+            Err(Trouble { code, message, details }) => {
+                (code, message, Some(CallError { error: code.heading(), code, details }))
+            }
+        };
+        CallOutcome {
+            success,
+            code,
+            message,
+            call: self.call.clone(),
+            elapsed_us: if success {
+                // The first packet may come before our side of the handshake is done; the call is up with both.
+                marks.first_rtp.max(marks.dtls_connected).unwrap_or(now)
+            } else {
+                now
+            },
+            connect_us: marks.ice_connected,
+            latency_us: marks.dtls_connected,
+            phases,
+            selected_pair: session.and_then(Session::selected_pair),
+            codec: negotiated.map(|(codec, _)| codec),
+            payload_type: negotiated.map(|(_, payload_type)| payload_type),
+            state: session.map_or(ConnectionState::New, Session::connection_state),
+            timeline: dialog.map(|dialog| dialog.timeline(self.started)).unwrap_or_default(),
+            offer_sdp: self.offer.clone(),
+            answer_sdp: self.answer.clone(),
+            error,
+        }
+    }
+}
+
+/// A session's phases as µs since its call started (`gather_us` is a duration).
+#[derive(Default)]
+struct Marks {
+    gather_us: Option<u64>,
+    ice_connected: Option<u64>,
+    dtls_connected: Option<u64>,
+    first_rtp: Option<u64>,
+}
+
+impl Marks {
+    fn of(session: &Session, started: Instant) -> Self {
+        let offset = micros(session.started().saturating_duration_since(started));
+        let phases = session.phases();
+        let since = |at: Option<u64>| at.map(|at| at.saturating_add(offset));
+        Self {
+            gather_us: phases.gathered_us,
+            ice_connected: since(phases.ice_connected_us),
+            dtls_connected: since(phases.dtls_connected_us),
+            first_rtp: since(phases.first_rtp_us),
+        }
+    }
+}
+
+/// How a wait for the session ended.
+enum Waited<T> {
+    Done(T),
+    OtherSide(Trouble),
+    Late,
+}
+
+/// Waits for `work` until `deadline`, or until the other side refuses or hangs up. A closed socket does not matter here.
+async fn or_other_side<T>(dialog: &Dialog, work: impl Future<Output = T>, deadline: Instant, doing: &str) -> Waited<T> {
+    let mut views: watch::Receiver<View> = dialog.view.subscribe();
+    let other_side = views.wait_for(|view| view.refused.is_some() || view.ending == Ending::Peers);
+    tokio::select! {
+        done = work => Waited::Done(done),
+        view = other_side => match view {
+            Ok(view) => Waited::OtherSide(Trouble::other_side(&view, doing)),
+            Err(_) => Waited::Late,
+        },
+        () = tokio::time::sleep_until(deadline.into()) => Waited::Late,
+    }
+}
+
+/// Sends a description; a socket whose TCP takes no more is not waited for longer than an answer would be.
+async fn say(dialog: &Dialog, message: &Message, doing: &str, config: &CallConfig) -> Result<Sent, Trouble> {
+    match timeout(Duration::from_millis(config.answer_timeout_ms), dialog.say(message)).await {
+        Ok(sent) => sent.map_err(|error| Trouble::socket(doing, &error)),
+        Err(_) => Err(Trouble::new(
+            CallCode::SignalingTimeout,
+            format!("{doing} was not done within {} ms: the server's TCP takes no more", config.answer_timeout_ms),
+            json!({"waitedMs": config.answer_timeout_ms, "phase": "send"}),
+        )),
+    }
+}
+
+/// An offer to be answered.
+struct NextOffer {
+    call: String,
+    sdp: String,
+    at: Instant,
+    /// It was found in the socket's queue, so more messages of its call may be there.
+    queued: bool,
+}
+
+/// The next offer: one that waits in the socket's queue, or one that the tap takes.
+async fn next_offer(
+    socket: &Socket,
+    tap: &CallTap,
+    events: &mut mpsc::Receiver<Event>,
+    deadline: Duration,
+) -> Result<NextOffer, Trouble> {
+    let queued = socket.receive_matching(&|frame| matches!(call_message(frame), Some(Message::Offer { .. })));
+    let found = async {
+        tokio::select! {
+            biased;
+            frame = queued => match frame {
+                Ok(frame) => match call_message(&frame) {
+                    Some(Message::Offer { call, sdp, .. }) if tap.bind(&call) => {
+                        Ok(NextOffer { call, sdp, at: frame.at, queued: true })
+                    }
+                    other => Err(Trouble::new(
+                        CallCode::SignalingRefused,
+                        format!("two offers arrived at once; this one was not answered: {:?}", other.and_then(|message| message.call().map(str::to_owned))),
+                        Value::Null,
+                    )),
+                },
+                Err(error) => Err(Trouble::socket("an offer was awaited", &error)),
+            },
+            event = events.recv() => match event {
+                Some(Event::Message(Message::Offer { call, sdp, .. }, at)) => Ok(NextOffer { call, sdp, at, queued: false }),
+                Some(Event::Closed(cause)) => Err(Trouble::closed("an offer was awaited", &cause)),
+                Some(Event::Message(..)) | None => {
+                    Err(Trouble::new(CallCode::SignalingRefused, "a call began without an offer", Value::Null))
+                }
+            },
+        }
+    };
+    timeout(deadline, found).await.unwrap_or_else(|_| {
+        Err(Trouble::new(
+            CallCode::SignalingTimeout,
+            format!("no offer arrived within {} ms; the signaling WebSocket is open", deadline.as_millis()),
+            json!({"waitedMs": u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX), "phase": "offer"}),
+        ))
+    })
+}
+
+/// Messages of the call that came between its offer and the tap, and lie in the socket's queue.
+async fn take_queued(socket: &Socket, dialog: &Dialog) {
+    // The reader may be about to queue one more that it looked at before the tap was there; a moment is enough for it.
+    const MOMENT: Duration = Duration::from_millis(20);
+    let ours = |frame: &Frame| call_message(frame).is_some_and(|message| message.call() == Some(&*dialog.call));
+    while let Ok(Ok(frame)) = timeout(MOMENT, socket.receive_matching(&ours)).await {
+        if let Some(message) = call_message(&frame)
+            && dialog.take(message, frame.at).await
+        {
+            return;
+        }
+    }
+}
