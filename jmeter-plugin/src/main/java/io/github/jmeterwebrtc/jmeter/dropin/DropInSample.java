@@ -131,10 +131,13 @@ final class DropInSample {
         } catch (IOException e) {
             result.onJavaClock();
             result.failure(FailureWords.IO_ERROR, FailureWords.io(e.getMessage()));
-        } catch (IllegalArgumentException e) {
+        } catch (IllegalArgumentException | IndexOutOfBoundsException e) {
             // A property that is no value of its kind, found when it is used.
             result.onJavaClock();
             result.failure(SAMPLER_ERROR, "Sampler error: " + e);
+        } catch (UnsupportedOperationException e) {
+            result.onJavaClock();
+            result.failure(SAMPLER_ERROR, "Sampler error: java.lang.RuntimeException: " + e.getMessage());
         } finally {
             result.bytes(headerBytes, bodyBytes, sentBytes);
             // One that was opened by the same sample stays in its place, and the next sampler is told of its state.
@@ -194,7 +197,7 @@ final class DropInSample {
                     .openSocket(bounded.operation(), name, config, bounded.clip(Dialing.deadlineMs(address)));
             connection = new DropInConnection(socket, address);
             connections.put(id, connection);
-            welcome(socket.opened(), resolvedUs, address);
+            welcome(socket.opened(), resolvedUs, address, headers);
         } catch (EngineException e) {
             result.onJavaClock();
             words().open(e, StaticProxy.forServer(address.host()) != null, result);
@@ -206,7 +209,7 @@ final class DropInSample {
         }
     }
 
-    private void welcome(Opened how, long resolvedUs, Address address) {
+    private void welcome(Opened how, long resolvedUs, Address address, UpgradeHeaders headers) {
         opened = true;
         Behaviour behaviour = test.behaviour();
         result.opened(how);
@@ -217,7 +220,8 @@ final class DropInSample {
         result.milestones(connectUs, behaviour.setsLatency() ? how.totalUs() - how.upgradeUs() + how.firstByteUs() : 0);
         spentUs = connectUs;
         headerBytes = how.responseBytes();
-        sentBytes = how.requestBytes();
+        sentBytes = how.requestBytes() - headers.bytesBeyondCharacters()
+                - UpgradeHeaders.bytesBeyondCharacters(address.target());
         Map<String, String> sorted = new TreeMap<>(String.CASE_INSENSITIVE_ORDER);
         for (Map.Entry<String, String> header : how.headers()) {
             sorted.merge(header.getKey(), header.getValue(), (one, other) -> one + ", " + other);
