@@ -15,6 +15,7 @@ import io.github.jmeterwebrtc.jmeter.websocket.Surroundings;
 import io.github.jmeterwebrtc.jmeter.websocket.WebSocketSampler;
 import io.github.jmeterwebrtc.jmeter.websocket.filter.FrameFilter;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -197,7 +198,7 @@ final class DropInSample {
                     .openSocket(bounded.operation(), name, config, bounded.clip(Dialing.deadlineMs(address)));
             connection = new DropInConnection(socket, address);
             connections.put(id, connection);
-            welcome(socket.opened(), resolvedUs, address, headers);
+            welcome(socket.opened(), resolvedUs, address);
         } catch (EngineException e) {
             result.onJavaClock();
             words().open(e, StaticProxy.forServer(address.host()) != null, result);
@@ -209,7 +210,7 @@ final class DropInSample {
         }
     }
 
-    private void welcome(Opened how, long resolvedUs, Address address, UpgradeHeaders headers) {
+    private void welcome(Opened how, long resolvedUs, Address address) {
         opened = true;
         Behaviour behaviour = test.behaviour();
         result.opened(how);
@@ -220,8 +221,7 @@ final class DropInSample {
         result.milestones(connectUs, behaviour.setsLatency() ? how.totalUs() - how.upgradeUs() + how.firstByteUs() : 0);
         spentUs = connectUs;
         headerBytes = how.responseBytes();
-        sentBytes = how.requestBytes() - headers.bytesBeyondCharacters()
-                - UpgradeHeaders.bytesBeyondCharacters(address.target());
+        sentBytes = how.requestBytes();
         Map<String, String> sorted = new TreeMap<>(String.CASE_INSENSITIVE_ORDER);
         for (Map.Entry<String, String> header : how.headers()) {
             sorted.merge(header.getKey(), header.getValue(), (one, other) -> one + ", " + other);
@@ -276,10 +276,8 @@ final class DropInSample {
     /** The next frame that no filter discards; waiting for it all takes no longer than the timeout. */
     Received read(int timeoutMs) throws EngineException, TimeoutException {
         List<FrameFilter> filters = around.filtersFromOutside();
-        List<FrameFilter.Rule> rules = new ArrayList<>(filters.size());
-        for (FrameFilter filter : filters) {
-            rules.add(filter.rule());
-        }
+        // Rules are made when the first frame comes: a filter that cannot be used is an error only then.
+        FrameFilter.Rule[] rules = new FrameFilter.Rule[filters.size()];
         long waitMs = timeoutMs == 0 ? BoundedWait.FOREVER_MS : timeoutMs;
         long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(waitMs);
         while (true) {
@@ -290,18 +288,21 @@ final class DropInSample {
             Frame frame = connection.socket().receive(bounded.operation(), bounded.clip(leftMs));
             spend(frame.waitedNanos());
             Received received = new Received(frame, connection.kindOf(frame));
-            int rule = ruleThatDiscards(rules, received);
+            int rule = ruleThatDiscards(filters, rules, received);
             if (rule >= 0) {
-                discard(received, filters.get(rule).getName(), rules.get(rule).repliesToPing());
+                discard(received, filters.get(rule).getName(), rules[rule].repliesToPing());
             } else if (received.kind() != Opcode.PING || !test.behaviour().answersPings()) {
                 return received;
             }
         }
     }
 
-    private static int ruleThatDiscards(List<FrameFilter.Rule> rules, Received received) {
-        for (int i = 0; i < rules.size(); i++) {
-            if (rules.get(i).discards(received.kind(), received.payload())) {
+    private static int ruleThatDiscards(List<FrameFilter> filters, FrameFilter.Rule[] rules, Received received) {
+        for (int i = 0; i < rules.length; i++) {
+            if (rules[i] == null) {
+                rules[i] = filters.get(i).rule();
+            }
+            if (rules[i].discards(received.kind(), received.payload())) {
                 return i;
             }
         }
@@ -347,7 +348,11 @@ final class DropInSample {
             return;
         }
         count(received);
-        result.content(received.payload(), kind == Opcode.TEXT ? SampleResult.TEXT : SampleResult.BINARY);
+        if (kind == Opcode.TEXT) {
+            result.text(new String(received.payload(), StandardCharsets.UTF_8));
+        } else {
+            result.content(received.payload(), SampleResult.BINARY);
+        }
         sampler.getThreadContext().getVariables()
                 .put("websocket.last_frame_final", Boolean.toString(received.isFinal()));
         succeed();

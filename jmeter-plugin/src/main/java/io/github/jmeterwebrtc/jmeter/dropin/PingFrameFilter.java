@@ -6,7 +6,7 @@ public class PingFrameFilter extends io.github.jmeterwebrtc.jmeter.websocket.fil
 
     @Override
     public FilterType getFilterType() {
-        return OldEnum.valueOf("eu.luminis.jmeter.wssampler.PingFrameFilter.FilterType", super::getFilterType,
+        return OldEnum.valueOf("eu.luminis.jmeter.wssampler.PingFrameFilter.PingFilterType", super::getFilterType,
                 getPropertyAsString(FILTER_TYPE));
     }
 }

@@ -1,7 +1,6 @@
 package io.github.jmeterwebrtc.jmeter.dropin;
 
 import java.net.URL;
-import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -74,21 +73,6 @@ final class UpgradeHeaders {
             }
         });
         return sent;
-    }
-
-    /** The size of a request has always been that of its characters; what its bytes are more. */
-    int bytesBeyondCharacters() {
-        int more = 0;
-        for (Map.Entry<String, String> header : headers.entrySet()) {
-            if (!OF_THE_HANDSHAKE.contains(header.getKey().toLowerCase(Locale.ROOT))) {
-                more += bytesBeyondCharacters(header.getKey()) + bytesBeyondCharacters(header.getValue());
-            }
-        }
-        return more;
-    }
-
-    static int bytesBeyondCharacters(String text) {
-        return text.getBytes(StandardCharsets.UTF_8).length - text.length();
     }
 
     /** How the plan wants compressed messages taken: {@code never}, {@code always} or {@code eachOnItsOwn}. */
