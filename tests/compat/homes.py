@@ -69,6 +69,16 @@ def ours_without_dropin() -> Home:
     return _derived("worker", "worker", mine)
 
 
+def ours_with_parallel_controller() -> Home:
+    """Our home with the bzm Parallel Controller (Apache-2.0)."""
+    mine = sorted((ours().path / "lib" / "ext").glob("jmeter-webrtc-*.jar"))
+    jar = TARGET / "parallel" / "jmeter-parallel-0.11.jar"
+    if not jar.is_file():
+        subprocess.run(["mvn", "-q", "-B", COPY_GOAL, "-Dartifact=com.blazemeter:jmeter-parallel:0.11",
+                        f"-DoutputDirectory={jar.parent}"], cwd=ROOT, capture_output=True, timeout=300, check=True)
+    return _derived("parallel", "parallel", [*mine, jar])
+
+
 def original_jar() -> tuple[Path, str]:
     """The original's jar and version; `COMPAT_ORIGINAL=VERSION` pins one version."""
     wanted = os.environ.get("COMPAT_ORIGINAL")
