@@ -1,5 +1,5 @@
 # jmeter-webrtc: build, demo and tests. `make help` lists the targets.
-# Everything that is built lands under target/, java/target/ and jmeter-plugin/target/.
+# Everything that is built lands under target/ and the target/ folders of the Maven modules.
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -12,19 +12,25 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 # Directory name of this platform inside the jar (see the native loader).
 PLATFORM := linux-$(shell uname -m)
 
-MAVEN := mvn --batch-mode --no-transfer-progress --quiet
+MAVEN := mvn --batch-mode --no-transfer-progress --quiet -Dstyle.color=never
+# PROFILE=dev builds in a fraction of the time, for working on plans and tests; measure with release only.
+PROFILE ?= release
+BUILT := target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 RESOURCES := target/native-resources
 NATIVE := $(RESOURCES)/native/$(PLATFORM)/libjmeter_webrtc.so
+# What the Java tests load: it has natives that only they call. Built unoptimised, with the crates of `cargo test`.
+TEST_NATIVE := target/native-tests/libjmeter_webrtc.so
 NOTICES := $(RESOURCES)/META-INF/THIRD-PARTY-NOTICES.txt
-LAB := target/release/webrtc-lab
+LAB := $(BUILT)/webrtc-lab
 JAR := jmeter-plugin/target/jmeter-webrtc-$(VERSION).jar
+DROPIN_JAR := jmeter-dropin/target/jmeter-webrtc-dropin-$(VERSION).jar
 JMETER_HOME := target/jmeter
 JMETER_STAMP := $(JMETER_HOME)/.assembled
 INSTALLED_JAR := $(JMETER_HOME)/lib/ext/jmeter-webrtc-$(VERSION).jar
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := target/tools/bin/cargo-deny
 
-JAVA_SOURCES = $(shell find pom.xml java jmeter-plugin -name target -prune -o -type f -print)
+JAVA_SOURCES = $(shell find pom.xml java jmeter-plugin jmeter-dropin -name target -prune -o -type f -print)
 PYTHON_SOURCES = $(shell git ls-files '*.py')
 SHELL_SCRIPTS = .ci/run scripts/install-tools scripts/jmeter-home/jmeter
 
@@ -53,14 +59,18 @@ build: $(JAR) $(LAB) ## Native library, jars and the lab
 FORCE:
 
 # Cargo knows whether anything is to be done; the copy keeps its time when nothing changed, and so does the jar.
-# The library is built alone: with a second crate type beside it cargo would drop link-time optimisation.
 $(NATIVE): FORCE | tools
-	@cargo rustc --quiet --locked --release --lib --crate-type cdylib
+	@cargo rustc --locked --profile $(PROFILE) --lib --crate-type cdylib
 	@mkdir -p $(@D)
-	@cmp -s target/release/libjmeter_webrtc.so $@ || install -m 755 target/release/libjmeter_webrtc.so $@
+	@cmp -s $(BUILT)/libjmeter_webrtc.so $@ || install -m 755 $(BUILT)/libjmeter_webrtc.so $@
+
+$(TEST_NATIVE): FORCE | tools
+	@cargo rustc --locked --lib --crate-type cdylib --features test-natives
+	@mkdir -p $(@D)
+	@cmp -s target/debug/libjmeter_webrtc.so $@ || install -m 755 target/debug/libjmeter_webrtc.so $@
 
 $(LAB): FORCE | tools
-	@cargo build --quiet --locked --release --bin webrtc-lab
+	@cargo build --locked --profile $(PROFILE) --bin webrtc-lab
 
 $(NOTICES): Cargo.lock scripts/third_party_notices.py | $(NATIVE)
 	@python3 scripts/third_party_notices.py $@
@@ -69,12 +79,12 @@ $(NOTICES): Cargo.lock scripts/third_party_notices.py | $(NATIVE)
 $(JAR): $(NATIVE) $(NOTICES) $(JAVA_SOURCES) LICENSE NOTICE
 	@echo "building $(@F)"
 	@$(MAVEN) -DskipTests package
-	@touch $@
+	@touch $@ $(DROPIN_JAR)
 
 # --- JMeter ---------------------------------------------------------------------------------------------------
 
 .PHONY: jmeter
-jmeter: $(INSTALLED_JAR) ## A complete JMeter 5.6.3 with our jar, in target/jmeter
+jmeter: $(INSTALLED_JAR) ## A complete JMeter 5.6.3 with our jars, in target/jmeter
 	@echo "JMETER_HOME: $(JMETER_HOME)   start it: $(JMETER_HOME)/bin/jmeter"
 
 $(JMETER_STAMP): scripts/jmeter-home/pom.xml scripts/jmeter-home/jmeter | tools
@@ -88,6 +98,7 @@ $(JMETER_STAMP): scripts/jmeter-home/pom.xml scripts/jmeter-home/jmeter | tools
 
 $(INSTALLED_JAR): $(JAR) $(JMETER_STAMP)
 	@rm -f $(JMETER_HOME)/lib/ext/jmeter-webrtc-*.jar
+	@cp $(DROPIN_JAR) $(@D)
 	@cp $(JAR) $@
 
 # --- Running --------------------------------------------------------------------------------------------------
@@ -96,6 +107,11 @@ $(INSTALLED_JAR): $(JAR) $(JMETER_STAMP)
 demo: $(INSTALLED_JAR) $(LAB) ## 200 softphones through JMeter against the lab
 	@python3 demo/run.py --softphones $(SOFTPHONES) --hold $(HOLD) $(if $(RAMP),--ramp $(RAMP)) \
 	    --jmeter-home $(JMETER_HOME) --lab $(LAB) --output target/demo
+
+.PHONY: bench
+bench: $(INSTALLED_JAR) $(LAB) ## What softphones and sockets cost: target/bench/summary.json
+	cargo build --locked --release --examples
+	python3 bench/run.py
 
 # --- Proving --------------------------------------------------------------------------------------------------
 
@@ -107,7 +123,7 @@ test-rust: | tools ## Rust unit and integration tests
 	cargo test --locked
 
 .PHONY: test-java
-test-java: $(NATIVE) $(NOTICES) ## Java unit tests, with the native library
+test-java: $(NATIVE) $(TEST_NATIVE) $(NOTICES) ## Java unit tests, with the native library
 	$(MAVEN) verify
 
 .PHONY: test-python
@@ -116,7 +132,7 @@ test-python: | tools ## Tests of the demo runner and of the scripts
 
 .PHONY: test-jmeter
 test-jmeter: $(INSTALLED_JAR) $(LAB) ## Plans through a real JMeter
-	python3 -m unittest discover --start-directory tests/jmeter --top-level-directory .
+	WEBRTC_LAB=$(CURDIR)/$(LAB) python3 -m unittest discover --start-directory tests/jmeter --top-level-directory .
 
 .PHONY: interop
 interop: | tools ## Real peers: Chromium, aiortc and pion, both roles
@@ -128,7 +144,7 @@ lint: lint-rust lint-java lint-scripts ## Formatting, warnings as errors, licenc
 .PHONY: lint-rust
 lint-rust: $(CARGO_DENY)
 	cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --quiet
 	$(CARGO_DENY) --locked check bans licenses sources
 
@@ -149,4 +165,4 @@ $(CARGO_DENY): | tools
 
 .PHONY: clean
 clean: ## Remove everything that was built
-	rm -rf target java/target jmeter-plugin/target
+	rm -rf target java/target jmeter-plugin/target jmeter-dropin/target

@@ -18,6 +18,7 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -65,6 +66,20 @@ def allow_open_files(needed: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def loopback_name() -> tuple[str, str]:
+    """A name of this machine and the loopback address it stands for.
+
+    The host's own name where it means a loopback address (as Debian's installer sets it up), so that names are really
+    resolved; otherwise `localhost`, which never reaches a resolver (RFC 6761 §6.3), so that the phase `dns` has no value.
+    """
+    name = socket.gethostname()
+    try:
+        address = socket.gethostbyname(name)
+    except OSError:
+        address = ""
+    return (name, address) if address.startswith("127.") else ("localhost", "127.0.0.1")
+
+
 def write_json(path: Path, value: Any) -> None:
     """Writes the file in one step."""
     part = path.with_suffix(".part")
@@ -83,12 +98,14 @@ def run(chosen: argparse.Namespace) -> int:
         path.unlink(missing_ok=True)
 
     print(f"{chosen.softphones} softphones, started within {chosen.ramp} s, each holding for {chosen.hold} s")
-    with Lab(chosen.lab, output / "lab.json", output / "lab.log") as lab:
+    name, address = loopback_name()
+    with Lab(chosen.lab, output / "lab.json", output / "lab.log", {"address": address}) as lab:
         properties = {
             "softphones": chosen.softphones,
             "ramp": chosen.ramp,
             "checks": max(1, chosen.hold // CHECK_SECONDS),
             "check_ms": chosen.hold * 1000 // max(1, chosen.hold // CHECK_SECONDS),
+            "lab_host": name,
             "lab_port": lab.port,
             "lab_stun": lab.stun_url,
             "webrtc.progress_s": 2,

@@ -28,7 +28,10 @@ impl ConfigError {
 }
 
 /// Fields whose values are never shown, in lower case.
-const SECRETS: [&str; 4] = ["credential", "password", "keypem", "secret"];
+const SECRETS: [&str; 5] = ["credential", "headers", "keypem", "password", "secret"];
+
+/// What is shown instead of a secret.
+const HIDDEN: &str = "***";
 
 /// Parses `json` (a UTF-8 JSON object) into `T`.
 ///
@@ -40,7 +43,9 @@ pub fn from_json<T: DeserializeOwned>(json: &[u8]) -> Result<T, ConfigError> {
         let path = error.path().to_string();
         let value = value_at(json, error.path());
         let field = if path == "." { "(configuration)".to_owned() } else { path };
-        ConfigError::new(field, value, error.into_inner().to_string())
+        // serde repeats the value in its text.
+        let reason = if value == HIDDEN { "it has the wrong type".to_owned() } else { error.into_inner().to_string() };
+        ConfigError::new(field, value, reason)
     })
 }
 
@@ -51,7 +56,7 @@ fn value_at(json: &[u8], path: &Path) -> String {
     for segment in path.iter() {
         here = match segment {
             Segment::Seq { index } => here.and_then(|value| value.get(*index)),
-            Segment::Map { key } if SECRETS.contains(&&*key.to_lowercase()) => return "***".into(),
+            Segment::Map { key } if SECRETS.contains(&&*key.to_lowercase()) => return HIDDEN.into(),
             Segment::Map { key } => here.and_then(|value| value.get(key)),
             Segment::Enum { .. } | Segment::Unknown => here,
         };

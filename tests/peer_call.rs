@@ -31,6 +31,26 @@ async fn two_sessions_with_complete_descriptions_connect() {
         let (left, right) = tokio::join!(one.connected(), other.connected());
         left.expect("offerer");
         right.expect("answerer");
+        for side in [&one, &other] {
+            let (local, remote) = side.selected_pair().expect("a pair");
+            assert!(local.starts_with("host 127.0.0.1:") && remote.starts_with("host 127.0.0.1:"), "{local} {remote}");
+        }
+        close(&one, &other).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_peer_whose_candidates_never_come_is_found_by_its_checks() {
+    within(async {
+        let (one, other) = (session(|_| {}).await, session(|_| {}).await);
+        let offer = one.create_offer().await.expect("offer");
+        let answer = other.create_answer(&offer).await.expect("answer");
+        one.set_remote_answer(&answer).await.expect("answer applied");
+        trickle(&one, &other).await;
+        one.connected().await.expect("connected");
+        let (_, remote) = one.selected_pair().expect("a pair");
+        assert!(remote.starts_with("prflx 127.0.0.1:"), "{remote}");
         close(&one, &other).await;
     })
     .await;
@@ -287,6 +307,31 @@ async fn rtcp_reports_flow_and_a_goodbye_ends_the_call() {
         one.close(Duration::from_secs(2)).await;
         until("the BYE", || other.counters().rtcp_received > before).await;
         other.close(Duration::from_secs(2)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_round_trip_of_rtcp_is_measured() {
+    within(async {
+        let (one, other) = connected(|_| {}).await;
+        let measured = async {
+            loop {
+                let stats = one.stats().await;
+                let mut objects = stats.as_object().expect("a map").values();
+                if let Some(report) = objects.find(|object| object["type"] == "remote-inbound-rtp")
+                    && report["roundTripTimeMeasurements"].as_u64() > Some(0)
+                {
+                    return report.clone();
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        let report = measured.await;
+        let time = report["roundTripTime"].as_f64().expect("seconds");
+        assert!((0.0..5.0).contains(&time), "{report}");
+        assert_eq!(report["packetsLost"], 0);
+        close(&one, &other).await;
     })
     .await;
 }

@@ -5,7 +5,7 @@
 //!
 //! Signals come through `signal-hook` on a thread of their own: tokio's `signal` feature would be compiled into the library
 //! too (cargo unifies features), and a JVM's signals are none of the library's business.
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -68,11 +68,17 @@ fn run() -> Result<(), String> {
     let counters = runtime.block_on(serve(options.config, ends))?;
     runtime.shutdown_timeout(Duration::from_secs(1));
     let text = serde_json::to_string(&counters).map_err(|error| error.to_string())?;
-    println!("{text}");
-    match options.report {
-        Some(path) => write_whole(&path, &text),
-        None => Ok(()),
+    // The report comes first: whoever reads our output may be gone by now.
+    if let Some(path) = options.report {
+        write_whole(&path, &text)?;
     }
+    say(&text)
+}
+
+/// Prints one line.
+fn say(line: &str) -> Result<(), String> {
+    let mut output = std::io::stdout().lock();
+    writeln!(output, "{line}").and_then(|()| output.flush()).map_err(|error| format!("standard output: {error}"))
 }
 
 /// Reads the command line; `None` when it asked for help or version only.
@@ -131,7 +137,7 @@ async fn serve(config: LabConfig, mut ends: mpsc::UnboundedReceiver<()>) -> Resu
         "stunUrl": lab.stun_url(),
         "pid": std::process::id(),
     });
-    println!("{ready}");
+    say(&ready.to_string())?;
     ends.recv().await;
     // A second signal cuts the farewell short.
     let counters = tokio::select! {

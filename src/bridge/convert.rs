@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_handle_keeps_its_bits_on_the_way_to_java_and_back() {
-        for number in [1_u64 << 32 | 1, u64::MAX, 0x8000_0001_0000_0007] {
+        for number in [(1_u64 << 32) | 1, u64::MAX, 0x8000_0001_0000_0007] {
             let there: SocketKey = key(number.cast_signed());
             assert_eq!(key::<SocketKey>(handle(there)), there);
         }

@@ -18,6 +18,7 @@ use std::ffi::c_void;
 use jni::errors::Error;
 use jni::strings::JNIString;
 use jni::sys::{JNI_VERSION_1_8, jint};
+use jni::vm::{AttachConfig, AttachmentExceptionPolicy};
 use jni::{Env, JavaVM, jni_str};
 
 pub use error::{BridgeError, Throw};
@@ -36,13 +37,11 @@ pub const ABI: jint = 1;
 pub unsafe extern "system" fn JNI_OnLoad(vm: *mut jni::sys::JavaVM, _reserved: *mut c_void) -> jint {
     // SAFETY: the caller is the JVM, whose pointer is valid and lives as long as the process.
     let vm = unsafe { JavaVM::from_raw(vm) };
-    // The thread that loads us is a Java thread already: this attaches nothing.
-    let registered = vm.attach_current_thread(|env| {
-        let outcome = register(env);
-        if let Err(error) = &outcome {
-            refuse(env, error);
-        }
-        Ok::<(), Error>(())
+    // The thread that loads us is a Java thread already: this attaches nothing. An exception that is left pending here is
+    // meant for `System.load`.
+    let leave_pending = || AttachConfig::new().exceptions_policy(AttachmentExceptionPolicy::Ignore);
+    let registered = vm.attach_current_thread_with_config(leave_pending, None, |env| {
+        register(env).inspect_err(|error| refuse(env, error))
     });
     if registered.is_ok() {
         log_queue::install();

@@ -65,7 +65,7 @@ impl State {
     ) -> Result<Placed, EngineError> {
         let before = self.tables().scope(scope)?.sessions.get(&name).copied();
         if let Some((key, softphone)) = before.and_then(|key| Some((key, self.start_leaving(key)?))) {
-            self.end_session(key, &softphone, HANG_UP).await;
+            self.end_session(key, softphone, HANG_UP).await;
         }
         let result = match role {
             Role::Calling => {

@@ -56,6 +56,14 @@ pub enum EngineError {
         /// The system's text.
         detail: String,
     },
+    /// A good-bye took too long for its caller; it ends by its own bounds in the background.
+    #[error("{what}: not finished within {deadline_ms} ms; it ends in the background")]
+    Unfinished {
+        /// What was being done.
+        what: &'static str,
+        /// How long it was waited for, ms.
+        deadline_ms: u64,
+    },
     /// A WebSocket could not be opened or used.
     #[error(transparent)]
     Socket(#[from] SocketError),
@@ -89,6 +97,7 @@ impl EngineError {
             Self::Runtime { .. } => "RUNTIME",
             Self::Socket(error) => socket_code(error),
             Self::Stale { .. } => "STALE",
+            Self::Unfinished { .. } => "UNFINISHED",
         }
     }
 
@@ -96,7 +105,9 @@ impl EngineError {
     pub fn details(&self) -> Value {
         match self {
             Self::Call(failure) => json!(failure.outcome.error.as_ref().map(|error| &error.details)),
-            Self::Deadline { what, deadline_ms } => json!({"what": what, "deadlineMs": deadline_ms}),
+            Self::Deadline { what, deadline_ms } | Self::Unfinished { what, deadline_ms } => {
+                json!({"what": what, "deadlineMs": deadline_ms})
+            }
             Self::Lab(LabError::Listen { address, detail }) => json!({"address": address, "detail": detail}),
             Self::Peer(error) => peer_details(error),
             Self::Socket(error) => socket_details(error),
@@ -128,6 +139,7 @@ fn socket_code(error: &SocketError) -> &'static str {
         SocketError::Status { .. } => "UPGRADE_STATUS",
         SocketError::Upgrade { .. } => "UPGRADE",
         SocketError::Deadline { .. } => "TIMEOUT",
+        SocketError::Lapse { .. } => "FRAME",
         SocketError::Closed { .. } => "CLOSED",
     }
 }
@@ -149,6 +161,7 @@ fn socket_details(error: &SocketError) -> Value {
         }),
         SocketError::Upgrade { detail } => json!({"detail": detail}),
         SocketError::Deadline { phase, deadline_ms } => json!({"phase": phase, "deadlineMs": deadline_ms}),
+        SocketError::Lapse { lapse } => json!({"detail": lapse.to_string()}),
         SocketError::Closed { cause } => json!({"cause": super::sockets::cause_json(cause)}),
     }
 }

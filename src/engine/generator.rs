@@ -11,6 +11,8 @@ use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage};
 use nix::sys::time::TimeValLike;
 use parking_lot::Mutex;
 
+use crate::net::UdpCounters;
+
 /// How often the probe wakes.
 const PROBE: Duration = Duration::from_millis(20);
 /// How many wakes pass between looks at whether anything is open.
@@ -83,20 +85,11 @@ impl ProcessClock {
         let cpu = getrusage(UsageWho::RUSAGE_SELF)
             .map(|usage| (usage.user_time() + usage.system_time()).num_microseconds())
             .unwrap_or_default();
-        let snmp = std::fs::read_to_string("/proc/net/snmp").ok();
         Self {
             cpu_seconds: Duration::from_micros(u64::try_from(cpu).unwrap_or_default()).as_secs_f64(),
-            receive_buffer_errors: snmp.as_deref().and_then(receive_buffer_errors),
+            receive_buffer_errors: UdpCounters::read().ok().map(|counters| counters.rcvbuf_errors),
         }
     }
-}
-
-/// `RcvbufErrors` of UDP in the text of `/proc/net/snmp`.
-fn receive_buffer_errors(snmp: &str) -> Option<u64> {
-    let mut lines = snmp.lines().filter(|line| line.starts_with("Udp:"));
-    let names = lines.next()?.split_ascii_whitespace();
-    let values = lines.next()?.split_ascii_whitespace();
-    names.zip(values).find(|(name, _)| *name == "RcvbufErrors").and_then(|(_, value)| value.parse().ok())
 }
 
 /// What this process has now.
@@ -130,14 +123,6 @@ fn field(status: &str, name: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_kernel_drop_counter_is_found_by_its_name() {
-        let snmp = "Udp: InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors SndbufErrors\nUdp: 10 0 3 12 3 0\n";
-        assert_eq!(receive_buffer_errors(snmp), Some(3));
-        assert_eq!(receive_buffer_errors("Udp: InDatagrams\nUdp: 10\n"), None);
-        assert_eq!(receive_buffer_errors(""), None);
-    }
 
     #[test]
     fn the_process_has_a_size_and_a_clock() {

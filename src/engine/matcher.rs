@@ -145,7 +145,8 @@ mod tests {
     fn frame(opcode: Opcode, payload: &str) -> Frame {
         let payload = Bytes::copy_from_slice(payload.as_bytes());
         let wire_payload_bytes = payload.len();
-        Frame { opcode, fin: true, compressed: false, payload, header_bytes: 2, wire_payload_bytes, at: Instant::now() }
+        let at = Instant::now();
+        Frame { opcode, fin: true, compressed: false, payload, header_bytes: 2, wire_payload_bytes, at, lapse: None }
     }
 
     fn matches(conditions: &str, payload: &str) -> bool {

@@ -36,7 +36,7 @@ pub use error::EngineError;
 pub use matcher::Matcher;
 pub use runtime::panic_text;
 pub use sessions::Milestone;
-pub use sockets::{Received, cause_json};
+pub use sockets::{ABORTED, Received, cause_json};
 pub use tables::{Handle, Kind, LabKey, OperationKey, ScopeKey, SessionKey, SocketKey};
 
 use generator::LoopLag;

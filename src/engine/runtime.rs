@@ -85,7 +85,10 @@ pub(super) fn wait<T: Send + 'static>(
             }
         };
         if unwatched == Unwatched::Continue {
-            return Err(missed);
+            return Err(match missed {
+                EngineError::Deadline { what, deadline_ms } => EngineError::Unfinished { what, deadline_ms },
+                other => other,
+            });
         }
         task.abort();
         match task.await {

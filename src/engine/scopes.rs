@@ -72,7 +72,7 @@ impl Engine {
     /// Closes a scope and those under it; says what was closed. Idempotent.
     ///
     /// # Errors
-    /// [`EngineError::Deadline`] when `deadline` passed; the rest ends by its own bounds in the background.
+    /// [`EngineError::Unfinished`] when `deadline` passed; the rest ends by its own bounds in the background.
     pub fn close_scope(&self, scope: ScopeKey, deadline: Duration) -> Result<Value, EngineError> {
         let mut estate = Estate::default();
         self.state.tables().dissolve(scope, &mut estate);
@@ -116,7 +116,7 @@ async fn settle(state: Arc<State>, estate: Estate, deadline: Duration) -> Value 
         let state = Arc::clone(&state);
         calls.spawn(async move {
             let before = softphone.session().connection_state();
-            let report = state.end_session(key, &softphone, for_calls).await;
+            let report = state.end_session(key, softphone, for_calls).await;
             json!({"name": name, "state": before, "report": report})
         });
     }

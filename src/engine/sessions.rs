@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::config::{ConfigError, from_json};
-use crate::peer::{ConnectionState, IceCandidateInit, MediaCounters, Session, SessionConfig};
+use crate::peer::{ConnectionState, IceCandidateInit, MediaCounters, PeerError, Session, SessionConfig};
 use crate::signaling::call::Call;
 
 use super::error::EngineError;
@@ -142,6 +142,16 @@ impl Softphone {
     }
 }
 
+/// A deadline that the caller did not give is a failure of the session, not a timeout of the caller's.
+fn own_deadline(error: EngineError) -> EngineError {
+    match error {
+        EngineError::Deadline { what, deadline_ms } => {
+            EngineError::Peer(PeerError::Deadline { phase: what, deadline_ms })
+        }
+        other => other,
+    }
+}
+
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
@@ -211,7 +221,7 @@ impl State {
         drop(tables);
         if let Some((before, softphone)) = before.and_then(|before| Some((before, self.start_leaving(before)?))) {
             let state = Arc::clone(self);
-            tokio::spawn(async move { state.end_session(before, &softphone, HANG_UP).await });
+            tokio::spawn(async move { state.end_session(before, softphone, HANG_UP).await });
         }
         self.watch_lag();
         Ok(key)
@@ -231,14 +241,26 @@ impl State {
         Some(softphone)
     }
 
-    /// Hangs up, closes and moves the counts of a session that is leaving to the tally; says how the call was.
-    pub(super) async fn end_session(&self, key: SessionKey, softphone: &Softphone, deadline: Duration) -> Value {
-        let report = softphone.hang_up(deadline).await;
-        let mut tables = self.tables();
-        if tables.sessions.remove(key).is_some() {
-            tables.tally.left(&softphone.count());
-        }
-        report
+    /// Hangs up, closes and moves the counts of a session that is leaving to the tally; says how the call was. Runs to its
+    /// end, which `deadline` bounds, also when its future is dropped.
+    pub(super) async fn end_session(
+        self: &Arc<Self>,
+        key: SessionKey,
+        softphone: Arc<Softphone>,
+        deadline: Duration,
+    ) -> Value {
+        let state = Arc::clone(self);
+        let ending = tokio::spawn(async move {
+            let phone = Arc::clone(&softphone);
+            let hung_up = tokio::spawn(async move { phone.hang_up(deadline).await }).await;
+            let mut tables = state.tables();
+            if tables.sessions.remove(key).is_some() {
+                tables.tally.left(&softphone.count());
+            }
+            drop(tables);
+            hung_up.unwrap_or_else(|error| json!({"unfinished": format!("hanging up failed: {error}")}))
+        });
+        ending.await.unwrap_or_else(|error| json!({"unfinished": format!("hanging up failed: {error}")}))
     }
 }
 
@@ -259,7 +281,7 @@ impl Engine {
         let ending = self.state.tables().scope(scope)?.ending.clone();
         let state = Arc::clone(&self.state);
         let name = name.to_owned();
-        self.wait("new session", operation, NEW_SESSION, Unwatched::Drop, async move {
+        let made = self.wait("new session", operation, NEW_SESSION, Unwatched::Drop, async move {
             state.tables().tally.softphones_started += 1;
             let session = tokio::select! {
                 () = ending.cancelled() => return Err(scope.stale()),
@@ -273,7 +295,8 @@ impl Engine {
                     Err(closed)
                 }
             }
-        })
+        });
+        made.map_err(own_deadline)
     }
 
     /// The session of that name in `scope` or above.
@@ -341,9 +364,10 @@ impl Engine {
     pub fn add_ice_candidate(&self, key: SessionKey, candidate: &[u8]) -> Result<(), EngineError> {
         let candidate: IceCandidateInit = from_json(candidate)?;
         let softphone = self.state.softphone(key)?;
-        self.wait("add candidate", OperationKey::default(), NEW_SESSION, Unwatched::Drop, async move {
+        let added = self.wait("add candidate", OperationKey::default(), NEW_SESSION, Unwatched::Drop, async move {
             Ok(softphone.session.add_ice_candidate(candidate).await?)
-        })
+        });
+        added.map_err(own_deadline)
     }
 
     /// The next local candidate; `None` at their end.
@@ -442,7 +466,7 @@ impl Engine {
         let state = Arc::clone(&self.state);
         let outer = deadline.saturating_add(HANG_UP);
         self.wait("hang up", operation, outer, Unwatched::Continue, async move {
-            Ok(state.end_session(key, &softphone, deadline).await)
+            Ok(state.end_session(key, softphone, deadline).await)
         })
     }
 

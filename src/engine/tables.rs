@@ -31,12 +31,16 @@ new_key_type! {
 
 /// The kinds of things that have handles.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[allow(missing_docs)]
 pub enum Kind {
+    /// A lab in this process.
     Lab,
+    /// The cancel of one blocking call.
     Operation,
+    /// An owner of sockets and sessions.
     Scope,
+    /// A WebRTC session.
     Session,
+    /// A WebSocket.
     Socket,
 }
 
@@ -52,6 +56,9 @@ impl fmt::Display for Kind {
     }
 }
 
+/// Slot 0 holds nothing in any table.
+const NEVER_GIVEN_OUT: u64 = 1 << 32;
+
 /// A key as the number that crosses to Java, and back.
 pub trait Handle: Key {
     /// What it names.
@@ -62,9 +69,17 @@ pub trait Handle: Key {
         self.data().as_ffi()
     }
 
-    /// The key of a number; whether it names something is for the tables to say.
+    /// The key of a number, the null key for 0; whether it names something is for the tables to say.
     fn of(number: u64) -> Self {
-        Self::from(KeyData::from_ffi(number))
+        let key = KeyData::from_ffi(number);
+        if number == 0 {
+            Self::null()
+        } else if key.as_ffi() == number {
+            Self::from(key)
+        } else {
+            // Reading it repaired it: it was never given out, and must not become the name of something that was.
+            Self::from(KeyData::from_ffi(NEVER_GIVEN_OUT))
+        }
     }
 
     /// The error for a key that names nothing.
@@ -160,5 +175,48 @@ impl Tables {
     /// Whether anything is open that the runtime works for.
     pub(super) fn is_anything_open(&self) -> bool {
         !(self.sockets.is_empty() && self.sessions.is_empty() && self.labs.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_names_only_what_it_was_given_out_for() {
+        let mut tables = Tables::default();
+        let key = tables.open_scope(None).expect("a scope");
+        assert!(tables.scope(Handle::of(key.number())).is_ok());
+        for bit in 0..64 {
+            let forged = ScopeKey::of(key.number() ^ (1 << bit));
+            assert!(tables.scope(forged).is_err(), "bit {bit}");
+        }
+        assert!(ScopeKey::of(0).is_null());
+        assert!(!OperationKey::of(2).is_null(), "a forged operation is not none");
+    }
+
+    #[test]
+    fn a_slot_that_is_used_again_has_another_number() {
+        let mut tables = Tables::default();
+        let old = tables.open_scope(None).expect("a scope");
+        tables.scopes.remove(old);
+        let new = tables.open_scope(None).expect("a scope");
+        assert_ne!(old.number(), new.number());
+        let stale = tables.scope(old).map(|_| ()).expect_err("stale");
+        assert!(matches!(stale, EngineError::Stale { kind: Kind::Scope, .. }), "{stale}");
+    }
+
+    #[test]
+    fn names_are_looked_up_in_the_scope_and_then_above() {
+        let mut tables = Tables::default();
+        let test = tables.open_scope(None).expect("a scope");
+        let thread = tables.open_scope(Some(test)).expect("a scope");
+        let shared = SocketKey::of((7 << 32) | 1);
+        tables.scope_mut(test).expect("open").sockets.insert("shared".to_owned(), shared);
+        let find = |scope| tables.look_up(scope, |entry| entry.sockets.get("shared").copied()).expect("open");
+        assert_eq!(find(thread), Some(shared));
+        assert_eq!(find(test), Some(shared));
+        let none = tables.look_up(thread, |entry| entry.sockets.get("none").copied()).expect("open");
+        assert_eq!(none, None);
     }
 }

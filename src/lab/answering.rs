@@ -1,7 +1,7 @@
 //! One answering peer: a real session at the other end of a call to `tone` or `echo`.
 //!
 //! Guarantees: every call that was opened in the ledger is closed in it, with its last packet accounts; a `Bye` is
-//! answered within 500 ms plus the time its last packet needs to leave; nothing waits without a deadline except for
+//! answered within 1.5 s plus the time its last packet needs to leave; nothing waits without a deadline except for
 //! the caller, whose vanishing ends the call after [`GRACE`]. Dropping the future closes the session in the background.
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,8 +19,6 @@ use crate::signaling::sdp::without_candidates;
 
 /// How long a call outlives its caller's WebSocket.
 pub(super) const GRACE: Duration = Duration::from_secs(2);
-/// How long packets that the caller says it sent are waited for before a `Bye` is answered.
-const DRAIN: Duration = Duration::from_millis(500);
 /// How long making the answer may take.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
 /// A call that has not connected by then counts as failed.
@@ -164,7 +162,7 @@ impl Answering<'_> {
     /// The caller hung up: stop, wait for its last packets, state our own accounts.
     async fn answer_bye(&self, session: &Session, packets_sent: Option<u64>) {
         session.stop_audio();
-        accounts::received(session, packets_sent.unwrap_or(0), Instant::now() + DRAIN).await;
+        accounts::received(session, packets_sent.unwrap_or(0), Instant::now() + accounts::DRAIN).await;
         let media = Some(accounts::at_rest(session).await);
         self.say(Message::Bye { call: self.incoming.call.clone(), reason: None, media }).await;
     }
@@ -175,7 +173,7 @@ impl Answering<'_> {
         let media = Some(accounts::at_rest(session).await);
         self.say(Message::Bye { call: self.incoming.call.clone(), reason: Some(reason.into()), media }).await;
         if let Some(packets_sent) = self.linger(events, Some(Instant::now() + BYE_DEADLINE)).await {
-            accounts::received(session, packets_sent, Instant::now() + DRAIN).await;
+            accounts::received(session, packets_sent, Instant::now() + accounts::DRAIN).await;
         }
     }
 

@@ -67,7 +67,10 @@ impl Slots {
             let talkers = &mut self.0[(time % SLOTS) as usize];
             if !talkers.is_empty() {
                 talkers.retain(|talker| talker.tick(missed));
-                record_schedule_lag(lag_of(time), talkers.len() as u64);
+                // A skipped packet has its lag too; without it a starved generator would look healthy.
+                for late in 0..=missed {
+                    record_schedule_lag(lag_of(time - late * SLOTS), talkers.len() as u64);
+                }
             }
         }
     }
@@ -195,6 +198,17 @@ mod tests {
         let ticks = u64::from(last.timestamp.wrapping_sub(first.timestamp) / 160);
         assert_eq!(ticks, packets.len() as u64 - 1 + talker.skipped() - 4, "the first wake-up had skipped four");
         assert_eq!(talker.skipped(), 4 + 49);
+    }
+
+    #[test]
+    fn skipped_packets_count_in_the_schedule_lag() {
+        let (mut slots, _, _) = seated();
+        let asked = std::cell::RefCell::new(Vec::new());
+        slots.serve(0, 70, |time| {
+            asked.borrow_mut().push(70 - time);
+            Duration::from_millis(70 - time)
+        });
+        assert_eq!(asked.into_inner(), [5, 25, 45, 65], "ms of lag: one packet sent, three skipped");
     }
 
     #[test]

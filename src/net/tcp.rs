@@ -22,7 +22,8 @@ pub const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct ConnectError {
-    /// errno of the first attempt that failed; `None` when none failed before the deadline.
+    /// errno of the attempt that says most: the first that failed for another reason than a missing
+    /// route; `None` when none failed before the deadline.
     pub errno: Option<i32>,
     /// Whether at least one attempt was still unanswered at the deadline.
     pub timed_out: bool,
@@ -117,10 +118,20 @@ fn failure(failed: &[(SocketAddr, io::Error, Duration)], unanswered: &[SocketAdd
         .map(|(address, error, after)| format!("{address}: {error} after {:.1} ms", after.as_secs_f64() * 1e3))
         .collect();
     attempts.extend(unanswered.iter().map(|address| format!("{address}: no answer within {} ms", waited.as_millis())));
-    let errno = failed.first().and_then(|(_, error, _)| error.raw_os_error());
+    let errno = failed.iter().filter_map(|(_, error, _)| error.raw_os_error()).min_by_key(|errno| says_little(*errno));
     let remedy = errno.and_then(remedy).map(|remedy| format!("; {remedy}")).unwrap_or_default();
     let detail = format!("cannot connect: {}{remedy}", attempts.join(", "));
     ConnectError { errno, timed_out: !unanswered.is_empty(), attempts, detail }
+}
+
+/// How little `errno` says about the server: without a route of its family nothing was even asked, and
+/// on a machine with IPv4 only that is what every IPv6 address ends with.
+fn says_little(errno: i32) -> u8 {
+    match errno {
+        libc::ENETUNREACH | libc::EAFNOSUPPORT => 2,
+        libc::EADDRNOTAVAIL | libc::EHOSTUNREACH => 1,
+        _ => 0,
+    }
 }
 
 /// What to do about an errno that speaks of this machine and not of the server.
@@ -208,6 +219,19 @@ mod tests {
         assert!(!error.timed_out);
         assert_eq!(error.attempts.len(), 2);
         assert!(error.attempts[1].starts_with(&format!("127.0.0.2:{port}: Connection refused")), "{error}");
+    }
+
+    #[test]
+    fn a_missing_route_does_not_hide_what_the_server_said() {
+        let failed =
+            |errno| ("192.0.2.1:9".parse().expect("an address"), io::Error::from_raw_os_error(errno), Duration::ZERO);
+        let errno = |errnos: &[i32]| {
+            failure(&errnos.iter().map(|errno| failed(*errno)).collect::<Vec<_>>(), &[], Duration::ZERO).errno
+        };
+        assert_eq!(errno(&[libc::ENETUNREACH, libc::ECONNREFUSED, libc::ECONNRESET]), Some(libc::ECONNREFUSED));
+        assert_eq!(errno(&[libc::ENETUNREACH, libc::EADDRNOTAVAIL]), Some(libc::EADDRNOTAVAIL));
+        assert_eq!(errno(&[libc::ENETUNREACH]), Some(libc::ENETUNREACH));
+        assert_eq!(errno(&[]), None);
     }
 
     #[tokio::test]

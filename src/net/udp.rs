@@ -79,7 +79,7 @@ impl AsyncUdpSocket for ObservedUdpSocket {
                 Ok(received) => received,
             };
             let queued = received.kernel_time.and_then(|time| since_unix_epoch().checked_sub(time)).unwrap_or_default();
-            self.wire.received(&buffer[..received.len], std::time::Instant::now(), queued);
+            self.wire.received(&buffer[..received.len], received.source, std::time::Instant::now(), queued);
             *first = RecvMeta::default();
             first.addr = received.source;
             first.len = received.len;

@@ -43,6 +43,8 @@ pub struct WireFacts {
     pub first_check_received_us: Option<u64>,
     /// First response to one of our checks.
     pub first_check_response_us: Option<u64>,
+    /// Who answered our latest check; not known through a relay.
+    pub answered_by: Option<SocketAddr>,
     /// Requests to STUN and TURN servers sent.
     pub server_requests_sent: u64,
     /// Success responses of STUN and TURN servers received.
@@ -210,12 +212,12 @@ impl Wire {
         }
     }
 
-    /// A datagram was read at `at`, after `queued` in the kernel.
-    pub fn received(&self, datagram: &[u8], at: Instant, queued: Duration) {
+    /// A datagram from `source` was read at `at`, after `queued` in the kernel.
+    pub fn received(&self, datagram: &[u8], source: SocketAddr, at: Instant, queued: Duration) {
         let arrival_us = self.micros(at).saturating_sub(micros(queued));
         let mut account = self.account.lock();
         account.facts.longest_read_lag_us = account.facts.longest_read_lag_us.max(micros(queued));
-        let wanted = account.received(datagram, arrival_us);
+        let wanted = account.received(datagram, Some(source), arrival_us);
         drop(account);
         if wanted {
             self.changed.notify_waiters();
@@ -319,8 +321,8 @@ impl Account {
         false
     }
 
-    /// Returns whether a waiter may care.
-    fn received(&mut self, datagram: &[u8], at_us: u64) -> bool {
+    /// Returns whether a waiter may care. `source` is not known of what a relay wrapped.
+    fn received(&mut self, datagram: &[u8], source: Option<SocketAddr>, at_us: u64) -> bool {
         let facts = &mut self.facts;
         match Kind::of(datagram) {
             Kind::Stun(stun) => match stun.class() {
@@ -332,6 +334,7 @@ impl Account {
                 // What tells a check's response from an Allocate's is the method.
                 StunClass::Success if stun.method() == BINDING && stun.has(MESSAGE_INTEGRITY) => {
                     facts.check_responses_received += 1;
+                    facts.answered_by = source.or(facts.answered_by);
                     facts.first_check_response_us.get_or_insert(at_us);
                 }
                 StunClass::Success => facts.server_responses_received += 1,
@@ -343,11 +346,11 @@ impl Account {
                 }
                 StunClass::Indication => {
                     if let Some(inner) = stun.data() {
-                        return self.received(inner, at_us);
+                        return self.received(inner, None, at_us);
                     }
                 }
             },
-            Kind::ChannelData(inner) => return self.received(inner, at_us),
+            Kind::ChannelData(inner) => return self.received(inner, None, at_us),
             Kind::Dtls => {
                 facts.first_dtls_received_us.get_or_insert(at_us);
                 let (records, alert) = dtls_records(datagram, at_us);
@@ -564,7 +567,11 @@ fn dtls_records(mut datagram: &[u8], at_us: u64) -> (u64, Option<DtlsAlert>) {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
+
+    const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 5004);
 
     fn rtp(sequence: u16, timestamp: u32) -> Vec<u8> {
         let mut packet = vec![0x80, 111];
@@ -596,7 +603,7 @@ mod tests {
         let wire = Wire::new(started);
         wire.negotiated(48_000);
         for (at_ms, datagram) in datagrams {
-            wire.received(&datagram, started + Duration::from_millis(at_ms), Duration::ZERO);
+            wire.received(&datagram, PEER, started + Duration::from_millis(at_ms), Duration::ZERO);
         }
         wire.facts()
     }
@@ -636,7 +643,7 @@ mod tests {
         for n in 0..10u16 {
             let queued = Duration::from_millis(u64::from(n % 3) * 10);
             let read = started + Duration::from_millis(u64::from(n) * 20) + queued;
-            wire.received(&rtp(n, u32::from(n) * 160), read, queued);
+            wire.received(&rtp(n, u32::from(n) * 160), PEER, read, queued);
         }
         let facts = wire.facts();
         assert!(facts.jitter < 1e-9, "{facts:?}");
@@ -664,8 +671,8 @@ mod tests {
         wire.sent(&stun(0x0001, &[]), Instant::now());
         wire.sent(&stun(0x0003, &[(USERNAME, b"user"), (REALM, b"realm")]), Instant::now());
         wire.sent(&stun(0x0001, &[(USERNAME, b"a:b")]), Instant::now());
-        wire.received(&stun(0x0101, &[]), Instant::now(), Duration::ZERO);
-        wire.received(&stun(0x0101, &[(MESSAGE_INTEGRITY, &[0; 20])]), Instant::now(), Duration::ZERO);
+        wire.received(&stun(0x0101, &[]), PEER, Instant::now(), Duration::ZERO);
+        wire.received(&stun(0x0101, &[(MESSAGE_INTEGRITY, &[0; 20])]), PEER, Instant::now(), Duration::ZERO);
         let facts = wire.facts();
         assert_eq!((facts.checks_sent, facts.server_requests_sent), (1, 2));
         assert_eq!((facts.check_responses_received, facts.server_responses_received), (1, 1));

@@ -6,7 +6,9 @@
 //!
 //! Dropping a future of a session loses nothing that has happened. Dropping the last clone of a [`Session`] closes it in
 //! the background of the runtime it was made on.
+mod audio_line;
 mod config;
+mod earpiece;
 mod negotiation;
 mod progress;
 mod session;

@@ -8,12 +8,12 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
 use parking_lot::{Mutex, MutexGuard};
-use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};
 use webrtc::peer_connection::{
     PeerConnection, PeerConnectionEventHandler, RTCIceConnectionState, RTCIceGatheringState, RTCPeerConnectionIceEvent,
     RTCPeerConnectionState, RTCSignalingState,
 };
 
+use super::audio_line::AudioLine;
 use super::{ConnectionState, IceCandidateInit, PeerError, PendingPhase, SessionPhases, stats};
 use crate::media::talker::Talker;
 use crate::net::runtime::SessionRuntime;
@@ -31,12 +31,14 @@ pub(super) struct State {
     pub(super) connection: ConnectionState,
     pub(super) phases: SessionPhases,
     pub(super) timeline: Vec<(u64, &'static str, String)>,
+    /// The line our candidates belong to.
+    pub(super) audio_line: AudioLine,
     /// Local candidates nobody has taken yet.
     pub(super) candidates: VecDeque<IceCandidateInit>,
     /// Local candidates found so far.
     pub(super) candidates_found: usize,
-    /// The other side's candidates we know of.
-    pub(super) remote_candidates: usize,
+    /// The other side's candidates we were told of, as in SDP (RFC 8839 §5.1).
+    pub(super) remote_candidates: Vec<String>,
     /// No more local candidates will come.
     pub(super) gathered: bool,
     /// When gathering counts as over, once it has begun.
@@ -44,6 +46,8 @@ pub(super) struct State {
     /// The other side's description has been applied.
     pub(super) described: bool,
     pub(super) selected_pair: Option<(String, String)>,
+    /// We are closing or have closed.
+    pub(super) closing: bool,
     /// Everything is closed.
     pub(super) closed: bool,
 }
@@ -103,7 +107,11 @@ impl Progress {
     pub(super) fn outcome(&self, state: &State) -> Option<Result<(), PeerError>> {
         let facts = self.wire.facts();
         match state.connection {
-            ConnectionState::Closed => Some(Err(PeerError::Closed)),
+            _ if state.closing => Some(Err(PeerError::Closed)),
+            ConnectionState::Closed => {
+                let detail = "the other side closed the connection (DTLS close_notify)".to_owned();
+                Some(Err(PeerError::Failed { state: ConnectionState::Closed, detail }))
+            }
             ConnectionState::Failed => Some(Err(failed(state, &facts))),
             _ if broken(state, &facts) => Some(Err(failed(state, &facts))),
             ConnectionState::Connected => Some(Ok(())),
@@ -160,7 +168,7 @@ fn pending(state: &State, facts: &WireFacts) -> Option<PendingPhase> {
             facts.checks_received,
             ms(facts.first_check_received_us),
             state.candidates_found,
-            state.remote_candidates,
+            state.remote_candidates.len(),
         );
         if let Some(error) = facts.last_stun_error {
             detail += &format!("; STUN error {} at {} ms", error.code, error.at_us / 1000);
@@ -237,8 +245,8 @@ impl PeerConnectionEventHandler for Handler {
                 state.candidates_found += 1;
                 state.candidates.push_back(IceCandidateInit {
                     candidate: init.candidate,
-                    sdp_mid: init.sdp_mid.filter(|mid| !mid.is_empty()).or_else(|| Some("0".into())),
-                    sdp_m_line_index: init.sdp_mline_index.or(Some(0)),
+                    sdp_mid: Some(state.audio_line.mid.clone()),
+                    sdp_m_line_index: Some(state.audio_line.index),
                     username_fragment: init.username_fragment,
                 });
             }),
@@ -271,7 +279,8 @@ impl PeerConnectionEventHandler for Handler {
         self.runtime.nudge();
         if up && let Some(connection) = self.connection.get().and_then(Weak::upgrade) {
             let report = connection.get_stats(Instant::now(), webrtc::peer_connection::StatsSelector::None).await;
-            let pair = stats::selected_pair(&report);
+            let answered_by = self.progress.wire.facts().answered_by;
+            let pair = stats::selected_pair(&report, answered_by, &self.progress.state().remote_candidates);
             self.progress.update(|state| state.selected_pair = pair.or_else(|| state.selected_pair.take()));
         }
     }
@@ -299,17 +308,5 @@ impl PeerConnectionEventHandler for Handler {
         if connection >= ConnectionState::Failed {
             self.talker.silence();
         }
-    }
-
-    async fn on_track(&self, track: Arc<dyn TrackRemote>) {
-        // The engine's queue of received packets has to be drained all the time; it ends when the connection closes.
-        let talker = Arc::clone(&self.talker);
-        tokio::spawn(async move {
-            while let Some(event) = track.poll().await {
-                if let TrackRemoteEvent::OnRtpPacket(packet) = event {
-                    talker.received(&packet);
-                }
-            }
-        });
     }
 }

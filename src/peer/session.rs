@@ -23,7 +23,9 @@ use webrtc::peer_connection::{
     configure_rtcp_reports,
 };
 
+use super::audio_line::AudioLine;
 use super::config::{IceTransportPolicy, SessionConfig};
+use super::earpiece::{self, Earpiece, Heard};
 use super::negotiation::{Negotiated, negotiated};
 use super::progress::{Handler, Progress};
 use super::{ConnectionState, IceCandidateInit, MediaCounters, PeerError, PendingPhase, SessionPhases, stats};
@@ -50,6 +52,7 @@ struct Inner {
     track: Arc<TrackLocalStaticRTP>,
     ssrc: u32,
     talker: Arc<Talker>,
+    heard: Arc<Mutex<Heard>>,
     runtime: Arc<SessionRuntime>,
     /// Where background work goes when a caller's thread is no runtime's.
     tokio: TokioHandle,
@@ -80,10 +83,12 @@ impl Session {
             send_audio: config.send_audio,
             connection: OnceLock::new(),
         });
+        let heard = Arc::default();
+        let ear = Earpiece::new(ssrc, Arc::clone(&talker), Arc::clone(&heard));
         let built = PeerConnectionBuilder::new()
             .with_configuration(engine_configuration(&config))
             .with_media_engine(media_engine(&config.codecs)?)
-            .with_interceptor_registry(configure_rtcp_reports(Registry::new()))
+            .with_interceptor_registry(configure_rtcp_reports(Registry::new()).with(earpiece::SLOT, ear))
             .with_setting_engine(setting_engine(&config))
             .with_runtime(Arc::clone(&runtime) as Arc<dyn webrtc::runtime::Runtime>)
             .with_handler(Arc::clone(&handler) as Arc<_>)
@@ -104,6 +109,7 @@ impl Session {
             track: Arc::clone(&track),
             ssrc,
             talker,
+            heard,
             runtime,
             tokio: TokioHandle::current(),
             early_candidates: Mutex::default(),
@@ -293,7 +299,9 @@ impl Session {
     /// getStats as W3C RTCStats objects.
     pub async fn stats(&self) -> serde_json::Value {
         let report = self.inner.connection.get_stats(Instant::now(), StatsSelector::None).await;
-        stats::to_json(&report, &self.wire())
+        let heard = *self.inner.heard.lock();
+        let clock_rate = self.codec().map_or(0, |(codec, _)| codec.clock_rate());
+        stats::to_json(&report, &self.wire(), &heard, clock_rate)
     }
 
     /// Selected pair `(local, remote)` as "type ip:port protocol".
@@ -342,7 +350,8 @@ impl Session {
             () = self.gather_deadline() => {}
         }
         let complete = connection.local_description().await;
-        Ok(complete.map_or(plain, |description| description.sdp))
+        let complete = complete.map_or(plain, |description| description.sdp);
+        Ok(self.inner.progress.state().audio_line.with_candidates(&complete))
     }
 
     /// Resolves when gathering has taken as long as it may; what was found by then counts as everything.
@@ -366,18 +375,21 @@ impl Session {
         let parsed = description.unmarshal().map_err(|error| sdp(operation, error))?;
         let agreed =
             negotiated(&parsed, &self.inner.config.codecs).map_err(|detail| PeerError::Sdp { operation, detail })?;
-        let candidates = parsed
+        let audio_line = AudioLine::of(&parsed);
+        let candidates: Vec<String> = parsed
             .media_descriptions
             .iter()
             .flat_map(|media| &media.attributes)
             .filter(|attribute| attribute.key == "candidate")
-            .count();
+            .filter_map(|attribute| attribute.value.clone())
+            .collect();
         self.inner.connection.set_remote_description(description).await.map_err(|error| sdp(operation, error))?;
         let early = {
             let mut early = self.inner.early_candidates.lock();
             self.inner.progress.update(|state| {
                 state.described = true;
-                state.remote_candidates += candidates;
+                state.audio_line = audio_line.unwrap_or_default();
+                state.remote_candidates.extend(candidates);
             });
             std::mem::take(&mut *early)
         };
@@ -402,7 +414,7 @@ impl Session {
             operation: "addIceCandidate",
             detail: format!("'{}': {error}", candidate.candidate),
         })?;
-        self.inner.progress.update(|state| state.remote_candidates += 1);
+        self.inner.progress.update(|state| state.remote_candidates.push(candidate.candidate));
         self.inner.runtime.nudge();
         Ok(())
     }
@@ -421,6 +433,7 @@ impl Inner {
             return;
         }
         self.talker.silence();
+        self.progress.update(|state| state.closing = true);
         let (progress, runtime) = (Arc::clone(&self.progress), Arc::clone(&self.runtime));
         let (connection, track) = (Arc::clone(&self.connection), Arc::clone(&self.track));
         let ssrc = self.ssrc;
@@ -528,7 +541,11 @@ fn setting_engine(config: &SessionConfig) -> SettingEngine {
     // The engine gives a pair up after so many checks. An answer that is late, or a peer that is slow, must not find us
     // gone before the connect timeout.
     let checks = u16::try_from(connect.as_millis() / interval.as_millis() + 1).unwrap_or(u16::MAX - 1);
+    // The engine would hold a working pair back for 0.5 s (server reflexive) or 1 s (a check that overtook its candidate)
+    // in the hope of a better one. A browser uses the first that works, and the wait would pass for the network's.
     let builder = SettingEngineBuilder::new()
+        .with_srflx_acceptance_min_wait(Some(Duration::ZERO))
+        .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
         .with_multicast_dns_mode(rtc::ice::mdns::MulticastDnsMode::Disabled)
         .with_ice_connection_attempts(Some(interval), Some(checks))
         .with_ice_timeouts(Some(DISCONNECTED), Some(FAILED.max(connect.saturating_sub(DISCONNECTED))), Some(CONSENT));

@@ -9,6 +9,9 @@ use tokio::time::Instant;
 
 use crate::peer::{MediaCounters, Session};
 
+/// How long packets that the other side says it sent are waited for, from its word on. With the time a sender takes to
+/// come to rest it stays within the 2 s that a `Bye` may take.
+pub(crate) const DRAIN: Duration = Duration::from_millis(1500);
 /// How often counters are looked at.
 const POLL: Duration = Duration::from_millis(5);
 /// A stopped sender whose count stood still for longer than one packet interval (20 ms) has nothing under way.

@@ -2,7 +2,7 @@
 //!
 //! Guarantees: of all frames on the socket only those of this call are taken; everything else reaches the plan's readers as
 //! if the call were not there. One task per call works off what arrives; it ends with the call. A `Bye` of the peer is
-//! answered, within 500 ms plus the time the last packets need. Media does not depend on the socket: losing it is noted,
+//! answered, within 1.5 s plus the time the last packets need. Media does not depend on the socket: losing it is noted,
 //! the call goes on. A call that is dropped instead of hung up ([`Hold`]) says `Bye` and closes its session in the
 //! background, bounded; on a runtime that is shutting down the session closes with it.
 use std::sync::Arc;
@@ -20,8 +20,6 @@ use super::outcome::Moment;
 use crate::peer::{IceCandidateInit, MediaCounters, PeerError, Session};
 use crate::socket::{CloseCause, Frame, Opcode, Sent, Socket, SocketError, Tap, TapGuard};
 
-/// How long packets that the peer says it sent are waited for.
-pub(super) const DRAIN: Duration = Duration::from_millis(500);
 /// How long closing a session may take.
 pub(super) const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 /// How long the farewell of an abandoned call may take.
@@ -382,7 +380,7 @@ impl Dialog {
     /// The peer hung up: stop, let its last packets in, state our accounts, close the session.
     async fn answer_bye(&self, sent: u64) {
         self.session.stop_audio();
-        accounts::received(&self.session, sent, tokio::time::Instant::now() + DRAIN).await;
+        accounts::received(&self.session, sent, tokio::time::Instant::now() + accounts::DRAIN).await;
         let media = accounts::at_rest(&self.session).await;
         match timeout(FAREWELL_DEADLINE, self.say_bye(None, media)).await {
             Ok(Ok(_)) => {}

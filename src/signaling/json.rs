@@ -14,40 +14,65 @@ pub const MAX_NAME_BYTES: usize = 128;
 /// One signaling message; `type` tells which.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
-#[allow(missing_docs)]
 pub enum Message {
     /// Client → lab: be reachable under a name.
-    Register { name: String },
+    Register {
+        /// Up to [`MAX_NAME_BYTES`].
+        name: String,
+    },
     /// Lab → client.
-    Registered { name: String },
+    Registered {
+        /// As asked for.
+        name: String,
+    },
     /// Either way. `to` is a registered name, or `echo` / `tone` (the lab's own answering peers; `tone` when absent).
     /// The lab sets `from` to the caller's registered name when it relays.
     Offer {
+        /// Names the call in every message of it, up to [`MAX_NAME_BYTES`]; the caller's choice.
         call: String,
+        /// Whom to call.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         to: Option<String>,
+        /// Who calls.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         from: Option<String>,
+        /// Session description (RFC 8866), with CRLF.
         sdp: String,
     },
     /// Either way: the answer to the offer of this call.
-    Answer { call: String, sdp: String },
+    Answer {
+        /// The offer's.
+        call: String,
+        /// Session description (RFC 8866), with CRLF.
+        sdp: String,
+    },
     /// Empty `candidate.candidate` = end of candidates.
-    Candidate { call: String, candidate: IceCandidateInit },
-    /// Hang up; each side states its own packet accounts. The receiver stops sending, waits (≤ 500 ms) until it has
+    Candidate {
+        /// The offer's.
+        call: String,
+        /// W3C `RTCIceCandidateInit`.
+        candidate: IceCandidateInit,
+    },
+    /// Hang up; each side states its own packet accounts. The receiver stops sending, waits (≤ 1.5 s) until it has
     /// received `packetsSent` packets, and answers with its own `Bye`. The answer to a `Bye` is not answered.
     Bye {
+        /// The offer's.
         call: String,
+        /// Why, for people.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+        /// What the sender of this message has sent and received.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         media: Option<MediaCounters>,
     },
     /// Something was refused; with `call`, that call is over.
     Error {
+        /// The call that is over, if it is one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         call: Option<String>,
+        /// A fixed word, such as `NOT_FOUND`.
         code: String,
+        /// What was refused and why, for people.
         message: String,
     },
     /// Application keep-alive.

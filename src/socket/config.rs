@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
+use super::literal::Literal;
 use crate::config::{self, ConfigError};
 use crate::net::resolver::DnsMode;
 
@@ -95,6 +96,9 @@ pub struct SocketConfig {
     /// Compress outgoing text and binary messages where permessage-deflate was agreed (default false).
     #[serde(default)]
     pub deflate_outgoing: bool,
+    /// Request and connection word for word instead of `url`, frames as leniently as they come (default: none).
+    #[serde(default)]
+    pub literal: Option<Literal>,
 }
 
 fn default_dns_timeout_ms() -> u64 {
@@ -210,10 +214,15 @@ impl SocketConfig {
     /// # Errors
     /// [`ConfigError`] naming the first unusable field.
     pub(super) fn target(&self) -> Result<Target, ConfigError> {
-        let target = Target::parse(&self.url)?;
-        for (number, (name, value)) in self.headers.iter().enumerate() {
-            check_header(&format!("headers[{number}]"), name, value)?;
-        }
+        let target = match &self.literal {
+            Some(literal) => literal.target(&self.headers)?,
+            None => {
+                for (number, (name, value)) in self.headers.iter().enumerate() {
+                    check_header(&format!("headers[{number}]"), name, value)?;
+                }
+                Target::parse(&self.url)?
+            }
+        };
         for (field, value, least) in [
             ("dnsTimeoutMs", self.dns_timeout_ms, 1),
             ("connectTimeoutMs", self.connect_timeout_ms, 1),
@@ -308,7 +317,8 @@ impl Target {
         };
         check_host("url", host)?;
         let slash = if path.starts_with('/') { "" } else { "/" };
-        Ok(Self { secure, host: host.to_owned(), port, path: format!("{slash}{}", percent_encoded(path)) })
+        let path = format!("{slash}{}", percent_encoded(path));
+        Ok(Self { secure, host: host.to_owned(), port, path })
     }
 
     /// `host:port` as the `Host` header and CONNECT have it: the port is always there.

@@ -11,7 +11,7 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,7 @@ use super::deflate::{self, Inflater};
 use super::dial::{Dialed, Opened};
 use super::frame::{self, FrameParser, LONGEST_CONTROL_PAYLOAD, Violation};
 use super::inbox::Inbox;
+use super::literal::LiteralParser;
 use super::wire::{Handed, Incoming, Wire};
 use super::{CloseCause, Frame, Opcode, SocketError, Tap};
 use crate::config::ConfigError;
@@ -83,6 +84,12 @@ pub(super) struct Connection {
     deliver_pings: bool,
     echo_close: bool,
     deflate_outgoing: bool,
+    /// Reads only while somebody waits for a frame.
+    read_on_demand: bool,
+    /// Lets the kernel decide what still goes out after the end.
+    write_after_end: bool,
+    /// Frames are sent as they are given.
+    literal: bool,
     secure: bool,
     /// The payload of our own keep-alive pings, by which their pongs are known.
     mark: [u8; 8],
@@ -93,6 +100,8 @@ pub(super) struct Connection {
     wake: Notify,
     /// Wakes those who wait for the end.
     ended: Notify,
+    /// How many wait for a frame; kept only where reading is on demand.
+    demand: AtomicUsize,
     frames_received: AtomicU64,
     bytes_received: AtomicU64,
     pings_sent: AtomicU64,
@@ -126,7 +135,10 @@ impl Connection {
     pub(super) fn start(dialed: Dialed, config: &SocketConfig) -> Arc<Self> {
         let Dialed { tcp, tls, leftover, agreed, opened } = dialed;
         let tcp = Arc::new(tcp);
-        let parser = FrameParser::new(config.max_frame_bytes, agreed.map(Inflater::new));
+        let parser = match &config.literal {
+            None => Parser::Checked(FrameParser::new(config.max_frame_bytes, agreed.map(Inflater::new))),
+            Some(literal) => Parser::Literal(LiteralParser::new(literal.inflate)),
+        };
         let keep_alive = KeepAlive::of(config, &tcp);
         let connection = Arc::new(Self {
             opened,
@@ -136,6 +148,9 @@ impl Connection {
             // The compressor has one window size; a server that wants a smaller one gets plain frames.
             deflate_outgoing: config.deflate_outgoing
                 && agreed.is_some_and(|agreed| agreed.client_max_window_bits == 15),
+            read_on_demand: config.literal.as_ref().is_some_and(|literal| literal.read_on_demand),
+            write_after_end: config.literal.as_ref().is_some_and(|literal| literal.write_after_end),
+            literal: config.literal.is_some(),
             secure: tls.is_some(),
             mark: rand::random(),
             core: Mutex::new(Core {
@@ -151,6 +166,7 @@ impl Connection {
             taps: Mutex::default(),
             wake: Notify::new(),
             ended: Notify::new(),
+            demand: AtomicUsize::new(0),
             frames_received: AtomicU64::new(0),
             bytes_received: AtomicU64::new(0),
             pings_sent: AtomicU64::new(0),
@@ -158,14 +174,21 @@ impl Connection {
             pongs_sent: AtomicU64::new(0),
             pongs_received: AtomicU64::new(0),
         });
-        let task = Task { connection: LastWord(Arc::clone(&connection)), tcp, parser, keep_alive, linger_until: None };
+        let task = Task {
+            connection: LastWord(Arc::clone(&connection)),
+            tcp,
+            parser,
+            keep_alive,
+            linger_until: None,
+            over: false,
+        };
         tokio::spawn(task.run(leftover));
         connection
     }
 
     /// Sends one frame; see [`super::Socket::send`].
     pub(super) async fn send(&self, opcode: Opcode, fin: bool, payload: &[u8]) -> Result<Sent, SocketError> {
-        if opcode.is_control() {
+        if opcode.is_control() && !self.literal {
             if payload.len() > LONGEST_CONTROL_PAYLOAD {
                 let reason = format!("a {opcode:?} frame has at most {LONGEST_CONTROL_PAYLOAD} bytes of payload");
                 return Err(ConfigError::new("payload", format_args!("{} bytes", payload.len()), reason).into());
@@ -182,7 +205,9 @@ impl Connection {
         let bytes = encoded.len();
         let handed = {
             let mut core = self.core.lock();
-            core.check_may_send(opcode)?;
+            if !self.write_after_end {
+                core.check_may_send(opcode)?;
+            }
             if opcode == Opcode::Close {
                 core.close_sent = Some(close_status(payload));
             }
@@ -197,6 +222,10 @@ impl Connection {
                     Some(at) => at,
                     None => return Err(SocketError::Closed { cause: self.ended().await }),
                 }
+            }
+            Some(Err(error)) if self.write_after_end => {
+                let cause = CloseCause::Io { errno: error.raw_os_error(), detail: error.to_string() };
+                return Err(SocketError::Closed { cause });
             }
             Some(Err(error)) => {
                 self.writing_failed(&error);
@@ -214,7 +243,19 @@ impl Connection {
 
     /// The first frame for readers that matches.
     pub(super) async fn receive(&self, matches: &(dyn Fn(&Frame) -> bool + Send + Sync)) -> Result<Frame, SocketError> {
-        self.inbox.read(matches).await.map_err(|cause| SocketError::Closed { cause })
+        let reading = self.inbox.read(matches);
+        let _demand = self.read_on_demand.then(|| Demand::of(self));
+        let frame = reading.await.map_err(|cause| SocketError::Closed { cause })?;
+        match frame.lapse {
+            None => Ok(frame),
+            Some(lapse) => Err(SocketError::Lapse { lapse: *lapse }),
+        }
+    }
+
+    /// Whether the task may read: a socket that reads on demand leaves everything in the kernel until then.
+    fn may_read(&self) -> bool {
+        !self.read_on_demand
+            || self.demand.load(Ordering::Acquire) > 0 && self.inbox.queued.load(Ordering::Relaxed) == 0
     }
 
     /// The closing handshake; see [`super::Socket::close`].
@@ -306,7 +347,7 @@ impl Connection {
             }
             let cause = match (cause, core.close_sent) {
                 // How TCP ends after our own close frame is the server's business.
-                (CloseCause::Fin | CloseCause::Reset | CloseCause::Io { .. }, Some(code)) => {
+                (CloseCause::Fin | CloseCause::Reset | CloseCause::Io { .. }, Some(code)) if !self.write_after_end => {
                     CloseCause::ClosedByUs { code }
                 }
                 (cause, _) => cause,
@@ -431,6 +472,23 @@ fn close_status(payload: &[u8]) -> u16 {
     }
 }
 
+/// Somebody waits for a frame of a socket that reads on demand.
+struct Demand<'a>(&'a Connection);
+
+impl<'a> Demand<'a> {
+    fn of(connection: &'a Connection) -> Self {
+        connection.demand.fetch_add(1, Ordering::Release);
+        connection.wake.notify_one();
+        Self(connection)
+    }
+}
+
+impl Drop for Demand<'_> {
+    fn drop(&mut self) {
+        self.0.demand.fetch_sub(1, Ordering::Release);
+    }
+}
+
 /// A frame that waits for the kernel; withdrawn on drop if nothing of it has gone out.
 struct Handing<'a> {
     connection: &'a Connection,
@@ -485,10 +543,37 @@ impl Drop for LastWord {
 struct Task {
     connection: LastWord,
     tcp: Arc<TcpStream>,
-    parser: FrameParser,
+    parser: Parser,
     keep_alive: Option<Box<KeepAlive>>,
     /// Set after the end, while the server may still end TCP on its side.
     linger_until: Option<Instant>,
+    /// Nothing more will be read, but what is sent still goes to the kernel.
+    over: bool,
+}
+
+/// How frames are taken from the wire.
+enum Parser {
+    /// By RFC 6455; a violation ends the socket.
+    Checked(FrameParser),
+    /// As they come.
+    Literal(LiteralParser),
+}
+
+impl Parser {
+    fn next(&mut self, input: &mut &[u8], at: Instant) -> Result<Option<Frame>, Violation> {
+        match self {
+            Self::Checked(parser) => parser.next(input, at),
+            Self::Literal(parser) => Ok(parser.next(input, at)),
+        }
+    }
+
+    /// What the end of TCP makes of a partial frame.
+    fn end(&mut self) -> Option<Frame> {
+        match self {
+            Self::Checked(_) => None,
+            Self::Literal(parser) => parser.end(Instant::now()),
+        }
+    }
 }
 
 /// Whether the task goes on.
@@ -504,6 +589,10 @@ impl Task {
             self.bytes(&leftover, Instant::now());
         }
         drop(leftover);
+        // TLS may hold frames that came with the answer to the upgrade and that no event announces.
+        if self.read() == Next::Stop {
+            return;
+        }
         loop {
             let connection = &self.connection.0;
             let (waiting, write_failure) = {
@@ -518,19 +607,27 @@ impl Task {
                 }
                 return;
             }
-            let interest = if waiting { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
+            let reading = !self.over && connection.may_read();
+            let interest = match (waiting, reading) {
+                (true, true) => Interest::READABLE | Interest::WRITABLE,
+                (true, false) => Interest::WRITABLE,
+                (false, _) => Interest::READABLE,
+            };
             let due = self.due();
             tokio::select! {
                 biased;
                 () = connection.wake.notified() => {}
-                ready = self.tcp.ready(interest) => {
+                ready = self.tcp.ready(interest), if waiting || reading => {
                     if let Err(error) = ready {
                         // Only a runtime that shuts down refuses to wait.
                         connection.end(CloseCause::of_io(&error));
                         return;
                     }
                     if self.ready() == Next::Stop {
-                        return;
+                        if !self.connection.0.write_after_end {
+                            return;
+                        }
+                        self.over = true;
                     }
                 }
                 () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {
@@ -545,7 +642,7 @@ impl Task {
     /// The kernel can take or give something.
     fn ready(&mut self) -> Next {
         self.connection.0.write(|wire| if wire.is_waiting() { wire.flush().map(|_| ()) } else { Ok(()) });
-        self.read()
+        if self.over { Next::GoOn } else { self.read() }
     }
 
     /// Reads what is there, for a while.
@@ -553,6 +650,9 @@ impl Task {
         SCRATCH.with_borrow_mut(|scratch| {
             for _ in 0..READS_IN_A_ROW {
                 let connection = &self.connection.0;
+                if !connection.may_read() {
+                    return Next::GoOn;
+                }
                 let incoming = if connection.secure {
                     let mut core = connection.core.lock();
                     let Some(wire) = &mut core.wire else { return Next::Stop };
@@ -569,6 +669,9 @@ impl Task {
                     Ok(Incoming::Bytes(read)) => self.bytes(&scratch[..read], Instant::now()),
                     Ok(Incoming::Nothing) => return Next::GoOn,
                     Ok(Incoming::End) => {
+                        if let Some(partial) = self.parser.end() {
+                            connection.frame(partial);
+                        }
                         connection.end(CloseCause::Fin);
                         return Next::Stop;
                     }

@@ -8,7 +8,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -22,7 +22,7 @@ use tokio_rustls::TlsConnector;
 use super::close_cause::{alert_name, tls_error};
 use super::config::{Proxy, SocketConfig, Target};
 use super::deflate::Agreed;
-use super::{SocketError, trust, upgrade};
+use super::{CloseCause, SocketError, literal, trust, upgrade};
 use crate::net::resolver::{self, ResolveOptions};
 use crate::net::tcp;
 
@@ -131,7 +131,8 @@ pub(super) async fn dial(config: &SocketConfig, phases: &mut Phases) -> Result<D
         let handshake = Deadline::of(config.handshake_timeout_ms);
         if let Some(proxy) = &config.proxy {
             let asked = Instant::now();
-            handshake.wait("proxy", pass_through(&mut tcp, proxy, &target)).await?;
+            let literal = config.literal.is_some();
+            handshake.wait("proxy", pass_through(&mut tcp, proxy, &target, literal)).await?;
             phases.proxy_us = Some(micros(asked));
         }
         match tls_config {
@@ -216,6 +217,8 @@ async fn connect(target: &Target, config: &SocketConfig, phases: &mut Phases) ->
     };
     let given = if config.proxy.is_none() && !config.addresses.is_empty() {
         Some(config.addresses.clone())
+    } else if host.is_empty() {
+        Some(vec![IpAddr::V4(Ipv4Addr::LOCALHOST)])
     } else {
         resolver::without_dns(host)
     };
@@ -242,10 +245,11 @@ async fn connect(target: &Target, config: &SocketConfig, phases: &mut Phases) ->
 }
 
 /// HTTP CONNECT (RFC 9110 §9.3.6) to `target` through `proxy`.
-async fn pass_through(tcp: &mut TcpStream, proxy: &Proxy, target: &Target) -> Result<(), SocketError> {
+async fn pass_through(tcp: &mut TcpStream, proxy: &Proxy, target: &Target, literal: bool) -> Result<(), SocketError> {
     let fail = |status, detail: String| SocketError::Proxy { status, detail };
     let authority = target.authority();
-    let mut request = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n");
+    let host = if literal { &target.host } else { &authority };
+    let mut request = format!("CONNECT {authority} HTTP/1.1\r\nHost: {host}\r\n");
     if let Some(user) = &proxy.user {
         let credentials = BASE64.encode(format!("{user}:{}", proxy.password.as_deref().unwrap_or_default()));
         request.push_str(&format!("Proxy-Authorization: Basic {credentials}\r\n"));
@@ -300,7 +304,11 @@ async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
             let written = written.await;
             phases.request_bytes = request.len();
             // A server that refuses before it has read everything resets: its answer may be there.
-            match read_head(stream, sent, phases).await {
+            let read = match config.literal {
+                None => read_head(stream, sent, phases).await,
+                Some(_) => read_literal_head(stream, sent, phases).await,
+            };
+            match read {
                 Err(SocketError::Upgrade { .. }) if written.is_err() => {
                     Err(of_upgrade(&written.expect_err("just checked"), 0))
                 }
@@ -310,13 +318,42 @@ async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
         .await?;
     phases.upgrade_us = Some(micros(sent));
     if head.status != 101 {
-        let body = refusal_body(stream, leftover, &head).await;
+        let body = match config.literal {
+            None => refusal_body(stream, leftover, &head).await,
+            // Waiting for the body would be part of the time that a plan measures.
+            Some(_) => String::new(),
+        };
         let upgrade::Head { status, status_line, headers, bytes } = head;
         let request_bytes = request.len();
         return Err(SocketError::Status { status, status_line, headers, body, request_bytes, response_bytes: bytes });
     }
-    let agreed = upgrade::check(&head, config, &key)?;
+    let agreed = match config.literal {
+        None => upgrade::check(&head, config, &key)?,
+        Some(_) => literal::check(&head, config.strict_upgrade, &key).map(|()| None)?,
+    };
     Ok((head, leftover, agreed))
+}
+
+/// Reads a response head as leniently as [`literal::head`] takes it, and what came behind it.
+async fn read_literal_head<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    sent: Instant,
+    phases: &mut Phases,
+) -> Result<(upgrade::Head, Vec<u8>), SocketError> {
+    let mut buffer = Vec::with_capacity(1024);
+    loop {
+        let read = stream.read_buf(&mut buffer).await.map_err(|error| match tls_error(&error) {
+            Some(_) => of_tls(&error),
+            None => SocketError::Closed { cause: CloseCause::of_io(&error) },
+        })?;
+        if read > 0 {
+            phases.first_byte_us.get_or_insert_with(|| micros(sent));
+        }
+        if let Some(head) = literal::head(&buffer, read == 0)? {
+            let behind = buffer.split_off(head.bytes);
+            return Ok((head, behind));
+        }
+    }
 }
 
 /// Reads a response head, passing over interim ones (RFC 9110 §15.2), and what came behind it.

@@ -1,6 +1,6 @@
 //! Why an operation on a socket failed, as data.
 
-use super::CloseCause;
+use super::{CloseCause, Lapse};
 use crate::config::ConfigError;
 use crate::net::resolver::DnsError;
 use crate::net::tcp::ConnectError;
@@ -26,7 +26,7 @@ pub enum SocketError {
     /// No address could be connected to.
     #[error("{detail}")]
     Connect {
-        /// errno of the first attempt that failed.
+        /// errno of the attempt that says most.
         errno: Option<i32>,
         /// Whether an attempt was still unanswered at the deadline.
         timed_out: bool,
@@ -80,6 +80,12 @@ pub enum SocketError {
         phase: &'static str,
         /// The deadline in ms.
         deadline_ms: u64,
+    },
+    /// A frame broke the protocol where that is not the end of the socket (see [`Literal`](super::Literal)).
+    #[error("{lapse}")]
+    Lapse {
+        /// How.
+        lapse: Lapse,
     },
     /// The socket had already ended, or ended meanwhile.
     #[error("the socket is closed: {cause}")]

@@ -12,6 +12,7 @@ use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use super::deflate::Inflater;
+use super::literal::Lapse;
 
 /// The longest header of a frame, in bytes.
 const LONGEST_HEADER: usize = 14;
@@ -78,9 +79,26 @@ pub struct Frame {
     pub wire_payload_bytes: usize,
     /// When its last byte arrived, taken right after the system call that read it.
     pub at: Instant,
+    /// How it breaks the protocol where that is not the end of the socket ([`Literal`](super::Literal));
+    /// opcode and payload mean nothing then.
+    pub lapse: Option<Box<Lapse>>,
 }
 
 impl Frame {
+    /// A frame of which only its lapse is known.
+    pub(super) fn lapsed(lapse: Lapse, at: Instant) -> Self {
+        Self {
+            opcode: Opcode::Continuation,
+            fin: true,
+            compressed: false,
+            payload: Bytes::new(),
+            header_bytes: 0,
+            wire_payload_bytes: 0,
+            at,
+            lapse: Some(Box::new(lapse)),
+        }
+    }
+
     /// Status code and reason of a close frame (RFC 6455 §5.5.1), as raw as they came; the code is
     /// `None` where the frame has none.
     pub fn close_status(&self) -> (Option<u16>, String) {
@@ -246,7 +264,7 @@ impl FrameParser {
                 payload = inflater.inflate(&payload, fin, self.most_bytes)?;
             }
         }
-        Ok(Frame { opcode, fin, compressed, payload, header_bytes, wire_payload_bytes: payload_bytes, at })
+        Ok(Frame { opcode, fin, compressed, payload, header_bytes, wire_payload_bytes: payload_bytes, at, lapse: None })
     }
 }
 

@@ -237,6 +237,7 @@ mod tests {
             header_bytes: 2,
             wire_payload_bytes: text.len(),
             at: Instant::now(),
+            lapse: None,
         }
     }
 

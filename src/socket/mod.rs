@@ -21,6 +21,7 @@ mod dial;
 mod error;
 mod frame;
 mod inbox;
+mod literal;
 mod trust;
 mod upgrade;
 mod wire;
@@ -34,14 +35,16 @@ pub use connection::{Sent, SocketCounters, TapGuard};
 pub use dial::{OpenFailure, Opened, Phases};
 pub use error::SocketError;
 pub use frame::{Frame, Opcode};
+pub use literal::{Inflate, Lapse, Literal};
 
 use connection::Connection;
 
-/// Sees every frame before readers do, on the reader task: must not block.
+/// Sees every frame before readers do, on the reader task: must not block. It sees pings and the pongs
+/// to keep-alive pings too. A tap that panics ends its socket.
 pub trait Tap: Send + Sync + 'static {
     /// `true` consumes the frame: neither later taps nor readers get it.
     fn frame(&self, frame: &Frame) -> bool;
-    /// The socket ended. Called once, also when the tap was added after the end.
+    /// The socket ended. Called once, by whoever ended it, also when the tap was added after the end.
     fn closed(&self, cause: &CloseCause);
 }
 

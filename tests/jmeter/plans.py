@@ -106,7 +106,7 @@ def socket_sampler(kind: str, name: str, **properties: Value) -> Node:
     return node(test_class, f"{test_class}Gui", name, **properties)
 
 
-def open_socket(port: int, name: str = "WebSocket open", **properties: Value) -> Node:
+def open_socket(port: Value, name: str = "WebSocket open", **properties: Value) -> Node:
     """WebSocket Open Connection to the lab on loopback."""
     chosen: dict[str, Value] = dict(server="127.0.0.1", port=port, path="/", TLS=False, connectTimeout=5000, readTimeout=5000)
     return socket_sampler("OpenConnection", name, **{**chosen, **properties})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import shutil
 import socket
@@ -18,7 +19,7 @@ from tests.jmeter.plans import Node, write_plan
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 JMETER_HOME = ROOT / "target/jmeter"
-LAB = ROOT / "target/release/webrtc-lab"
+LAB = Path(os.environ.get("WEBRTC_LAB", ROOT / "target/release/webrtc-lab"))
 OUTPUT = ROOT / "target/test-jmeter"
 
 #: What the JVM says about misused JNI when started with -Xcheck:jni.

@@ -117,7 +117,9 @@ class Calls(RealJMeter):
             "pingInterval": ("-1", "often"),
         }
         samplers = [
-            open_socket(lab.port, name=f"{name} {value}", **{name: value}) for name, values in bad.items() for value in values
+            open_socket(**{"port": lab.port, "name": f"{name} {value}", name: value})
+            for name, values in bad.items()
+            for value in values
         ]
         run = self.run_plan(thread_group("bad", *samplers))
         self.assertEqual(len(run.failed()), len(samplers))

@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.jmeter.runs import ROOT, RealJMeter, wait_until
+from tests.jmeter.runs import LAB, ROOT, RealJMeter, wait_until
 
 SOFTPHONES = 200
 
@@ -18,7 +18,7 @@ SOFTPHONES = 200
 class Demo(RealJMeter):
     def command(self, *options: str) -> list[str]:
         """The runner with its output in this test's folder."""
-        return [sys.executable, str(ROOT / "demo/run.py"), "--output", str(self.folder), *options]
+        return [sys.executable, str(ROOT / "demo/run.py"), "--output", str(self.folder), "--lab", str(LAB), *options]
 
     def test_connects_200_softphones_and_accounts_for_every_packet(self) -> None:
         done = subprocess.run(

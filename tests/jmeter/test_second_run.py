@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
+from pathlib import Path
 
-from demo.processes import JMeter, Lines, terminate
+from demo.processes import JMeter, terminate
 from demo.summary import read_results
 from tests.jmeter.plans import call, hang_up, open_socket, think, thread_group, write_plan
 from tests.jmeter.runs import JMETER_HOME, RealJMeter, free_port, wait_until
@@ -43,26 +43,25 @@ class SecondRun(RealJMeter):
 
     def start_worker(self, properties: dict[str, object]) -> int:
         """A `jmeter -s` that is ended after the test; returns its port."""
-        port = free_port()
+        port, log = free_port(), self.folder / "worker.log"
         chosen = {**REMOTE, **properties, "server_port": port, "server.rmi.localport": free_port()}
-        command = [str(JMETER_HOME / "bin/jmeter"), "-s", "-j", str(self.folder / "worker.log")]
+        command = [str(JMETER_HOME / "bin/jmeter"), "-s", "-j", str(log)]
         command += [f"-{'D' if name.startswith('java.') else 'J'}{name}={value}" for name, value in chosen.items()]
-        worker = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            cwd=self.folder,
-            start_new_session=True,
-        )
+        with (self.folder / "worker.out").open("w", encoding="utf-8") as output:
+            worker = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
+                cwd=self.folder,
+                start_new_session=True,
+            )
         self.addCleanup(terminate, worker)
-        lines, deadline = Lines(worker.stdout), time.monotonic() + 30
-        while "Starting the server" not in (lines.next(deadline) or "Starting the server"):
-            continue
+        wait_until(lambda: log.exists() and "Bound to RMI registry" in log.read_text(encoding="utf-8"), 60, "the worker")
         return port
 
-    def run_remotely(self, plan: object, results: object, port: int) -> None:
+    def run_remotely(self, plan: Path, results: Path, port: int) -> None:
         """Runs the plan on the worker and waits for the controller to end."""
         properties = {**REMOTE, "mode": "Standard"}
         with JMeter(JMETER_HOME, plan, results, properties, arguments=["-R", f"127.0.0.1:{port}"]) as controller:

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::server::{client_frame, frame, serve, until_end, upgrade, within};
+use crate::server::{acceptance, client_frame, frame, request, serve, until_end, upgrade, within};
 
 type Issuer = CertifiedIssuer<'static, KeyPair>;
 
@@ -202,6 +202,45 @@ async fn a_ping_over_tls_is_answered_while_nobody_reads() {
     .await;
     let (_socket, _) = within(Socket::open(&config_for(address, Trust::All))).await.expect("everybody is trusted");
     assert_eq!(within(seen.recv()).await.expect("an answer"), Some((0x8a, b"alive?".to_vec())));
+}
+
+#[tokio::test]
+async fn frames_in_the_record_of_the_answer_reach_readers() {
+    let acceptor = TlsAcceptor::from(server_config(&issued(&issuer(), "softphone.test"), None));
+    let address = serve(move |stream| {
+        let acceptor = acceptor.clone();
+        async move {
+            let mut stream = acceptor.accept(stream).await.expect("everybody is trusted");
+            let mut answer = acceptance(&request(&mut stream).await, "").into_bytes();
+            answer.extend(frame(0x82, &[7; 5000]));
+            answer.extend(frame(0x81, b"and another"));
+            stream.write_all(&answer).await.expect("the client reads");
+            until_end(&mut stream).await;
+        }
+    })
+    .await;
+    let (socket, _) = within(Socket::open(&config_for(address, Trust::All))).await.expect("everybody is trusted");
+    assert_eq!(within(socket.receive()).await.expect("a frame").payload, vec![7; 5000]);
+    assert_eq!(within(socket.receive()).await.expect("a frame").payload, "and another");
+}
+
+#[tokio::test]
+async fn a_server_with_tls_1_2_only_is_spoken_to() {
+    let certificate = issued(&issuer(), "softphone.test");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let chain = vec![CertificateDer::from_pem_slice(certificate.0.as_bytes()).expect("PEM")];
+    let key = PrivateKeyDer::from_pem_slice(certificate.1.as_bytes()).expect("PEM");
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS12])
+        .expect("ring has it")
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .expect("they go together");
+    let address = serve_tls(Arc::new(config), echo).await;
+    let (socket, opened) = within(Socket::open(&config_for(address, Trust::All))).await.expect("TLS 1.2 is spoken");
+    assert_eq!(opened.tls_version.as_deref(), Some("TLSv1_2"));
+    within(socket.send(Opcode::Text, true, b"hello")).await.expect("the server reads");
+    assert_eq!(within(socket.receive()).await.expect("an echo").payload, "hello");
 }
 
 #[tokio::test]

@@ -59,9 +59,8 @@ pub(super) fn cancel_operation<'l>(_env: &mut Env<'l>, _class: JClass<'l>, opera
     Ok(())
 }
 
-pub(super) fn end_operation<'l>(_env: &mut Env<'l>, _class: JClass<'l>, operation: jlong) -> Answer<()> {
-    Engine::global()?.end_operation(key(operation));
-    Ok(())
+pub(super) fn end_operation<'l>(_env: &mut Env<'l>, _class: JClass<'l>, operation: jlong) -> Answer<bool> {
+    Ok(Engine::global()?.end_operation(key(operation)))
 }
 
 pub(super) fn open_scope<'l>(_env: &mut Env<'l>, _class: JClass<'l>, parent: jlong) -> Answer<jlong> {
@@ -78,7 +77,7 @@ pub(super) fn close_scope<'l>(
     match Engine::global()?.close_scope(key(scope), deadline(deadline_ms)?) {
         Ok(closed) => json(env, &closed),
         // Everything is closed as far as names go; what is late ends by its own bounds.
-        Err(late @ EngineError::Deadline { .. }) => json(env, &serde_json::json!({"unfinished": late.to_string()})),
+        Err(late @ EngineError::Unfinished { .. }) => json(env, &serde_json::json!({"unfinished": late.to_string()})),
         Err(error) => Err(error.into()),
     }
 }

@@ -6,8 +6,7 @@ use jni::sys::{jint, jlong};
 
 use crate::bridge::convert::{array, bytes, deadline, handle, json, key, longs, nanos, opcode, packed_frame, text};
 use crate::config::ConfigError;
-use crate::engine::{Engine, EngineError, Matcher, cause_json};
-use crate::socket::CloseCause;
+use crate::engine::{ABORTED, Engine, EngineError, Matcher, cause_json};
 
 use super::Answer;
 
@@ -121,7 +120,7 @@ pub(super) fn close_socket_with<'l>(
 }
 
 pub(super) fn abort_socket<'l>(_env: &mut Env<'l>, _class: JClass<'l>, socket: jlong) -> Answer<()> {
-    Engine::global()?.socket(key(socket))?.abort(CloseCause::ScopeEnded);
+    Engine::global()?.socket(key(socket))?.abort(ABORTED);
     Ok(())
 }
 

@@ -22,7 +22,7 @@ pub use self::registration::{Registration, register};
 use self::setup::SetUp;
 use crate::peer::{ConnectionState, Session};
 use crate::signaling::accounts;
-use crate::signaling::dialog::{DRAIN, Ending, Hold, View, micros};
+use crate::signaling::dialog::{Ending, Hold, View, micros};
 use crate::signaling::outcome::{
     CallCode, CallFailure, CallLoss, CallOutcome, CallReport, EndedBy, WorstStates, missing,
 };
@@ -187,7 +187,7 @@ impl Call {
         match (view.peer_bye, view.refused, view.socket_closed) {
             (Some(bye), _, _) => {
                 let expected = bye.media.map_or(0, |media| media.packets_sent);
-                let drain = (tokio::time::Instant::now() + DRAIN).min(end);
+                let drain = (tokio::time::Instant::now() + accounts::DRAIN).min(end);
                 accounts::received(&dialog.session, expected, drain).await;
                 bye.media.is_none().then(|| "the peer's bye states no accounts".to_owned())
             }

@@ -24,7 +24,7 @@ public final class CallOutcome {
     /**
      * The result in one word.
      *
-     * @return {@code OK} or one of the fixed call codes ({@code ICE_FAILED}, {@code SIGNALING_TIMEOUT}, …)
+     * @return {@code 200} or one of the fixed call codes ({@code ICE_FAILED}, {@code SIGNALING_TIMEOUT}, …)
      */
     public String code() {
         return json.path("code").asText();

@@ -74,7 +74,7 @@ public final class Engine {
      * @return an open scope
      */
     public Scope openScope(Scope parentOrNull) {
-        return new Scope(Native.openScope(parentOrNull == null ? 0 : parentOrNull.handle()));
+        return new Scope(Native.openScope(parentOrNull == null ? 0 : parentOrNull.handle()), parentOrNull);
     }
 
     /**

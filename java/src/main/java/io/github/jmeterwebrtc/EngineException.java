@@ -7,8 +7,10 @@ import com.fasterxml.jackson.databind.JsonNode;
  *
  * <p>{@link #code()} is one of a fixed set of words. Opening a socket gives {@code DNS}, {@code CONNECT},
  * {@code CONNECT_TIMEOUT}, {@code TLS}, {@code PROXY}, {@code UPGRADE_STATUS}, {@code UPGRADE}, {@code TIMEOUT} or
- * {@code CLOSED}. A socket in use gives {@code CLOSED}. A session gives {@code UDP_SOCKET}, {@code SDP},
- * {@code SESSION_FAILED} or {@code SESSION_CLOSED}. A lab gives {@code LISTEN}. {@code NATIVE_PANIC} is a bug of the
+ * {@code CLOSED}. A socket in use gives {@code CLOSED}, registering it {@code SIGNALING_REFUSED} or
+ * {@code SIGNALING_CLOSED}. A session gives {@code UDP_SOCKET}, {@code SDP},
+ * {@code SESSION_FAILED} or {@code SESSION_CLOSED}. A lab gives {@code LISTEN}. {@code UNFINISHED}: a good-bye took longer than
+ * it was waited for and ends in the background. {@code NATIVE_PANIC} is a bug of the
  * engine; the engine goes on working after it.
  */
 public final class EngineException extends Exception {

@@ -15,7 +15,7 @@ public final class Lab implements AutoCloseable {
 
     Lab(long handle) {
         this.handle = handle;
-        this.watch = LeakAlarm.watch(this, "lab", () -> Native.stopLab(handle, CLOSE_MS));
+        this.watch = LeakAlarm.watch(this, "lab", () -> Native.stopLab(handle, CLOSE_MS) != null);
         JsonNode urls = Json.parse(Native.labUrls(handle));
         this.signalingUrl = urls.path("signalingUrl").asText();
         this.stunUrl = urls.path("stunUrl").asText();

@@ -4,6 +4,7 @@ import java.lang.ref.PhantomReference;
 import java.lang.ref.ReferenceQueue;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.BooleanSupplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -21,8 +22,11 @@ final class LeakAlarm {
     private LeakAlarm() {
     }
 
-    /** Starts to watch {@code owner}; {@code release} must not refer to it. */
-    static Watch watch(Object owner, String kind, Runnable release) {
+    /**
+     * Starts to watch {@code owner}. {@code release} closes what it stands for and says whether that was still open (its
+     * scope may have closed it); it must not refer to the owner.
+     */
+    static Watch watch(Object owner, String kind, BooleanSupplier release) {
         Watch watch = new Watch(owner, kind, release);
         WATCHES.add(watch);
         return watch;
@@ -33,15 +37,10 @@ final class LeakAlarm {
         int leaks = 0;
         for (Object next = COLLECTED.poll(); next != null; next = COLLECTED.poll()) {
             Watch watch = (Watch) next;
-            if (WATCHES.remove(watch)) {
+            if (WATCHES.remove(watch) && watch.release.getAsBoolean()) {
                 leaks++;
                 LOG.warn("a {} was not closed and has been collected; it is closed now. Close it with close(), or use"
                         + " try-with-resources.", watch.kind);
-                try {
-                    watch.release.run();
-                } catch (IllegalStateException e) {
-                    LOG.debug("the collected {} was closed already on the native side", watch.kind, e);
-                }
             }
         }
         return leaks;
@@ -50,9 +49,9 @@ final class LeakAlarm {
     /** The watch over one object, held by it. */
     static final class Watch extends PhantomReference<Object> {
         private final String kind;
-        private final Runnable release;
+        private final BooleanSupplier release;
 
-        private Watch(Object owner, String kind, Runnable release) {
+        private Watch(Object owner, String kind, BooleanSupplier release) {
             super(owner, COLLECTED);
             this.kind = kind;
             this.release = release;

@@ -36,7 +36,8 @@ final class Native {
     /** Never throws for a stale handle: a cancel may race the end of its operation. */
     static native void cancelOperation(long operation);
 
-    static native void endOperation(long operation);
+    /** Whether there was something to end. */
+    static native boolean endOperation(long operation);
 
     /** A parent of 0 makes a scope without one. */
     static native long openScope(long parent);

@@ -3,15 +3,20 @@ package io.github.jmeterwebrtc;
 import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
+import java.net.URL;
+import java.net.URLConnection;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.AtomicMoveNotSupportedException;
+import java.nio.file.DirectoryIteratorException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.Paths;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.FileTime;
 import java.nio.file.attribute.PosixFileAttributeView;
 import java.nio.file.attribute.PosixFileAttributes;
 import java.nio.file.attribute.PosixFilePermission;
@@ -24,6 +29,7 @@ import java.util.EnumSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Set;
+import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -43,6 +49,8 @@ final class NativeLibrary {
     static final String PATH_PROPERTY = "webrtc.native.path";
     static final String DIRECTORY_PROPERTY = "webrtc.native.dir";
     private static final String NAME = "jmeter_webrtc";
+    /** The library is read in parts: a small JVM must not need memory for it. */
+    private static final int PART = 1 << 16;
     private static final String[] PLATFORMS = {"linux-x86_64", "linux-aarch64", "linux-x86_64-musl",
         "linux-aarch64-musl", "windows-x86_64", "osx-x86_64", "osx-aarch64"};
     private static final Logger LOG = LoggerFactory.getLogger(NativeLibrary.class);
@@ -87,28 +95,29 @@ final class NativeLibrary {
     private static void loadFromJar() {
         String platform = platform();
         String file = System.mapLibraryName(NAME);
-        byte[] library;
-        try {
-            library = resource("/native/" + platform + "/" + file);
+        URL resource = NativeLibrary.class.getResource("/native/" + platform + "/" + file);
+        if (resource == null) {
+            throw unavailable("This jar has no native library for " + platform + " (it has: " + platformsInJar()
+                    + "). Set -D" + PATH_PROPERTY + " to a library that was built for this platform.", null);
+        }
+        String digest;
+        try (InputStream in = open(resource)) {
+            digest = sha256(in);
         } catch (IOException e) {
             throw unavailable("The native library in the jar cannot be read (" + e.getMessage()
                     + "): the jar is damaged. Put a fresh copy into lib/ext.", e);
         }
-        if (library == null) {
-            throw unavailable("This jar has no native library for " + platform + " (it has: " + platformsInJar()
-                    + "). Set -D" + PATH_PROPERTY + " to a library that was built for this platform.", null);
-        }
-        String digest = sha256(library);
-        String name = file.substring(0, file.lastIndexOf('.')) + "-" + digest.substring(0, 16)
-                + file.substring(file.lastIndexOf('.'));
+        int dot = file.lastIndexOf('.');
+        String name = file.substring(0, dot) + "-" + digest.substring(0, 16) + file.substring(dot);
         List<String> refusals = new ArrayList<>();
         Throwable cause = null;
         for (Path directory : directories()) {
             try {
-                Path copy = install(directory, name, library, digest);
+                Path copy = install(directory, name, resource, digest);
                 LoadFailure failure = tryLoad(copy);
                 if (failure == null) {
                     LOG.debug("native library for {} loaded from {}", platform, copy);
+                    sweep(directory, copy);
                     return;
                 }
                 cause = failure.error;
@@ -118,7 +127,7 @@ final class NativeLibrary {
                 }
             } catch (IOException e) {
                 cause = e;
-                refusals.add(directory + ": " + e + ".");
+                refusals.add(directory + ": " + e.getMessage() + ".");
             }
         }
         throw unavailable("The native library cannot be loaded. " + String.join(" ", refusals) + " -D"
@@ -162,22 +171,11 @@ final class NativeLibrary {
         return found.isEmpty() ? "none at all" : String.join(", ", found);
     }
 
-    private static byte[] resource(String name) throws IOException {
-        java.net.URL url = NativeLibrary.class.getResource(name);
-        if (url == null) {
-            return null;
-        }
-        java.net.URLConnection connection = url.openConnection();
+    private static InputStream open(URL resource) throws IOException {
+        URLConnection connection = resource.openConnection();
         // A cached jar connection would be shared with whoever replaces the jar (JDK-8205976).
         connection.setUseCaches(false);
-        try (InputStream in = connection.getInputStream()) {
-            java.io.ByteArrayOutputStream out = new java.io.ByteArrayOutputStream(1 << 22);
-            byte[] part = new byte[1 << 16];
-            for (int n = in.read(part); n >= 0; n = in.read(part)) {
-                out.write(part, 0, n);
-            }
-            return out.toByteArray();
-        }
+        return connection.getInputStream();
     }
 
     private static List<Path> directories() {
@@ -192,7 +190,7 @@ final class NativeLibrary {
     }
 
     /** The path of a copy with exactly this content; another JVM may be doing the same. */
-    private static Path install(Path directory, String name, byte[] library, String digest) throws IOException {
+    private static Path install(Path directory, String name, URL resource, String digest) throws IOException {
         boolean posix = directory.getFileSystem().supportedFileAttributeViews().contains("posix");
         if (!Files.isDirectory(directory)) {
             Files.createDirectories(directory);
@@ -204,17 +202,23 @@ final class NativeLibrary {
             refuseUnlessPrivate(directory);
         }
         Path copy = directory.resolve(name);
-        if (Files.isRegularFile(copy, LinkOption.NOFOLLOW_LINKS) && sha256(Files.readAllBytes(copy)).equals(digest)) {
+        if (isCopy(copy, digest)) {
             return copy;
         }
         Path draft = Files.createTempFile(directory, "draft-", ".tmp");
         try {
-            try (FileChannel out = FileChannel.open(draft, StandardOpenOption.WRITE)) {
-                ByteBuffer content = ByteBuffer.wrap(library);
-                while (content.hasRemaining()) {
-                    out.write(content);
+            try (InputStream in = open(resource); FileChannel out = FileChannel.open(draft, StandardOpenOption.WRITE)) {
+                byte[] part = new byte[PART];
+                for (int n = in.read(part); n >= 0; n = in.read(part)) {
+                    ByteBuffer rest = ByteBuffer.wrap(part, 0, n);
+                    while (rest.hasRemaining()) {
+                        out.write(rest);
+                    }
                 }
                 out.force(true);
+            }
+            if (!isCopy(draft, digest)) {
+                throw new IOException("the jar was replaced while its library was being copied; start again");
             }
             if (posix) {
                 Files.setPosixFilePermissions(draft, PosixFilePermissions.fromString("r-x------"));
@@ -225,7 +229,7 @@ final class NativeLibrary {
                 throw e;
             } catch (IOException e) {
                 // Windows refuses to replace a library that is in use; the same content there is as good.
-                if (!Files.isRegularFile(copy) || !sha256(Files.readAllBytes(copy)).equals(digest)) {
+                if (!isCopy(copy, digest)) {
                     throw e;
                 }
             }
@@ -233,6 +237,20 @@ final class NativeLibrary {
             Files.deleteIfExists(draft);
         }
         return copy;
+    }
+
+    /** Removes copies of other versions, and drafts of JVMs that were killed, that are older than a month. */
+    private static void sweep(Path directory, Path keep) {
+        FileTime monthAgo = FileTime.fromMillis(System.currentTimeMillis() - TimeUnit.DAYS.toMillis(30));
+        try (DirectoryStream<Path> files = Files.newDirectoryStream(directory, "{*" + NAME + "-*,draft-*.tmp}")) {
+            for (Path file : files) {
+                if (!file.equals(keep) && Files.getLastModifiedTime(file).compareTo(monthAgo) < 0) {
+                    Files.deleteIfExists(file);
+                }
+            }
+        } catch (IOException | DirectoryIteratorException e) {
+            LOG.debug("old copies of the native library stay in {}", directory, e);
+        }
     }
 
     /** Nobody else may be able to put a library where we load ours from. */
@@ -277,10 +295,24 @@ final class NativeLibrary {
         return new EngineUnavailableException(sentence, cause);
     }
 
-    private static String sha256(byte[] content) {
+    private static boolean isCopy(Path file, String digest) throws IOException {
+        if (!Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS)) {
+            return false;
+        }
+        try (InputStream in = Files.newInputStream(file)) {
+            return sha256(in).equals(digest);
+        }
+    }
+
+    private static String sha256(InputStream in) throws IOException {
         try {
+            MessageDigest digest = MessageDigest.getInstance("SHA-256");
+            byte[] part = new byte[PART];
+            for (int n = in.read(part); n >= 0; n = in.read(part)) {
+                digest.update(part, 0, n);
+            }
             StringBuilder hex = new StringBuilder(64);
-            for (byte b : MessageDigest.getInstance("SHA-256").digest(content)) {
+            for (byte b : digest.digest()) {
                 hex.append(String.format("%02x", b));
             }
             return hex.toString();
@@ -322,7 +354,7 @@ final class NativeLibrary {
                 return new LoadFailure(words + " Use the library that came with the jar: unset " + PATH_PROPERTY
                         + ", and keep one version of the jar in lib/ext.", error, false);
             }
-            if (words.contains("libc.so") || words.contains("ld-musl")) {
+            if (words.contains("libc.so") || words.contains("musl")) {
                 return new LoadFailure(file + " was built for another C library (musl or glibc) than this JVM uses ("
                         + words + ").", error, false);
             }

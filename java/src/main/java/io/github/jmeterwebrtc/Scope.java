@@ -15,14 +15,33 @@ public final class Scope implements AutoCloseable {
 
     private final long handle;
     private final LeakAlarm.Watch watch;
+    private final Scope parent;
 
-    Scope(long handle) {
+    Scope(long handle, Scope parent) {
         this.handle = handle;
-        this.watch = LeakAlarm.watch(this, "scope", () -> Native.closeScope(handle, CLOSE_MS));
+        this.parent = parent;
+        this.watch = LeakAlarm.watch(this, "scope", () -> closeIfOpen(handle));
+    }
+
+    private static boolean closeIfOpen(long handle) {
+        if (Native.isScopeClosed(handle)) {
+            return false;
+        }
+        Native.closeScope(handle, CLOSE_MS);
+        return true;
     }
 
     long handle() {
         return handle;
+    }
+
+    /**
+     * Where names are looked up that this scope does not have; as long as this scope is in use, so is its parent.
+     *
+     * @return null for a scope of its own
+     */
+    public Scope parent() {
+        return parent;
     }
 
     /**
@@ -40,7 +59,7 @@ public final class Scope implements AutoCloseable {
     public Socket openSocket(Operation operation, String name, String configJson, long deadlineMs)
             throws EngineException {
         return new Socket(Native.openSocket(handle, Operation.handle(operation), Json.utf8("name", name),
-                Json.utf8("configuration", configJson), deadlineMs));
+                Json.utf8("configuration", configJson), deadlineMs), this);
     }
 
     /**
@@ -51,7 +70,7 @@ public final class Scope implements AutoCloseable {
      */
     public Socket socket(String name) {
         long socket = Native.findSocket(handle, Json.utf8("name", name));
-        return socket == 0 ? null : new Socket(socket);
+        return socket == 0 ? null : new Socket(socket, this);
     }
 
     /**
@@ -100,10 +119,10 @@ public final class Scope implements AutoCloseable {
                 signaling.handle(), Json.utf8("configuration", callConfigJson), deadlineMs));
     }
 
-    private static CallOutcome outcome(byte[] answer) {
+    private CallOutcome outcome(byte[] answer) {
         JsonNode json = Json.parse(answer);
         JsonNode session = json.path("session");
-        return new CallOutcome(json.path("outcome"), session.isNumber() ? new Session(session.asLong()) : null);
+        return new CallOutcome(json.path("outcome"), session.isNumber() ? new Session(session.asLong(), this) : null);
     }
 
     /**
@@ -114,7 +133,7 @@ public final class Scope implements AutoCloseable {
      */
     public Session session(String name) {
         long session = Native.findSession(handle, Json.utf8("name", name));
-        return session == 0 ? null : new Session(session);
+        return session == 0 ? null : new Session(session, this);
     }
 
     /**
@@ -128,7 +147,7 @@ public final class Scope implements AutoCloseable {
      */
     public Session newSession(Operation operation, String name, String sessionConfigJson) throws EngineException {
         return new Session(Native.newSession(handle, Operation.handle(operation), Json.utf8("name", name),
-                Json.utf8("configuration", sessionConfigJson)));
+                Json.utf8("configuration", sessionConfigJson)), this);
     }
 
     /**

@@ -12,9 +12,21 @@ import java.util.concurrent.TimeoutException;
  */
 public final class Session implements AutoCloseable {
     private final long handle;
+    /** Keeps the scope from being collected, and so from being closed, as long as something of it is in use. */
+    private final Scope scope;
 
-    Session(long handle) {
+    Session(long handle, Scope scope) {
         this.handle = handle;
+        this.scope = scope;
+    }
+
+    /**
+     * Where it was looked up or opened.
+     *
+     * @return the scope, which may be a child of the one that owns it
+     */
+    public Scope scope() {
+        return scope;
     }
 
     /**
@@ -110,8 +122,9 @@ public final class Session implements AutoCloseable {
 
     /**
      * What is known of the session now, without asking anybody: {@code state}, {@code counters}, {@code phases} (µs since
-     * its start), {@code timeline}, {@code selectedPair}, {@code lost} (null, or why the call ended against our will),
-     * {@code outcome} (null for a session that no call of ours made).
+     * its start), {@code timeline} ({@code [µs, machine, state]}), {@code selectedPair} ({@code [local, remote]} or null),
+     * {@code lost} (null, or {@code code}, {@code message}, {@code atUs} of a call that ended against our will),
+     * {@code signalingLost} (null, or a close cause), {@code outcome} (null for a session that no call of ours made).
      *
      * @return a JSON object
      */
@@ -152,7 +165,9 @@ public final class Session implements AutoCloseable {
      *
      * @param operation  cancels the settling, not the closing; may be null
      * @param deadlineMs for the other side's accounts
-     * @return the call's report: {@code media}, {@code peer} (null with a reason), {@code agrees}, {@code durationMs}, …
+     * @return the call's report: {@code media}, {@code peerMedia} (null, then {@code peerMediaMissing} says why),
+     *         {@code agrees}, {@code lostOutgoing}, {@code lostIncoming}, {@code durationUs}, {@code hangUpUs},
+     *         {@code endedBy}, {@code lost}, {@code worstStates}, {@code phases}, {@code timeline}
      * @throws EngineException only for what is not the call's report
      */
     public JsonNode hangUp(Operation operation, long deadlineMs) throws EngineException {

@@ -12,9 +12,21 @@ import java.util.concurrent.TimeoutException;
  */
 public final class Socket implements AutoCloseable {
     private final long handle;
+    /** Keeps the scope from being collected, and so from being closed, as long as something of it is in use. */
+    private final Scope scope;
 
-    Socket(long handle) {
+    Socket(long handle, Scope scope) {
         this.handle = handle;
+        this.scope = scope;
+    }
+
+    /**
+     * Where it was looked up or opened.
+     *
+     * @return the scope, which may be a child of the one that owns it
+     */
+    public Scope scope() {
+        return scope;
     }
 
     long handle() {
@@ -87,8 +99,9 @@ public final class Socket implements AutoCloseable {
      * @param operation  cancels it; may be null
      * @param name       whom others call
      * @param deadlineMs for the server's answer
-     * @return {@code {"name":…}}
-     * @throws EngineException  code {@code CLOSED}, or the code that the server refused with
+     * @return {@code {"name":…,"elapsedUs":…}}
+     * @throws EngineException  code {@code SIGNALING_REFUSED} (the details carry the server's code, such as
+     *                          {@code NAME_IN_USE}) or {@code SIGNALING_CLOSED}
      * @throws TimeoutException when no answer came in time
      */
     public JsonNode register(Operation operation, String name, long deadlineMs)
@@ -101,7 +114,7 @@ public final class Socket implements AutoCloseable {
      * {@link Scope#releaseSocket}.
      *
      * @param operation  cancels the wait; may be null
-     * @param status     status code to send, 1000 to 4999
+     * @param status     status code to send, 0 to 65535, also one that RFC 6455 reserves
      * @param reason     reason text to send, at most 123 bytes of UTF-8
      * @param deadlineMs for the peer's close frame; then TCP is dropped
      * @return how the socket ended, which may be an earlier end

@@ -33,7 +33,10 @@ class MenuTest {
 
     @Test
     void theConfigurationElementsAreInTheirMenu() {
-        assertEquals(sorted("WebRTC Defaults", "WebRTC Lab Server"), ours(MenuFactory.CONFIG_ELEMENTS));
+        assertEquals(sorted(
+                "WebRTC Defaults", "WebRTC Lab Server", "WebSocket Binary Frame Filter (jmeter-webrtc)",
+                "WebSocket Ping/Pong Frame Filter (jmeter-webrtc)", "WebSocket Text Frame Filter (jmeter-webrtc)"),
+                ours(MenuFactory.CONFIG_ELEMENTS));
     }
 
     private static List<String> ours(String category) {

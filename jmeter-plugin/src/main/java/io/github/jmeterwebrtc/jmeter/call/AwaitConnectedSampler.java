@@ -34,7 +34,7 @@ public class AwaitConnectedSampler extends WebRtcSampler {
         }
         long timeoutMs = Setting.number(TIMEOUT, getTimeout(), 1, MAX_TIMEOUT_MS, TIMEOUT_MS);
         result.request("Waiting for " + state);
-        PlacedCall call = call(thread, result);
+        PlacedCall call = talkingCall(thread, result);
         if (call == null) {
             return;
         }

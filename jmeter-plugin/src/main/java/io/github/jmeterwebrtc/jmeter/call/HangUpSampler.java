@@ -24,6 +24,9 @@ public class HangUpSampler extends WebRtcSampler {
         thread.calls().remove(call.name());
         JsonNode before = call.session().report();
         JsonNode report = call.session().hangUp(bounded.operation(), bounded.clip(byeTimeoutMs));
+        if (report.path("hangUpUs").isNumber()) {
+            result.took(report.path("hangUpUs").asLong());
+        }
         writeSessionColumns(before);
         writeMediaColumns(report.path("media"));
         result.json(report);

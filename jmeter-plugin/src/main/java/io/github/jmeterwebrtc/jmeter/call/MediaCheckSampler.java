@@ -37,7 +37,7 @@ public class MediaCheckSampler extends WebRtcSampler {
                 Setting.decimal(MAX_LOSS_PERCENT, getMaxLossPercent()),
                 Setting.decimal(MAX_JITTER_MS, getMaxJitterMs()),
                 Setting.decimal(MAX_ROUND_TRIP_TIME_MS, getMaxRoundTripTimeMs()));
-        PlacedCall call = call(thread, result);
+        PlacedCall call = talkingCall(thread, result);
         if (call == null) {
             return;
         }

@@ -11,8 +11,6 @@ import io.github.jmeterwebrtc.jmeter.run.ThreadScope;
 import java.util.Locale;
 import java.util.concurrent.TimeoutException;
 import org.apache.jmeter.config.ConfigTestElement;
-import org.apache.jmeter.samplers.SampleMonitor;
-import org.apache.jmeter.samplers.Sampler;
 import org.apache.jmeter.threads.JMeterVariables;
 
 /**
@@ -20,7 +18,7 @@ import org.apache.jmeter.threads.JMeterVariables;
  *
  * <p>Loading such an element adds the {@link Columns} to the results of the plan.
  */
-public abstract class WebRtcSampler extends EngineSampler implements SampleMonitor {
+public abstract class WebRtcSampler extends EngineSampler {
     private static final long serialVersionUID = 1L;
 
     /** Name of the call within its thread (default empty, which is a name too). */
@@ -28,6 +26,8 @@ public abstract class WebRtcSampler extends EngineSampler implements SampleMonit
 
     /** Response code of a badly configured element. */
     static final String CONFIG = "CONFIG";
+    /** Response code when the call was lost before the sample. */
+    static final String CALL_LOST = "CALL_LOST";
     /** Response code when the thread has no call of that name. */
     static final String CALL_NOT_FOUND = "CALL_NOT_FOUND";
 
@@ -44,6 +44,20 @@ public abstract class WebRtcSampler extends EngineSampler implements SampleMonit
                     + " element makes one, and a failed or hung-up call is none");
         }
         return call;
+    }
+
+    /** The call of this sampler while it is not lost; null when it is none, and then the result says so. */
+    final PlacedCall talkingCall(ThreadScope thread, ResultBuilder result) {
+        PlacedCall call = call(thread, result);
+        if (call == null || !call.isLost()) {
+            return call;
+        }
+        JsonNode report = call.session().report();
+        writeSessionColumns(report);
+        String why = report.path("lost").path("message").asText("its state is " + report.path("state").asText());
+        result.failure(CALL_LOST, "The call '" + call.name() + "' was lost: " + why);
+        result.evidence("Call lost", report.path("lost").path("code").asText(CALL_LOST), report);
+        return null;
     }
 
     /** Writes state and selected pair of a session's report or a call's outcome. */
@@ -92,17 +106,6 @@ public abstract class WebRtcSampler extends EngineSampler implements SampleMonit
     protected void timedOut(ResultBuilder result, TimeoutException timeout) {
         result.failure("TIMEOUT", timeout.getMessage());
         result.evidence(timeout.getMessage(), "TIMEOUT", null);
-    }
-
-    /** A row carries the values of its own sample only, also the rows of samplers that are not ours. */
-    @Override
-    public void sampleStarting(Sampler sampler) {
-        Columns.clear(getThreadContext().getVariables());
-    }
-
-    @Override
-    public void sampleEnded(Sampler sampler) {
-        // The values stay until the next sample: JMeter reads them after this, when it builds the row.
     }
 
     /** Only {@link WebRtcDefaults} are merged in. */

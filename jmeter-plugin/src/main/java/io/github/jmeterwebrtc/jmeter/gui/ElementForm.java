@@ -40,7 +40,7 @@ public final class ElementForm extends JPanel {
      * @return this
      */
     public ElementForm section(String title) {
-        section = new JPanel(new MigLayout("fillx, wrap 2", "[][fill,grow]"));
+        section = new JPanel(new MigLayout("fillx, wrap 2", "[160lp:n][fill,grow]"));
         section.setBorder(BorderFactory.createTitledBorder(title));
         add(section, "growx");
         return this;

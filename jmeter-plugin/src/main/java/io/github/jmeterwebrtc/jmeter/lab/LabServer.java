@@ -65,7 +65,7 @@ public class LabServer extends ConfigTestElement implements NoConfigMerge, TestS
             PUBLISHED.put(prefix, values);
             LOG.info("{}: {}", getName(), values);
         } catch (InvalidElementException | IllegalArgumentException | EngineException | TimeoutException
-                | EngineUnavailableException e) {
+                | EngineUnavailableException | LinkageError e) {
             // Thrown from here it would abort the run without a sample that says why.
             LOG.error("{} could not start: {}", getName(), e.getMessage(), e);
         }

@@ -41,6 +41,7 @@ public final class ResultBuilder {
     private final long startedNanos = System.nanoTime();
     private final Map<String, Long> phases = new LinkedHashMap<>();
     private final List<SampleResult> subResults = new ArrayList<>();
+    private final List<SampleResult> discarded = new ArrayList<>();
 
     private boolean measured;
     private long elapsedUs;
@@ -147,6 +148,76 @@ public final class ResultBuilder {
         took(TimeUnit.NANOSECONDS.toMicros(frame.waitedNanos()));
         headersBytes += frame.headerBytes();
         bodyBytes += frame.payload().length;
+    }
+
+    /**
+     * Sets the sizes, for samples that count them by rules of their own.
+     *
+     * @param headers bytes received in headers
+     * @param body bytes received in payloads
+     * @param sent bytes sent
+     */
+    public void bytes(long headers, long body, long sent) {
+        headersBytes = headers;
+        bodyBytes = body;
+        sentBytes = sent;
+    }
+
+    /**
+     * Sets the response headers.
+     *
+     * @param lines one header per line
+     */
+    public void responseHeaders(String lines) {
+        responseHeaders = lines;
+    }
+
+    /**
+     * Sets the response data.
+     *
+     * @param bytes the data
+     * @param type {@link SampleResult#TEXT} or {@link SampleResult#BINARY}
+     */
+    public void content(byte[] bytes, String type) {
+        data = bytes;
+        dataType = type;
+    }
+
+    /**
+     * Sets the latency.
+     *
+     * @param micros from the start of the sample to the response, µs
+     */
+    public void latency(long micros) {
+        latencyUs = micros;
+    }
+
+    /** Makes this a sample that took no time: it failed before there was anything to measure. */
+    public void untimed() {
+        measured = true;
+        elapsedUs = 0;
+    }
+
+    /**
+     * Adds a sub-result for a frame that a filter discarded. JMeter names it by the sample unless
+     * {@code subresults.disable_renaming} is set.
+     *
+     * @param label its label where JMeter does not rename it
+     * @param what the frame in words
+     * @param headers bytes of its header
+     * @param body bytes of its payload
+     * @param sent bytes of the answer to it
+     */
+    public void discarded(String label, String what, long headers, long body, long sent) {
+        SampleResult sub = new SampleResult();
+        stamp(sub, System.currentTimeMillis(), 0);
+        sub.setSampleLabel(label);
+        sub.setSuccessful(true);
+        sub.setResponseMessage(what);
+        sub.setHeadersSize(Math.toIntExact(headers));
+        sub.setBodySize(body);
+        sub.setSentBytes(sent);
+        discarded.add(sub);
     }
 
     /**
@@ -351,6 +422,9 @@ public final class ResultBuilder {
         result.setSuccessful(successful);
         result.setResponseCode(code);
         result.setResponseMessage(message);
+        for (SampleResult sub : discarded) {
+            result.storeSubResult(sub);
+        }
         for (SampleResult sub : subResults) {
             result.storeSubResult(sub, false);
         }

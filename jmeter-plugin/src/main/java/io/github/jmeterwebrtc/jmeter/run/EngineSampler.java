@@ -10,7 +10,9 @@ import java.util.concurrent.TimeoutException;
 import org.apache.jmeter.samplers.AbstractSampler;
 import org.apache.jmeter.samplers.Entry;
 import org.apache.jmeter.samplers.Interruptible;
+import org.apache.jmeter.samplers.SampleMonitor;
 import org.apache.jmeter.samplers.SampleResult;
+import org.apache.jmeter.samplers.Sampler;
 import org.apache.jmeter.testelement.TestStateListener;
 import org.apache.jmeter.testelement.ThreadListener;
 import org.apache.jmeter.threads.JMeterVariables;
@@ -24,7 +26,8 @@ import org.slf4j.LoggerFactory;
  * way out of {@link #perform} is a sample: bad input, a timeout, a cancel, a library that cannot be loaded. Property
  * values are read once per sample (JMeter 5.6 may evaluate a function at every read).
  */
-public abstract class EngineSampler extends AbstractSampler implements ThreadListener, TestStateListener, Interruptible {
+public abstract class EngineSampler extends AbstractSampler
+        implements ThreadListener, TestStateListener, Interruptible, SampleMonitor {
     private static final long serialVersionUID = 1L;
     private static final Logger LOG = LoggerFactory.getLogger(EngineSampler.class);
 
@@ -90,7 +93,7 @@ public abstract class EngineSampler extends AbstractSampler implements ThreadLis
         ResultBuilder result = new ResultBuilder(getName());
         try {
             ThreadScope thread = TestRun.current().thread();
-            try (BoundedWait bounded = thread.beginWait(getThreadContext())) {
+            try (BoundedWait bounded = beginWait(thread)) {
                 wait = bounded;
                 if (!ignoresCalls()) {
                     thread.reportLostCalls();
@@ -99,12 +102,24 @@ public abstract class EngineSampler extends AbstractSampler implements ThreadLis
             } finally {
                 wait = null;
             }
-        } catch (EngineUnavailableException e) {
+        } catch (EngineUnavailableException | LinkageError e) {
+            // A LinkageError is a library of another version than the jar: the thread goes on and every sample tells.
+            result.onJavaClock();
             result.failure("NATIVE_UNAVAILABLE", e.getMessage());
             result.evidence("The native library cannot be used", "NATIVE_UNAVAILABLE", null);
         }
         writeColumns(result);
         return result.build();
+    }
+
+    /**
+     * Begins the wait of a sample.
+     *
+     * @param thread what the JMeter thread owns
+     * @return a wait that the end of the JMeter thread shortens
+     */
+    protected BoundedWait beginWait(ThreadScope thread) {
+        return thread.beginWait(getThreadContext());
     }
 
     private void attempt(ThreadScope thread, BoundedWait bounded, ResultBuilder result) {
@@ -167,6 +182,17 @@ public abstract class EngineSampler extends AbstractSampler implements ThreadLis
         }
         inProgress.cancel();
         return true;
+    }
+
+    /** A row carries the values of its own sample only, also the rows of samplers that are not ours. */
+    @Override
+    public void sampleStarting(Sampler sampler) {
+        Columns.clear(getThreadContext().getVariables());
+    }
+
+    @Override
+    public void sampleEnded(Sampler sampler) {
+        // The values stay until the next sample: JMeter reads them after this, when it builds the row.
     }
 
     @Override

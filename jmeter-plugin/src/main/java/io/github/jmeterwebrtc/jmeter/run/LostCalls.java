@@ -25,7 +25,7 @@ final class LostCalls {
 
     static void report(Collection<PlacedCall> calls, SampleDelivery delivery) {
         for (PlacedCall call : calls) {
-            if (!call.isLostReported()) {
+            if (!call.isLost()) {
                 look(call, delivery);
             }
         }
@@ -40,7 +40,7 @@ final class LostCalls {
             // Disconnected may recover (W3C: "transient").
             return;
         }
-        call.setLostReported();
+        call.setLost();
         if (SampleMode.ofProperties() == SampleMode.NONE) {
             return;
         }

@@ -9,7 +9,7 @@ public final class PlacedCall {
     private final String name;
     private final Session session;
     private final JsonNode outcome;
-    private boolean lostReported;
+    private boolean lost;
 
     /**
      * Remembers a connected call.
@@ -56,14 +56,19 @@ public final class PlacedCall {
      * @return false after it failed, was closed or was lost
      */
     public boolean isConnected() {
-        return !lostReported && "connected".equals(session.connectionState());
+        return !lost && "connected".equals(session.connectionState());
     }
 
-    boolean isLostReported() {
-        return lostReported;
+    /**
+     * Whether the call was found lost, by whatever element looked.
+     *
+     * @return true for good once it was
+     */
+    public boolean isLost() {
+        return lost;
     }
 
-    void setLostReported() {
-        lostReported = true;
+    void setLost() {
+        lost = true;
     }
 }

@@ -10,6 +10,7 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeoutException;
+import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -33,6 +34,7 @@ public final class TestRun {
     private final StopWatch stopWatch = new StopWatch();
     private final Map<Thread, ThreadScope> threads = new ConcurrentHashMap<>();
     private final Map<String, Lab> labs = new LinkedHashMap<>();
+    private final Map<Class<?>, AutoCloseable> parts = new ConcurrentHashMap<>();
     private final ProgressLine progress;
     private final SummaryFile summary;
 
@@ -53,7 +55,7 @@ public final class TestRun {
         }
         try {
             current = new TestRun(Engine.get());
-        } catch (EngineUnavailableException e) {
+        } catch (EngineUnavailableException | LinkageError e) {
             // Thrown from here it would abort the whole run, also of samplers that need no native library.
             LOG.error("The native library of jmeter-webrtc cannot be used: {}", e.getMessage(), e);
         }
@@ -97,8 +99,33 @@ public final class TestRun {
      * @return the scope of this thread
      */
     public ThreadScope thread() {
-        return threads.computeIfAbsent(Thread.currentThread(),
-                thread -> new ThreadScope(this, engine.openScope(testScope)));
+        return threads.computeIfAbsent(Thread.currentThread(), thread -> {
+            Scope kept = engine.openScope(testScope);
+            return new ThreadScope(this, engine.openScope(kept), kept);
+        });
+    }
+
+    /**
+     * A part of the test that a kind of element brings along; made at the first use, closed at the end of the test before
+     * anything else is.
+     *
+     * @param kind its class
+     * @param make makes it
+     * @param <T> its class
+     * @return the one of this test
+     */
+    public <T extends AutoCloseable> T part(Class<T> kind, Supplier<T> make) {
+        return kind.cast(parts.computeIfAbsent(kind, ignored -> make.get()));
+    }
+
+    /**
+     * The test in which the calling JMeter thread has used the engine.
+     *
+     * @return null when it has not
+     */
+    public static TestRun ofThread() {
+        TestRun run = current;
+        return run != null && run.threads.containsKey(Thread.currentThread()) ? run : null;
     }
 
     /** The calling JMeter thread has ended: reports lost calls, closes what it owned. Idempotent. */
@@ -164,6 +191,13 @@ public final class TestRun {
         stopWatch.stop();
         // First the accounts, then the closing: what is open now was left open by the plan.
         summary.write(engine);
+        for (AutoCloseable part : parts.values()) {
+            try {
+                part.close();
+            } catch (Exception e) {
+                LOG.error("{} could not be closed at the end of the test", part.getClass().getSimpleName(), e);
+            }
+        }
         for (ThreadScope thread : threads.values()) {
             close(thread.scope(), "a thread whose end was not told");
         }

@@ -18,17 +18,28 @@ public final class ThreadScope {
 
     private final TestRun run;
     private final Scope scope;
+    private final Scope kept;
     private final Map<String, Connection> connections = new HashMap<>();
     private final Map<String, PlacedCall> calls = new LinkedHashMap<>();
     private final SampleDelivery delivery = new SampleDelivery();
 
-    ThreadScope(TestRun run, Scope scope) {
+    ThreadScope(TestRun run, Scope scope, Scope kept) {
         this.run = run;
         this.scope = scope;
+        this.kept = kept;
     }
 
     /**
-     * The engine scope of this thread; its parent is the scope of the test.
+     * What this thread leaves behind: sockets that stay open after its end, until that of the test.
+     *
+     * @return the parent of {@link #scope()}; its own parent is the scope of the test
+     */
+    public Scope keptScope() {
+        return kept;
+    }
+
+    /**
+     * The engine scope of this thread; its parent is {@link #keptScope()}.
      *
      * @return open until the thread ends
      */
@@ -109,6 +120,17 @@ public final class ThreadScope {
     public BoundedWait beginWait(JMeterContext context) {
         delivery.remember(context);
         return new BoundedWait(run.engine().operation(), context.getThread(), run.stopWatch());
+    }
+
+    /**
+     * Begins a wait that only an interrupt shortens: neither the end time of the JMeter thread nor a shutdown does.
+     *
+     * @param context the thread's JMeter context
+     * @return to be closed at the end of the sample
+     */
+    public BoundedWait beginUncutWait(JMeterContext context) {
+        delivery.remember(context);
+        return new BoundedWait(run.engine().operation(), null, run.stopWatch());
     }
 
     /** Emits a {@code WebRTC lost} sample for every call that was lost since the last look. */

@@ -1,12 +1,18 @@
 package io.github.jmeterwebrtc.jmeter.websocket;
 
 import io.github.jmeterwebrtc.CloseCause;
+import io.github.jmeterwebrtc.EngineException;
+import io.github.jmeterwebrtc.Frame;
+import io.github.jmeterwebrtc.Opcode;
 import io.github.jmeterwebrtc.Socket;
 import io.github.jmeterwebrtc.jmeter.result.ResultBuilder;
 import io.github.jmeterwebrtc.jmeter.run.BoundedWait;
 import io.github.jmeterwebrtc.jmeter.run.Connection;
 import io.github.jmeterwebrtc.jmeter.run.InvalidElementException;
 import io.github.jmeterwebrtc.jmeter.run.ThreadScope;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.util.concurrent.TimeoutException;
 
 /** WebSocket Close: the closing handshake (RFC 6455 7.1.2) with a status of the plan's choice. */
 public class CloseSampler extends WebSocketSampler {
@@ -15,12 +21,14 @@ public class CloseSampler extends WebSocketSampler {
     /** Status of the close frame, 1000–4999 (default 1000). */
     public static final String STATUS_CODE = "statusCode";
 
+    private static final String CLOSE_FRAME = "{\"opcode\":\"close\"}";
     private static final String REASON = "sampler requested close";
     private static final int LEAST_STATUS = 1000;
     private static final int MOST_STATUS = 4999;
 
     @Override
-    protected void perform(ThreadScope thread, BoundedWait bounded, ResultBuilder result) throws InvalidElementException {
+    protected void perform(ThreadScope thread, BoundedWait bounded, ResultBuilder result)
+            throws InvalidElementException, EngineException, TimeoutException {
         long timeoutMs = readTimeoutMs();
         String code = getStatusCode();
         int status = (int) ConnectionRequest.number(code, LEAST_STATUS, MOST_STATUS,
@@ -36,24 +44,34 @@ public class CloseSampler extends WebSocketSampler {
             forget(thread, name);
             return;
         }
-        CloseCause cause = socket.closeWith(bounded.operation(), status, REASON, bounded.clip(timeoutMs));
-        result.onJavaClock();
-        describe(cause, result);
-        forget(thread, name);
+        try {
+            result.sent(socket.send(
+                    bounded.operation(), Opcode.CLOSE, true, closePayload(status), bounded.clip(timeoutMs)));
+            Frame answer = socket.receiveMatching(bounded.operation(), CLOSE_FRAME, bounded.clip(timeoutMs));
+            result.received(answer);
+            int answered = FrameText.closeStatus(answer.payload());
+            String reason = FrameText.closeReason(answer.payload());
+            result.success(Integer.toString(answered), "Connection closed; close reason: '" + reason + "'.");
+            result.text(answered + ": " + reason);
+        } finally {
+            forget(thread, name);
+        }
     }
 
-    private static void describe(CloseCause cause, ResultBuilder result) {
-        Integer peer = cause.code();
-        if ("closedByUs".equals(cause.kind()) || "closeFrame".equals(cause.kind())) {
-            String reason = cause.reason();
-            String code = peer == null ? "1005" : peer.toString();
-            result.success(code, "Connection closed; close reason: '" + reason + "'.");
-            result.text(code + ": " + reason);
-        } else {
+    @Override
+    protected void failed(ResultBuilder result, EngineException failure) {
+        if ("CLOSED".equals(failure.code())) {
             result.failure("WebSocket error: unsuccesful close.",
-                    "WebSocket error: received not a close frame, but " + cause.describe());
-            result.evidence("WebSocket closed", cause.kind(), cause.json());
+                    "WebSocket error: received not a close frame, but " + failure.getMessage());
+            result.evidence(failure.getMessage(), failure.code(), failure.details());
+        } else {
+            super.failed(result, failure);
         }
+    }
+
+    private static byte[] closePayload(int status) {
+        byte[] reason = REASON.getBytes(StandardCharsets.UTF_8);
+        return ByteBuffer.allocate(2 + reason.length).putShort((short) status).put(reason).array();
     }
 
     private static void forget(ThreadScope thread, String name) {

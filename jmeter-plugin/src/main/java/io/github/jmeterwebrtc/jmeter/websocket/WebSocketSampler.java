@@ -64,7 +64,8 @@ public abstract class WebSocketSampler extends EngineSampler {
 
     private static final String DEFAULT_PORT = "80";
     private static final String DEFAULT_CONNECT_TIMEOUT = "20000";
-    private static final String DEFAULT_READ_TIMEOUT = "6000";
+    /** {@link #READ_TIMEOUT} where the property is absent. */
+    protected static final String DEFAULT_READ_TIMEOUT = "6000";
     private static final long MAX_READ_TIMEOUT_MS = 9_999_999;
     private static final String[] MERGED_CONFIGS = {
         "org.apache.jmeter.config.gui.SimpleConfigGui",
@@ -72,8 +73,7 @@ public abstract class WebSocketSampler extends EngineSampler {
         "org.apache.jmeter.protocol.http.gui.CookiePanel",
     };
 
-    private transient HeaderManager headerManager;
-    private transient CookieManager cookieManager;
+    private transient Surroundings surroundings;
 
     // ---- Finding, opening -------------------------------------------------------------------------------------------
 
@@ -269,32 +269,36 @@ public abstract class WebSocketSampler extends EngineSampler {
 
     @Override
     public void addTestElement(TestElement element) {
-        if (element instanceof HeaderManager) {
-            HeaderManager outer = (HeaderManager) element;
-            headerManager = headerManager == null ? outer : HandshakeHeaders.merge(headerManager, outer);
-        } else if (element instanceof CookieManager) {
-            if (cookieManager == null) {
-                cookieManager = (CookieManager) element;
-            }
-        } else {
+        if (!surroundings().take(element)) {
             super.addTestElement(element);
         }
     }
 
-    /** Forgets the managers of the sample before: JMeter merges them anew for every sample. */
+    /** Forgets the elements of the sample before: JMeter merges them anew for every sample. */
     @Override
     public void clearTestElementChildren() {
-        headerManager = null;
-        cookieManager = null;
+        surroundings().clear();
     }
 
     /**
-     * The Header Manager in scope, inner ones first.
+     * The configuration elements in scope.
+     *
+     * @return those of the sample in progress
+     */
+    protected final Surroundings surroundings() {
+        if (surroundings == null) {
+            surroundings = new Surroundings();
+        }
+        return surroundings;
+    }
+
+    /**
+     * The Header Manager in scope, inner headers first.
      *
      * @return null when there is none
      */
     public HeaderManager getHeaderManager() {
-        return headerManager;
+        return surroundings().headers();
     }
 
     /**
@@ -303,7 +307,7 @@ public abstract class WebSocketSampler extends EngineSampler {
      * @return null when there is none
      */
     public CookieManager getCookieManager() {
-        return cookieManager;
+        return surroundings().cookies();
     }
 
     // ---- Properties -------------------------------------------------------------------------------------------------

@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+"""Measures what softphones and sockets cost, and writes target/bench/summary.json.
+
+usage: bench/run.py [--sizes 200,1000,2000] [--rounds 5] [--skip-jmeter]
+
+Every figure is the median of its rounds. The lab always runs in a process of its own, so that the figures are
+the generator's. The file is a list of
+{"name", "value", "unit", "conditions": {"sessions", "through": "native"|"jmeter", "engine", ...}}.
+"""
+import argparse
+import json
+import os
+import pathlib
+import platform
+import re
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+RELEASE = ROOT / "target" / "release"
+ENGINE = "webrtc 0.21.1"
+# Both processes share the machine: beyond this many talking sessions per core the figure would measure starvation.
+TALKING_SESSIONS_PER_CORE = 250
+
+# JSON name of examples/softphone_cost.rs → (figure, unit, whether it needs talking sessions)
+NATIVE_FIGURES = {
+    "connectsPerSecond": ("connects per second, all at once", "1/s", False),
+    "cpuMsPerConnect": ("CPU per connect", "ms", False),
+    "kibPerIdleSession": ("memory per idle session", "KiB", False),
+    "idleCpuMsPerSecond": ("CPU per idle session and second", "ms", False),
+    "kibPerTalkingSession": ("memory per talking session", "KiB", True),
+    "cpuMsPerTalkingSecond": ("CPU per talking second", "ms", True),
+}
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--sizes", default="200,1000,2000")
+    arguments.add_argument("--rounds", type=int, default=5)
+    arguments.add_argument("--skip-jmeter", action="store_true")
+    chosen = arguments.parse_args()
+    sizes = [int(size) for size in chosen.sizes.split(",")]
+
+    figures: list[dict] = []
+    for sessions in sizes:
+        figures += native_figures(sessions, chosen.rounds)
+        if not chosen.skip_jmeter:
+            figures += jmeter_figures(sessions, chosen.rounds)
+    figures += idle_socket_figures(max(sizes), chosen.rounds)
+    figures += jni_figures(chosen.rounds)
+
+    target = ROOT / "target" / "bench" / "summary.json"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf8")
+    for figure in figures:
+        print(f"{figure['name']:42} {figure['value']:>12,.3f} {figure['unit']:4} {figure['conditions']}")
+    print(f"written: {target}")
+    return 0
+
+
+def figure(name: str, values: list[float], unit: str, **conditions: object) -> dict:
+    """One entry of the summary: the median of `values` under `conditions`."""
+    machine = {"cores": os.cpu_count(), "kernel": platform.release()}
+    return {"name": name, "value": statistics.median(values), "unit": unit,
+            "conditions": {"engine": ENGINE, "rounds": len(values), **machine, **conditions}}
+
+
+@contextmanager
+def lab() -> Iterator[dict]:
+    """A lab in a process of its own; gives its ready line."""
+    process = subprocess.Popen([RELEASE / "webrtc-lab", "--until-stdin-closes"], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, text=True)
+    assert process.stdin and process.stdout
+    try:
+        yield json.loads(process.stdout.readline())
+    finally:
+        process.stdin.close()
+        process.stdout.read()
+        process.wait(timeout=20)
+
+
+def run_json(command: list[object], timeout: int) -> dict:
+    """Runs `command` and reads the last line it prints as JSON."""
+    done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, text=True, timeout=timeout, check=True)
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def native_figures(sessions: int, rounds: int) -> list[dict]:
+    """Costs through the Rust crate alone."""
+    talk = sessions <= TALKING_SESSIONS_PER_CORE * (os.cpu_count() or 1)
+    seen = []
+    for number in range(rounds):
+        with lab() as ready:
+            seen.append(run_json([RELEASE / "examples" / "softphone_cost", "--signaling", ready["signalingUrl"],
+                                  "--sessions", sessions, "--talk-seconds", 10 if talk else 0], timeout=180))
+        print(f"native, {sessions} sessions, round {number + 1}: {seen[-1]}", file=sys.stderr)
+    return [figure(name, [round_[key] for round_ in seen], unit, sessions=sessions, through="native")
+            for key, (name, unit, needs_talk) in NATIVE_FIGURES.items() if talk or not needs_talk]
+
+
+def jmeter_figures(sessions: int, rounds: int) -> list[dict]:
+    """Costs of the whole JMeter process, by the demo's own summary; only sizes the machine can talk at."""
+    if sessions > TALKING_SESSIONS_PER_CORE * (os.cpu_count() or 1):
+        return []
+    seen = []
+    for _ in range(rounds):
+        subprocess.run(["make", "--no-print-directory", "demo", f"SOFTPHONES={sessions}", "HOLD=20"], cwd=ROOT,
+                       stdout=sys.stderr, timeout=300, check=True)
+        seen.append(json.loads((ROOT / "target" / "demo" / "summary.json").read_text(encoding="utf8")))
+    # 20 s of talk each way; the rest of the run is JMeter's start, the connects and the hang-ups
+    cpu = [round_["generator"]["cpuSeconds"] * 1000 / sessions / 20 for round_ in seen]
+    memory = [round_["generator"]["rssMiB"] * 1024 / sessions for round_ in seen]
+    lag = [round_["generator"]["scheduleLagP99Ms"] for round_ in seen]
+    ice = [round_["phases"]["ice"]["p95Ms"] for round_ in seen]
+    where = {"sessions": sessions, "through": "jmeter"}
+    return [figure("CPU per talking second, JVM start included", cpu, "ms", **where),
+            figure("memory per session, JVM included", memory, "KiB", **where),
+            figure("media schedule lag p99", lag, "ms", **where),
+            figure("ICE p95", ice, "ms", **where)]
+
+
+def idle_socket_figures(sockets: int, rounds: int) -> list[dict]:
+    """Memory of one idle WebSocket, plain and over TLS."""
+    seen: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        printed = subprocess.run([RELEASE / "examples" / "idle_sockets", str(sockets)], stdout=subprocess.PIPE,
+                                 text=True, timeout=120, check=True).stdout
+        for kind, kib in re.findall(r"^(\w+): \d+ idle sockets, ([\d.]+) KiB each", printed, re.MULTILINE):
+            seen.setdefault(kind, []).append(float(kib))
+    return [figure(f"memory per idle WebSocket, {kind}", values, "KiB", sessions=sockets, through="native")
+            for kind, values in seen.items()]
+
+
+def jni_figures(rounds: int) -> list[dict]:
+    """Nanoseconds of one call through JNI."""
+    home = ROOT / "target" / "jmeter" / "lib"
+    seen = [run_json(["java", "-cp", f"{home}/*:{home}/ext/*", ROOT / "bench" / "CallCost.java"], timeout=120)
+            for _ in range(rounds)]
+    return [figure(f"JNI call: {name}", [round_[name] for round_ in seen], "ns", sessions=0, through="jmeter")
+            for name in seen[0]]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,106 @@
+package io.github.jmeterwebrtc.jmeter.dropin;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.github.jmeterwebrtc.jmeter.run.BoundedWait;
+import io.github.jmeterwebrtc.jmeter.websocket.Surroundings;
+import java.io.IOException;
+import java.net.InetAddress;
+import java.net.UnknownHostException;
+import java.util.Map;
+
+/** The engine's configuration of a connection that an existing plan asks for. */
+final class Dialing {
+    private static final ObjectMapper JSON = new ObjectMapper();
+    private static final long DNS_TIMEOUT_MS = 20_000;
+    /** What the deadline of the whole call leaves beyond the deadlines of the phases, ms. */
+    private static final long MARGIN_MS = 1_000;
+    /** How much may wait in memory for a reader; beyond that it waits in the kernel and at the server. */
+    private static final int QUEUE_FRAMES = 65_536;
+    private static final long QUEUE_BYTES = 64L << 20;
+
+    private Dialing() {
+    }
+
+    /**
+     * The configuration as JSON.
+     *
+     * @param headers read before this, since their order is part of the request
+     * @throws IOException when a name cannot be resolved here, or the key store cannot be read; its message is the host's
+     *     name, or says what is wrong
+     */
+    static String config(Address address, UpgradeHeaders headers, Surroundings around, DropInTest test)
+            throws IOException {
+        Behaviour behaviour = test.behaviour();
+        ObjectNode config = JSON.createObjectNode();
+        config.put("url", "ws://literal/");
+        ArrayNode pairs = config.putArray("headers");
+        for (Map.Entry<String, String> header : headers.sent().entrySet()) {
+            pairs.addArray().add(header.getKey()).add(header.getValue());
+        }
+        config.put("dnsTimeoutMs", DNS_TIMEOUT_MS);
+        config.put("connectTimeoutMs", address.connectTimeoutMs());
+        config.put("handshakeTimeoutMs", address.readTimeoutMs());
+        config.put("queueFrames", QUEUE_FRAMES);
+        config.put("queueBytes", QUEUE_BYTES);
+        config.put("autoPong", behaviour.answersPings());
+        config.put("deliverPings", true);
+        config.put("echoClose", behaviour.echoesClose());
+        config.put("strictUpgrade", !behaviour.acceptsConnectionList());
+        config.put("pingIntervalMs", behaviour.pingIntervalMs());
+        if (behaviour.pingIntervalMs() > 0 && !behaviour.pingText().isEmpty()) {
+            config.put("pingText", behaviour.pingText());
+        }
+        StaticProxy proxy = StaticProxy.forServer(address.host());
+        if (proxy != null) {
+            proxy.put(config);
+        } else {
+            addresses(config, address.host(), around, behaviour);
+        }
+        if (address.isSecure()) {
+            // As JMeter does with https: whoever answers is trusted.
+            config.put("trust", "all");
+            test.identity().put(config);
+        }
+        config.putObject("literal")
+                .put("secure", address.isSecure())
+                .put("host", address.host())
+                .put("port", address.port())
+                .put("target", proxy == null ? address.target() : address.httpUrl())
+                .put("inflate", headers.inflate())
+                .put("readOnDemand", behaviour.readsOnDemand())
+                .put("writeAfterEnd", !behaviour.noticesEnd());
+        return config.toString();
+    }
+
+    /** Deadline of all phases together, ms. */
+    static long deadlineMs(Address address) {
+        return address.readTimeoutMs() == 0
+                ? BoundedWait.FOREVER_MS
+                : DNS_TIMEOUT_MS + address.connectTimeoutMs() + 3L * address.readTimeoutMs() + MARGIN_MS;
+    }
+
+    private static void addresses(ObjectNode config, String host, Surroundings around, Behaviour behaviour)
+            throws UnknownHostException {
+        InetAddress[] resolved;
+        if (behaviour.usesDnsCache() && around.dns() != null) {
+            resolved = around.dns().resolve(host);
+            if (resolved == null) {
+                throw new UnknownHostException(host);
+            }
+        } else if (behaviour.resolvesInJava()) {
+            try {
+                resolved = new InetAddress[] {InetAddress.getByName(host)};
+            } catch (UnknownHostException e) {
+                throw new UnknownHostException(host);
+            }
+        } else {
+            return;
+        }
+        ArrayNode addresses = config.putArray("addresses");
+        for (InetAddress address : resolved) {
+            addresses.add(address.getHostAddress().replaceFirst("%.*", ""));
+        }
+    }
+}

@@ -1,0 +1,358 @@
+package io.github.jmeterwebrtc.jmeter.dropin;
+
+import io.github.jmeterwebrtc.CloseCause;
+import io.github.jmeterwebrtc.EngineException;
+import io.github.jmeterwebrtc.Frame;
+import io.github.jmeterwebrtc.Opcode;
+import io.github.jmeterwebrtc.Opened;
+import io.github.jmeterwebrtc.Sent;
+import io.github.jmeterwebrtc.Socket;
+import io.github.jmeterwebrtc.jmeter.result.ResultBuilder;
+import io.github.jmeterwebrtc.jmeter.run.BoundedWait;
+import io.github.jmeterwebrtc.jmeter.run.InvalidElementException;
+import io.github.jmeterwebrtc.jmeter.run.ThreadScope;
+import io.github.jmeterwebrtc.jmeter.websocket.Surroundings;
+import io.github.jmeterwebrtc.jmeter.websocket.WebSocketSampler;
+import io.github.jmeterwebrtc.jmeter.websocket.filter.FrameFilter;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import org.apache.jmeter.protocol.http.control.CookieManager;
+import org.apache.jmeter.samplers.SampleResult;
+
+/**
+ * One sample of a drop-in element: check, find or open the connection, exchange frames, say what happened.
+ *
+ * <p>Every way out fills the result, in the words and sizes of existing plans. What the engine or the JVM throws for a
+ * cancelled wait passes through. Used once, by one thread.
+ */
+final class DropInSample {
+    /** Response code of a sample that is not as the plan wants it. */
+    static final String SAMPLER_ERROR = "Sampler error";
+
+    private static final int CONTROL_FRAME_BYTES = 6;
+
+    private final WebSocketSampler sampler;
+    private final Surroundings around;
+    private final ThreadScope thread;
+    private final BoundedWait bounded;
+    private final ResultBuilder result;
+    private final DropInTest test;
+    private final DropInTest.Connections connections;
+    private final String id;
+
+    private DropInConnection connection;
+    private boolean opened;
+    private long headerBytes;
+    private long bodyBytes;
+    private long sentBytes;
+    private long spentUs;
+    private boolean writing;
+
+    DropInSample(WebSocketSampler sampler, Surroundings around, ThreadScope thread, BoundedWait bounded,
+            ResultBuilder result) {
+        this.sampler = sampler;
+        this.around = around;
+        this.thread = thread;
+        this.bounded = bounded;
+        this.result = result;
+        test = DropInTest.current();
+        connections = test.connections(sampler.getThreadContext().getVariables());
+        id = sampler.getConnectionId();
+    }
+
+    /** What a sampler checks before, and does with, its connection. */
+    interface Steps {
+        /**
+         * Checks properties before anything is timed.
+         *
+         * @return where to connect to; null = the existing connection is used
+         */
+        Address check() throws InvalidElementException;
+
+        /** The words for a missing connection. */
+        default String absent() {
+            return "Sampler configured for using existing connection, but there is no connection";
+        }
+
+        /** The response code for a missing connection. */
+        default String absentCode() {
+            return SAMPLER_ERROR;
+        }
+
+        /** Sends and receives. */
+        void exchange(DropInSample sample)
+                throws InvalidElementException, IOException, EngineException, TimeoutException;
+    }
+
+    /** Runs the steps and fills the result. */
+    void run(Steps steps) {
+        Address address;
+        try {
+            address = steps.check();
+        } catch (InvalidElementException e) {
+            result.untimed();
+            result.failure(SAMPLER_ERROR, "Sampler error: " + e.getMessage());
+            return;
+        }
+        if (address == null && !findExisting(steps)) {
+            return;
+        }
+        try {
+            if (address != null) {
+                open(address);
+            }
+            steps.exchange(this);
+        } catch (InvalidElementException e) {
+            result.failure(e.code(), e.getMessage());
+        } catch (TimeoutException e) {
+            result.onJavaClock();
+            if (isEnded()) {
+                throw new CancellationException(bounded.endedBy());
+            }
+            result.failure(FailureWords.IO_ERROR, FailureWords.io("Read timed out"));
+        } catch (EngineException e) {
+            result.onJavaClock();
+            words().use(e, writing, result);
+        } catch (OpenFailedException e) {
+            connection = null;
+        } catch (IOException e) {
+            result.onJavaClock();
+            result.failure(FailureWords.IO_ERROR, FailureWords.io(e.getMessage()));
+        } catch (IllegalArgumentException e) {
+            // A property that is no value of its kind, found when it is used.
+            result.onJavaClock();
+            result.failure(SAMPLER_ERROR, "Sampler error: " + e);
+        } finally {
+            result.bytes(headerBytes, bodyBytes, sentBytes);
+            if (connection != null && !connection.isConnected()) {
+                connections.ended(id, connection);
+            }
+        }
+    }
+
+    // ---- Connection -------------------------------------------------------------------------------------------------
+
+    private boolean findExisting(Steps steps) {
+        connection = connections.get(id);
+        if (connection == null && test.behaviour().sharesWithChildren()) {
+            // One that an element of ours has opened, for this thread or for the test.
+            Socket other = thread.scope().socket(ThreadScope.connectionName(id));
+            if (other != null && other.isOpen()) {
+                connection = new DropInConnection(other, "ws://" + other.opened().peer() + "/");
+            }
+        }
+        if (connection != null) {
+            return true;
+        }
+        result.untimed();
+        String why = test.behaviour().noticesEnd() ? connections.lastEnd(id) : null;
+        result.failure(steps.absentCode(), why == null ? steps.absent() : steps.absent() + ": " + why);
+        return false;
+    }
+
+    private void open(Address address) throws TimeoutException, OpenFailedException {
+        result.request("Connect URL:\n" + address.shown() + "\n");
+        UpgradeHeaders headers = UpgradeHeaders.of(around.headers(), around.cookies(), address.url());
+        result.requestHeaders(headers.lines());
+        connections.remove(id);
+        String name = ThreadScope.connectionName(id);
+        thread.keptScope().releaseSocket(name);
+        long started = System.nanoTime();
+        try {
+            String config = Dialing.config(address, headers, around, test);
+            long resolvedUs = TimeUnit.NANOSECONDS.toMicros(System.nanoTime() - started);
+            Socket socket = thread.keptScope()
+                    .openSocket(bounded.operation(), name, config, bounded.clip(Dialing.deadlineMs(address)));
+            connection = new DropInConnection(socket, address.shown());
+            connections.put(id, connection);
+            welcome(socket.opened(), resolvedUs, address);
+        } catch (EngineException e) {
+            result.onJavaClock();
+            words().open(e, StaticProxy.forServer(address.host()) != null, result);
+            throw new OpenFailedException();
+        } catch (IOException e) {
+            result.onJavaClock();
+            result.failure(FailureWords.IO_ERROR, FailureWords.io(e.getMessage()));
+            throw new OpenFailedException();
+        }
+    }
+
+    private void welcome(Opened how, long resolvedUs, Address address) {
+        opened = true;
+        Behaviour behaviour = test.behaviour();
+        result.opened(how);
+        if (behaviour.resolvesInJava()) {
+            result.took(resolvedUs);
+        }
+        long connectUs = how.totalUs() + (behaviour.resolvesInJava() ? resolvedUs : 0);
+        result.milestones(connectUs, behaviour.setsLatency() ? how.totalUs() - how.upgradeUs() + how.firstByteUs() : 0);
+        spentUs = connectUs;
+        headerBytes = how.responseBytes();
+        sentBytes = how.requestBytes();
+        Map<String, String> sorted = new TreeMap<>(String.CASE_INSENSITIVE_ORDER);
+        for (Map.Entry<String, String> header : how.headers()) {
+            sorted.merge(header.getKey(), header.getValue(), (one, other) -> one + ", " + other);
+        }
+        List<String> lines = new ArrayList<>(sorted.size());
+        sorted.forEach((name, value) -> lines.add(name + ": " + value));
+        result.responseHeaders(String.join("\n", lines));
+        CookieManager cookies = around.cookies();
+        if (behaviour.storesCookies() && cookies != null) {
+            for (Map.Entry<String, String> header : how.headers()) {
+                if (header.getKey().equalsIgnoreCase("Set-Cookie")) {
+                    cookies.addCookieFromHeader(header.getValue(), address.url());
+                }
+            }
+        }
+    }
+
+    /** The sampler data of what is sent over the connection; null = nothing is. */
+    void describeRequest(String requestData) {
+        result.request("Connect URL:\n" + connection.url() + "\n"
+                + (opened ? "" : "(using existing connection)\n")
+                + (requestData == null ? "" : "\nRequest data:\n" + requestData + "\n"));
+    }
+
+    // ---- Frames -----------------------------------------------------------------------------------------------------
+
+    /** Sends a frame; the size of the upgrade request gives way to that of the frame. */
+    void send(Opcode opcode, byte[] payload) throws EngineException, TimeoutException {
+        writing = true;
+        Sent sent = connection.socket().send(bounded.operation(), opcode, true, payload, BoundedWait.FOREVER_MS);
+        writing = false;
+        spend(sent.nanos());
+        sentBytes = sent.bytes();
+    }
+
+    /** Sends a close frame; one that answers that of the server has been sent already. */
+    void sendClose(int status, String reason) throws EngineException, TimeoutException {
+        CloseCause before = connection.socket().closeCause();
+        if (before != null && "closeFrame".equals(before.kind()) && test.behaviour().echoesClose()) {
+            sentBytes = CONTROL_FRAME_BYTES + (before.code() == null ? 0 : 2);
+            connection.closeSent();
+            return;
+        }
+        writing = true;
+        Sent sent = CloseFrame.send(connection, bounded.operation(), status, reason, BoundedWait.FOREVER_MS);
+        writing = false;
+        spend(sent.nanos());
+        sentBytes = sent.bytes();
+    }
+
+    /** The next frame that no filter discards; waiting for it all takes no longer than the timeout. */
+    Received read(int timeoutMs) throws EngineException, TimeoutException {
+        List<FrameFilter> filters = around.filtersFromOutside();
+        List<FrameFilter.Rule> rules = new ArrayList<>(filters.size());
+        for (FrameFilter filter : filters) {
+            rules.add(filter.rule());
+        }
+        long waitMs = timeoutMs == 0 ? BoundedWait.FOREVER_MS : timeoutMs;
+        long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(waitMs);
+        while (true) {
+            long leftMs = TimeUnit.NANOSECONDS.toMillis(end - System.nanoTime() + 999_999);
+            if (leftMs <= 0) {
+                throw new TimeoutException("the read timeout of " + timeoutMs + " ms has passed");
+            }
+            Frame frame = connection.socket().receive(bounded.operation(), bounded.clip(leftMs));
+            spend(frame.waitedNanos());
+            Received received = new Received(frame, connection.kindOf(frame));
+            int rule = ruleThatDiscards(rules, received);
+            if (rule >= 0) {
+                discard(received, filters.get(rule).getName(), rules.get(rule).repliesToPing());
+            } else if (received.kind() != Opcode.PING || !test.behaviour().answersPings()) {
+                return received;
+            }
+        }
+    }
+
+    private static int ruleThatDiscards(List<FrameFilter.Rule> rules, Received received) {
+        for (int i = 0; i < rules.size(); i++) {
+            if (rules.get(i).discards(received.kind(), received.payload())) {
+                return i;
+            }
+        }
+        return -1;
+    }
+
+    private void discard(Received received, String filter, boolean replies) throws EngineException, TimeoutException {
+        long replyBytes = 0;
+        if (replies && received.kind() == Opcode.PING) {
+            if (test.behaviour().answersPings()) {
+                // The engine has answered it when it came.
+                replyBytes = CONTROL_FRAME_BYTES + received.payload().length;
+            } else {
+                writing = true;
+                replyBytes = connection.socket().send(bounded.operation(), Opcode.PONG, true, received.payload(),
+                        BoundedWait.FOREVER_MS).bytes();
+                writing = false;
+            }
+        }
+        result.discarded("Discarded " + received.type() + " frame (by filter '" + filter + "')",
+                "Received " + received.words(), received.headerBytes(), received.bodyBytes(), replyBytes);
+        if (test.behaviour().countsDiscarded()) {
+            headerBytes += received.headerBytes();
+            bodyBytes += received.bodyBytes();
+        }
+    }
+
+    /** Adds the size of a frame that is the response. */
+    void count(Received received) {
+        headerBytes += received.headerBytes();
+        bodyBytes += received.bodyBytes();
+        if (test.behaviour().setsLatency()) {
+            result.latency(spentUs);
+        }
+    }
+
+    /** Makes a data frame the response if it is of the wanted kind (null = any data), and succeeds. */
+    void accept(Received received, Opcode wanted) {
+        Opcode kind = received.kind();
+        boolean data = kind == Opcode.TEXT || kind == Opcode.BINARY;
+        if (!data || wanted != null && kind != wanted) {
+            unexpected(received);
+            return;
+        }
+        count(received);
+        result.content(received.payload(), kind == Opcode.TEXT ? SampleResult.TEXT : SampleResult.BINARY);
+        sampler.getThreadContext().getVariables()
+                .put("websocket.last_frame_final", Boolean.toString(received.isFinal()));
+        succeed();
+    }
+
+    void unexpected(Received received) {
+        result.failure("Sampler error: unexpected frame type (" + received.type() + ").", "Received: " + received.words());
+    }
+
+    void succeed() {
+        if (opened) {
+            result.success("101", "Switching Protocols");
+        } else {
+            result.success("200", "OK");
+        }
+    }
+
+    /** Whether the wait was ended from outside. */
+    boolean isEnded() {
+        return bounded.endedBy() != null;
+    }
+
+    ResultBuilder result() {
+        return result;
+    }
+
+    private void spend(long nanos) {
+        long us = TimeUnit.NANOSECONDS.toMicros(nanos);
+        spentUs += us;
+        result.took(us);
+    }
+
+    private FailureWords words() {
+        return new FailureWords(test.behaviour());
+    }
+}

@@ -1,0 +1,188 @@
+package io.github.jmeterwebrtc.jmeter.dropin;
+
+import io.github.jmeterwebrtc.CloseCause;
+import io.github.jmeterwebrtc.jmeter.run.BoundedWait;
+import io.github.jmeterwebrtc.jmeter.run.TestRun;
+import io.github.jmeterwebrtc.jmeter.run.ThreadScope;
+import io.github.jmeterwebrtc.jmeter.websocket.WebSocketSampler;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import org.apache.jmeter.threads.JMeterContext;
+import org.apache.jmeter.threads.JMeterVariables;
+import org.apache.jmeter.util.JMeterUtils;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The drop-in elements of one test: how they behave, and which thread has which connection.
+ *
+ * <p>A connection belongs to the JMeter thread that opened it, across iterations and users. At the end of the thread
+ * {@code websocket.thread.stop.policy} decides: {@code none} (default) leaves it open until the end of the test,
+ * {@code tcpClose} ends TCP, {@code wsClose} sends a close frame before that and waits for nothing. What is left at the end
+ * of the test ends without a close frame. Thread safe.
+ */
+final class DropInTest implements AutoCloseable {
+    /** JMeter property: {@code none}, {@code tcpClose} or {@code wsClose}, in any case. */
+    static final String STOP_POLICY = "websocket.thread.stop.policy";
+
+    private static final Logger LOG = LoggerFactory.getLogger(DropInTest.class);
+    private static final String FAMILY = "webrtc.websocket.connections";
+    private static final int NORMAL_CLOSURE = 1000;
+    private static final String REASON = "test thread finished";
+    private static final long LAST_FRAME_MS = 500;
+
+    private final Behaviour behaviour = Behaviour.ofProperties();
+    private final ClientIdentity identity = new ClientIdentity();
+    private final Map<Thread, Connections> byThread = new ConcurrentHashMap<>();
+
+    DropInTest() {
+        LOG.info("jmeter-webrtc runs the WebSocket elements of this plan ({}={}){}", Behaviour.COMPAT, behaviour.mode(),
+                originalIsInstalled()
+                        ? "; the WebSocket Samplers plugin is installed too and takes no part: remove the jar"
+                                + " jmeter-webrtc-dropin to have it back"
+                        : "");
+    }
+
+    /** The drop-in elements of the test in progress. */
+    static DropInTest current() {
+        return TestRun.current().part(DropInTest.class, DropInTest::new);
+    }
+
+    private static boolean originalIsInstalled() {
+        try {
+            Class.forName("eu.luminis.jmeter.wssampler.WebsocketSampler", false, DropInTest.class.getClassLoader());
+            return true;
+        } catch (ClassNotFoundException e) {
+            return false;
+        }
+    }
+
+    Behaviour behaviour() {
+        return behaviour;
+    }
+
+    ClientIdentity identity() {
+        return identity;
+    }
+
+    /**
+     * The connections of the calling thread: its own, or those of the thread whose controller started it for its children.
+     *
+     * @param variables the thread's variables, which controllers hand on to the threads of their children
+     */
+    Connections connections(JMeterVariables variables) {
+        Connections own = byThread.get(Thread.currentThread());
+        if (own != null) {
+            return own;
+        }
+        if (behaviour.sharesWithChildren() && variables != null) {
+            Object family = variables.getObject(FAMILY);
+            if (family instanceof Connections && ((Connections) family).test == this) {
+                return (Connections) family;
+            }
+        }
+        Connections fresh = new Connections(this);
+        byThread.put(Thread.currentThread(), fresh);
+        if (behaviour.sharesWithChildren() && variables != null) {
+            variables.putObject(FAMILY, fresh);
+        }
+        return fresh;
+    }
+
+    /**
+     * Begins the wait of a sampler. A read that has a timeout ends with that, as it always has, also when the thread group
+     * ends meanwhile; one that has none ends with the thread.
+     */
+    static BoundedWait beginWait(WebSocketSampler sampler, ThreadScope thread) {
+        JMeterContext context = sampler.getThreadContext();
+        return "0".equals(sampler.getReadTimeout()) ? thread.beginWait(context) : thread.beginUncutWait(context);
+    }
+
+    /** The calling thread has ended. Idempotent. */
+    static void threadFinished() {
+        TestRun run = TestRun.ofThread();
+        if (run != null) {
+            run.part(DropInTest.class, DropInTest::new).finish();
+        }
+    }
+
+    private void finish() {
+        String policy = JMeterUtils.getPropDefault(STOP_POLICY, "none");
+        boolean closes = policy.equalsIgnoreCase("wsClose");
+        if (!closes && !policy.equalsIgnoreCase("tcpClose")) {
+            // Left open, as a thread's end always has; they end with the test.
+            return;
+        }
+        Connections ended = byThread.remove(Thread.currentThread());
+        if (ended == null) {
+            return;
+        }
+        for (DropInConnection connection : ended.all()) {
+            if (closes && connection.isConnected()) {
+                sayGoodBye(connection);
+            }
+            connection.drop();
+        }
+    }
+
+    private static void sayGoodBye(DropInConnection connection) {
+        try {
+            CloseFrame.send(connection, null, NORMAL_CLOSURE, REASON, LAST_FRAME_MS);
+        } catch (Exception e) {
+            CloseCause cause = connection.socket().closeCause();
+            LOG.debug("No close frame at the end of a thread: {}", cause == null ? e.getMessage() : cause.describe());
+        }
+    }
+
+    /** Ends what is left open. Idempotent. */
+    @Override
+    public void close() {
+        for (Connections connections : byThread.values()) {
+            for (DropInConnection connection : connections.all()) {
+                connection.drop();
+            }
+        }
+        byThread.clear();
+    }
+
+    /** The connections of one thread, by connection id. Thread safe: children of a controller share them. */
+    static final class Connections {
+        private final DropInTest test;
+        private final Map<String, DropInConnection> byId = new HashMap<>();
+        private final Map<String, String> lastEnds = new HashMap<>();
+
+        Connections(DropInTest test) {
+            this.test = test;
+        }
+
+        synchronized DropInConnection get(String id) {
+            return byId.get(id);
+        }
+
+        synchronized void put(String id, DropInConnection connection) {
+            byId.put(id, connection);
+        }
+
+        synchronized DropInConnection remove(String id) {
+            return byId.remove(id);
+        }
+
+        /** A connection is of no further use: it ends, and why is remembered for those who look for it. */
+        synchronized void ended(String id, DropInConnection connection) {
+            CloseCause cause = connection.socket().closeCause();
+            lastEnds.put(id, cause == null ? "it was closed" : cause.describe());
+            byId.remove(id, connection);
+            connection.drop();
+        }
+
+        /** Why the last connection of an id ended; null when there was none. */
+        synchronized String lastEnd(String id) {
+            return lastEnds.get(id);
+        }
+
+        synchronized Iterable<DropInConnection> all() {
+            return new HashMap<>(byId).values();
+        }
+    }
+}

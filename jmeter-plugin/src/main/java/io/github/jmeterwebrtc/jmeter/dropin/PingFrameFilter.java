@@ -1,0 +1,6 @@
+package io.github.jmeterwebrtc.jmeter.dropin;
+
+/** WebSocket Ping/Pong Frame Filter of existing plans. */
+public class PingFrameFilter extends io.github.jmeterwebrtc.jmeter.websocket.filter.PingFrameFilter {
+    private static final long serialVersionUID = 1L;
+}

@@ -1,0 +1,56 @@
+package io.github.jmeterwebrtc.jmeter.dropin;
+
+import io.github.jmeterwebrtc.EngineException;
+import io.github.jmeterwebrtc.jmeter.result.ResultBuilder;
+import io.github.jmeterwebrtc.jmeter.run.BoundedWait;
+import io.github.jmeterwebrtc.jmeter.run.InvalidElementException;
+import io.github.jmeterwebrtc.jmeter.run.ThreadScope;
+import io.github.jmeterwebrtc.jmeter.websocket.RequestResponseSampler;
+import java.io.IOException;
+import java.util.concurrent.TimeoutException;
+import org.apache.jmeter.config.ConfigTestElement;
+
+/** WebSocket request-response Sampler of existing plans. */
+public class RequestResponseWebSocketSampler extends RequestResponseSampler {
+    private static final long serialVersionUID = 1L;
+
+    @Override
+    protected void perform(ThreadScope thread, BoundedWait bounded, ResultBuilder result) {
+        new DropInSample(this, surroundings(), thread, bounded, result).run(new DropInSample.Steps() {
+            private int timeoutMs;
+
+            @Override
+            public Address check() throws InvalidElementException {
+                timeoutMs = Address.readTimeout(getReadTimeout());
+                return getCreateNewConnection() ? Address.of(RequestResponseWebSocketSampler.this) : null;
+            }
+
+            @Override
+            public void exchange(DropInSample sample)
+                    throws InvalidElementException, IOException, EngineException, TimeoutException {
+                sample.describeRequest(null);
+                RequestData data = RequestData.of(RequestResponseWebSocketSampler.this);
+                sample.describeRequest(data.shown());
+                sample.send(data.opcode(), data.bytes());
+                sample.accept(sample.read(timeoutMs), data.opcode());
+            }
+        });
+    }
+
+    @Override
+    protected BoundedWait beginWait(ThreadScope thread) {
+        return DropInTest.beginWait(this, thread);
+    }
+
+    /** Every configuration element in scope is merged in, as old plans rely on. */
+    @Override
+    public boolean applies(ConfigTestElement configElement) {
+        return true;
+    }
+
+    @Override
+    public void threadFinished() {
+        DropInTest.threadFinished();
+        super.threadFinished();
+    }
+}
