@@ -13,8 +13,9 @@ import io.github.jmeterwebrtc.jmeter.run.InvalidElementException;
 import io.github.jmeterwebrtc.jmeter.run.ThreadScope;
 import io.github.jmeterwebrtc.jmeter.websocket.Surroundings;
 import io.github.jmeterwebrtc.jmeter.websocket.WebSocketSampler;
-import io.github.jmeterwebrtc.jmeter.websocket.filter.FrameFilter;
+import io.github.jmeterwebrtc.jmeter.websocket.filter.FilterChain;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -125,16 +126,19 @@ final class DropInSample {
             result.failure(FailureWords.IO_ERROR, FailureWords.io("Read timed out"));
         } catch (EngineException e) {
             result.onJavaClock();
-            words().use(e, writing, result);
+            words().use(e, writing, connection, result);
         } catch (OpenFailedException e) {
             connection = null;
         } catch (IOException e) {
             result.onJavaClock();
             result.failure(FailureWords.IO_ERROR, FailureWords.io(e.getMessage()));
-        } catch (IllegalArgumentException e) {
+        } catch (IllegalArgumentException | IndexOutOfBoundsException e) {
             // A property that is no value of its kind, found when it is used.
             result.onJavaClock();
             result.failure(SAMPLER_ERROR, "Sampler error: " + e);
+        } catch (UnsupportedOperationException e) {
+            result.onJavaClock();
+            result.failure(SAMPLER_ERROR, "Sampler error: java.lang.RuntimeException: " + e.getMessage());
         } finally {
             result.bytes(headerBytes, bodyBytes, sentBytes);
             // One that was opened by the same sample stays in its place, and the next sampler is told of its state.
@@ -271,11 +275,7 @@ final class DropInSample {
 
     /** The next frame that no filter discards; waiting for it all takes no longer than the timeout. */
     Received read(int timeoutMs) throws EngineException, TimeoutException {
-        List<FrameFilter> filters = around.filtersFromOutside();
-        List<FrameFilter.Rule> rules = new ArrayList<>(filters.size());
-        for (FrameFilter filter : filters) {
-            rules.add(filter.rule());
-        }
+        FilterChain filters = new FilterChain(around.filtersFromOutside());
         long waitMs = timeoutMs == 0 ? BoundedWait.FOREVER_MS : timeoutMs;
         long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(waitMs);
         while (true) {
@@ -286,27 +286,18 @@ final class DropInSample {
             Frame frame = connection.socket().receive(bounded.operation(), bounded.clip(leftMs));
             spend(frame.waitedNanos());
             Received received = new Received(frame, connection.kindOf(frame));
-            int rule = ruleThatDiscards(rules, received);
-            if (rule >= 0) {
-                discard(received, filters.get(rule).getName(), rules.get(rule).repliesToPing());
+            FilterChain.Match discarding = filters.discarding(received.kind(), received.payload());
+            if (discarding != null) {
+                discard(received, discarding);
             } else if (received.kind() != Opcode.PING || !test.behaviour().answersPings()) {
                 return received;
             }
         }
     }
 
-    private static int ruleThatDiscards(List<FrameFilter.Rule> rules, Received received) {
-        for (int i = 0; i < rules.size(); i++) {
-            if (rules.get(i).discards(received.kind(), received.payload())) {
-                return i;
-            }
-        }
-        return -1;
-    }
-
-    private void discard(Received received, String filter, boolean replies) throws EngineException, TimeoutException {
+    private void discard(Received received, FilterChain.Match filter) throws EngineException, TimeoutException {
         long replyBytes = 0;
-        if (replies && received.kind() == Opcode.PING) {
+        if (filter.replies() && received.kind() == Opcode.PING) {
             if (test.behaviour().answersPings()) {
                 // The engine has answered it when it came.
                 replyBytes = CONTROL_FRAME_BYTES + received.payload().length;
@@ -317,8 +308,8 @@ final class DropInSample {
                 writing = false;
             }
         }
-        result.discarded("Discarded " + received.type() + " frame (by filter '" + filter + "')",
-                "Received " + received.words(), received.headerBytes(), received.bodyBytes(), replyBytes);
+        result.discarded(filter.label(received.type()), "Received " + received.words(), received.headerBytes(),
+                received.bodyBytes(), replyBytes);
         if (test.behaviour().countsDiscarded()) {
             headerBytes += received.headerBytes();
             bodyBytes += received.bodyBytes();
@@ -343,7 +334,11 @@ final class DropInSample {
             return;
         }
         count(received);
-        result.content(received.payload(), kind == Opcode.TEXT ? SampleResult.TEXT : SampleResult.BINARY);
+        if (kind == Opcode.TEXT) {
+            result.text(new String(received.payload(), StandardCharsets.UTF_8));
+        } else {
+            result.content(received.payload(), SampleResult.BINARY);
+        }
         sampler.getThreadContext().getVariables()
                 .put("websocket.last_frame_final", Boolean.toString(received.isFinal()));
         succeed();

@@ -21,7 +21,7 @@ public class PingPongSampler extends io.github.jmeterwebrtc.jmeter.websocket.Pin
             @Override
             public Address check() throws InvalidElementException {
                 timeoutMs = Address.readTimeout(getReadTimeout());
-                return null;
+                return Address.ofExisting(PingPongSampler.this);
             }
 
             @Override
@@ -63,6 +63,12 @@ public class PingPongSampler extends io.github.jmeterwebrtc.jmeter.websocket.Pin
     @Override
     public boolean applies(ConfigTestElement configElement) {
         return true;
+    }
+
+    @Override
+    public void threadStarted() {
+        super.threadStarted();
+        DropInTest.threadStarted(getThreadContext());
     }
 
     @Override
