@@ -53,7 +53,7 @@ SCRIPTS = (
     "tf:a p:mid k:b", "hold t:late", "hold t:late1 t:late2", "c:1000:bye", "c:1001:going", "c:4000:", "c", "c:1011:two_words",
     "t:last c:1000:bye", "c:1000:bye fin", "fin", "t:last fin", "rst", "t:a_b", "z:compressed", "z:one z:two", "Z:fresh",
     "zf:longer_compressed_text", "z:mixed t:plain", "b:" + "ab" * 40, "b:" + "cd" * 15, "b:" + "cd" * 16, "b:" + "cd" * 17,
-    "t:é", "t:" + "x" * 300, "x:8105", "x:8105 fin", "x:810568656c6c6f", "x:c10161", "x:830161", "x:8b00", "x:817e0001",
+    "t:é", "t:multi\nline", "t:" + "x" * 300, "x:8105", "x:8105 fin", "x:810568656c6c6f", "x:c10161", "x:830161", "x:8b00", "x:817e0001",
     "x:81850000000068656c6c6f", "x:8102c328", "x:0000", "x:800178", "x:8801ff", "x:880203e8ff", "x:897e0080" + "61" * 128, "x:090161",
 )
 HEADERS = (("X-Plain", "1"), ("X-Empty", ""), ("", "nameless"), ("Origin", "http://example.org"), ("Host", "other.example"),
@@ -140,6 +140,8 @@ class Scenario:
             element.holding(self._filter(), self._filter())
         if rng.random() < 0.07:
             element.holding(self._headers())
+        if rng.random() < 0.03:
+            element.holding(jmx.cookie_manager([("inner", "1")], name="inner cookies"))
         if rng.random() < 0.1:
             element.holding(self._assertion())
         if rng.random() < 0.06:
@@ -212,7 +214,7 @@ class Scenario:
         if rng.random() < 0.08:
             values["loadDataFromFile"] = True
             values["dataFile"] = rng.choice(("text.txt", "binary.bin", "empty", "large.bin", "latin1.txt", "missing", ".", "crlf.txt",
-                                             "long.txt"))
+                                             "long.txt", "stomp.txt"))
             values["dataFile"] = f"{self._place.files}/{values['dataFile']}" if rng.random() < 0.85 else rng.choice(("", "missing"))
         elif rng.random() < 0.5:
             values |= {"loadDataFromFile": False, "dataFile": ""}
@@ -277,7 +279,7 @@ class Scenario:
                 del values[rng.choice(tuple(values))]
             return jmx.binary_filter(f"bf{rng.randint(1, 9)}", **values)
         values = {"comparisonType": rng.choice(TEXT_COMPARISONS), "matchValue": rng.choice(
-            ("noise", "reply", "a", "", "wanted", "[ab]", ".*e.*", "part\\d", "(", "after", "x+", "Noise", "^t", "hello"))}
+            ("noise", "reply", "a", "", "wanted", "[ab]", ".*e.*", "part\\d", "(", "after", "x+", "Noise", "^t", "hello", "multi.line", "(?s)m.*e", "line$"))}
         if rng.random() < 0.1:
             del values[rng.choice(tuple(values))]
         return jmx.text_filter(f"tf{rng.randint(1, 9)}", **values)
@@ -316,6 +318,6 @@ def write_files(directory: Path) -> None:
     """The payload files that scenarios name."""
     directory.mkdir(parents=True, exist_ok=True)
     contents = {"text.txt": "from file é".encode(), "binary.bin": bytes((1, 2, 255)), "empty": b"", "latin1.txt": "caf\xe9".encode("latin1"),
-                "large.bin": bytes(range(256)) * 2, "crlf.txt": b"a\r\nb\r\n", "long.txt": b"0123456789" * 50}
+                "large.bin": bytes(range(256)) * 2, "crlf.txt": b"a\r\nb\r\n", "long.txt": b"0123456789" * 50, "stomp.txt": b"a^@b"}
     for name, content in contents.items():
         (directory / name).write_bytes(content)

@@ -27,7 +27,7 @@ final class Address {
      * Reads and checks server, port, path and timeouts.
      *
      * @throws InvalidElementException for a number that is none, or out of range
-     * @throws UnusableAddressException when they make no URL
+     * @throws UnusableElementException when they make no URL
      */
     static Address of(WebSocketSampler sampler) throws InvalidElementException {
         int port = port(sampler.getPort());
@@ -40,8 +40,24 @@ final class Address {
             URL url = new URL(secure ? "https" : "http", sampler.getServer(), port, path.startsWith("/") ? path : "/" + path);
             return new Address(secure, url, connectMs, readMs);
         } catch (MalformedURLException e) {
-            throw new UnusableAddressException("Server ('server') and path ('path') make no URL: " + e.getMessage(), e);
+            throw new UnusableElementException("Server ('server') and path ('path') make no URL: " + e.getMessage(), e);
         }
+    }
+
+    /**
+     * Checks what a sampler that uses an existing connection has no use for.
+     *
+     * @return null, which stands for the existing connection
+     * @throws UnusableElementException when the connection timeout is no number
+     */
+    static Address ofExisting(WebSocketSampler sampler) {
+        String timeout = sampler.getConnectTimeout();
+        try {
+            Integer.parseInt(timeout);
+        } catch (NumberFormatException e) {
+            throw new UnusableElementException("Connection timeout '" + timeout + "' is not a number", e);
+        }
+        return null;
     }
 
     static int readTimeout(String value) throws InvalidElementException {
@@ -94,9 +110,9 @@ final class Address {
         return url.getFile();
     }
 
-    /** The URL with scheme {@code http} or {@code https}, for cookies and proxies, without fragment. */
-    String httpUrl() {
-        return url.getProtocol() + "://" + url.getAuthority() + url.getFile();
+    /** The URL as a proxy is given it: with scheme {@code http} or {@code https}, and with the fragment. */
+    String proxyTarget() {
+        return url.toString();
     }
 
     /** The URL as results show it. */

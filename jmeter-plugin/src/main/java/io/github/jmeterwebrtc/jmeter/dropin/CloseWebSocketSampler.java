@@ -40,6 +40,7 @@ public class CloseWebSocketSampler extends CloseSampler {
 
             @Override
             public void exchange(DropInSample sample) throws EngineException, TimeoutException {
+                sample.describeRequest(null);
                 int status = Integer.parseInt(getPropertyAsString(STATUS_CODE, "1000"));
                 result.request("Requested connection close with status " + status + " and reason '" + REASON + "'.");
                 sample.sendClose(status, REASON);

@@ -67,7 +67,7 @@ final class Dialing {
                 .put("secure", address.isSecure())
                 .put("host", address.host())
                 .put("port", address.port())
-                .put("target", proxy == null ? address.target() : address.httpUrl())
+                .put("target", proxy == null ? address.target() : address.proxyTarget())
                 .put("inflate", headers.inflate())
                 .put("readOnDemand", behaviour.readsOnDemand())
                 .put("writeAfterEnd", !behaviour.noticesEnd());

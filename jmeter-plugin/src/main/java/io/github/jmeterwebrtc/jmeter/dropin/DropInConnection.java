@@ -3,6 +3,7 @@ package io.github.jmeterwebrtc.jmeter.dropin;
 import io.github.jmeterwebrtc.Frame;
 import io.github.jmeterwebrtc.Opcode;
 import io.github.jmeterwebrtc.Socket;
+import java.net.URL;
 
 /**
  * An open WebSocket of a plan, and what its samplers have seen of it. Used by one sampler at a time.
@@ -12,13 +13,24 @@ import io.github.jmeterwebrtc.Socket;
 final class DropInConnection {
     private final Socket socket;
     private final String url;
+    private final Address address;
     private boolean closeSent;
     private boolean closeReceived;
+    private boolean dropped;
     private Opcode message = Opcode.TEXT;
 
+    /** One that a drop-in element has opened. */
+    DropInConnection(Socket socket, Address address) {
+        this.socket = socket;
+        this.address = address;
+        url = address.shown();
+    }
+
+    /** One that another element has opened. */
     DropInConnection(Socket socket, String url) {
         this.socket = socket;
         this.url = url;
+        address = null;
     }
 
     Socket socket() {
@@ -30,9 +42,29 @@ final class DropInConnection {
         return url;
     }
 
-    /** Whether neither side has sent a close frame that a sampler knows of. */
+    /** The URL that decides about cookies; null when another element has opened it. */
+    URL cookieUrl() {
+        return address == null ? null : address.url();
+    }
+
+    /** Whether neither side has sent a close frame that a sampler knows of, and it was not dropped. */
     boolean isConnected() {
-        return !closeSent && !closeReceived;
+        return !closeSent && !closeReceived && !dropped;
+    }
+
+    /**
+     * Where the next sampler that wants to use it connects to anew: a connection that was dropped for one that could not
+     * even be tried comes back this way.
+     *
+     * @return null when it is not that kind of connection
+     */
+    Address comebackAddress() {
+        return dropped && !closeSent && !closeReceived ? address : null;
+    }
+
+    /** The state of a connection that ended by a close frame, in the word of the messages about it. */
+    String closedState() {
+        return closeReceived ? "CLOSED_SERVER" : "CLOSED_CLIENT";
     }
 
     void closeSent() {
@@ -58,6 +90,7 @@ final class DropInConnection {
 
     /** Ends TCP now, without a close frame. */
     void drop() {
+        dropped = true;
         socket.abort();
     }
 }

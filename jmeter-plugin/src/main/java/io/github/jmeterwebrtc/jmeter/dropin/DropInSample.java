@@ -53,6 +53,7 @@ final class DropInSample {
     private long sentBytes;
     private long spentUs;
     private boolean writing;
+    private String responseHeaders = "";
 
     DropInSample(WebSocketSampler sampler, Surroundings around, ThreadScope thread, BoundedWait bounded,
             ResultBuilder result) {
@@ -99,9 +100,15 @@ final class DropInSample {
             result.untimed();
             result.failure(SAMPLER_ERROR, "Sampler error: " + e.getMessage());
             return;
+        } catch (UnusableElementException e) {
+            dropForNothing();
+            throw e;
         }
-        if (address == null && !findExisting(steps)) {
-            return;
+        if (address == null) {
+            if (!findExisting(steps)) {
+                return;
+            }
+            address = connection.comebackAddress();
         }
         try {
             if (address != null) {
@@ -130,9 +137,17 @@ final class DropInSample {
             result.failure(SAMPLER_ERROR, "Sampler error: " + e);
         } finally {
             result.bytes(headerBytes, bodyBytes, sentBytes);
-            if (connection != null && !connection.isConnected()) {
+            // One that was opened by the same sample stays in its place, and the next sampler is told of its state.
+            if (connection != null && !connection.isConnected() && !opened) {
                 connections.ended(id, connection);
             }
+        }
+    }
+
+    private void dropForNothing() {
+        DropInConnection old = connections.get(id);
+        if (old != null && sampler.getCreateNewConnection()) {
+            old.drop();
         }
     }
 
@@ -147,10 +162,18 @@ final class DropInSample {
                 connection = new DropInConnection(other, "ws://" + other.opened().peer() + "/");
             }
         }
-        if (connection != null) {
+        if (connection != null && (connection.isConnected() || connection.comebackAddress() != null)) {
             return true;
         }
         result.untimed();
+        if (connection != null) {
+            result.request("Connect URL:\n" + connection.url() + "\n");
+            result.requestHeaders(UpgradeHeaders.of(around.headers(), around.cookies(), connection.cookieUrl()).lines());
+            result.failure(SAMPLER_ERROR, "Sampler error: java.lang.IllegalStateException: Cannot connect when state is "
+                    + connection.closedState());
+            connections.ended(id, connection);
+            return false;
+        }
         String why = test.behaviour().noticesEnd() ? connections.lastEnd(id) : null;
         result.failure(steps.absentCode(), why == null ? steps.absent() : steps.absent() + ": " + why);
         return false;
@@ -169,7 +192,7 @@ final class DropInSample {
             long resolvedUs = TimeUnit.NANOSECONDS.toMicros(System.nanoTime() - started);
             Socket socket = thread.keptScope()
                     .openSocket(bounded.operation(), name, config, bounded.clip(Dialing.deadlineMs(address)));
-            connection = new DropInConnection(socket, address.shown());
+            connection = new DropInConnection(socket, address);
             connections.put(id, connection);
             welcome(socket.opened(), resolvedUs, address);
         } catch (EngineException e) {
@@ -201,7 +224,8 @@ final class DropInSample {
         }
         List<String> lines = new ArrayList<>(sorted.size());
         sorted.forEach((name, value) -> lines.add(name + ": " + value));
-        result.responseHeaders(String.join("\n", lines));
+        responseHeaders = String.join("\n", lines);
+        result.responseHeaders("");
         CookieManager cookies = around.cookies();
         if (behaviour.storesCookies() && cookies != null) {
             for (Map.Entry<String, String> header : how.headers()) {
@@ -330,6 +354,7 @@ final class DropInSample {
     }
 
     void succeed() {
+        result.responseHeaders(responseHeaders);
         if (opened) {
             result.success("101", "Switching Protocols");
         } else {

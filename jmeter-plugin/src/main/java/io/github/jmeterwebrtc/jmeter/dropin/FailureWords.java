@@ -104,7 +104,10 @@ final class FailureWords {
             result.failure(DropInSample.SAMPLER_ERROR, exception + "java.util.zip.DataFormatException: "
                     + detail.substring("cannot inflate: ".length()));
         } else if (detail.startsWith("a compressed frame")) {
-            result.failure(DropInSample.SAMPLER_ERROR, "Sampler error: java.lang.NullPointerException: " + detail);
+            // The words are those of a JVM of today for what happened to the plugin then; assertions have them.
+            result.failure(DropInSample.SAMPLER_ERROR, "Sampler error: java.lang.NullPointerException: Cannot invoke"
+                    + " \"eu.luminis.websocket.WebSocketInflater.appendCompressedData(byte[], boolean, org.apache.log.Logger)\""
+                    + " because \"webSocketInflater\" is null");
         } else if (detail.startsWith("expected payload")) {
             result.failure(IO_ERROR, io("WebSocket protocol error: " + detail));
         } else {

@@ -10,6 +10,7 @@ import java.io.FileInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 import org.apache.commons.io.IOUtils;
 
 /** What a sampler sends, and how it stands in the sampler data. Immutable. */
@@ -78,8 +79,13 @@ final class RequestData {
             content = IOUtils.toByteArray(in);
         }
         return type == PayloadType.Binary
-                ? new RequestData(Opcode.BINARY, content, HexBytes.format(content, SHOWN_BYTES))
+                ? new RequestData(Opcode.BINARY, content, shown(content))
                 : text(new String(content, StandardCharsets.UTF_8));
+    }
+
+    private static String shown(byte[] content) {
+        String hex = HexBytes.format(Arrays.copyOf(content, Math.min(content.length, SHOWN_BYTES)), SHOWN_BYTES);
+        return content.length > SHOWN_BYTES ? hex + "..." : hex;
     }
 
     private static RequestData text(String text) {

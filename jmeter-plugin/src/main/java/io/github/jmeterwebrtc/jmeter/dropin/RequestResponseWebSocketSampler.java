@@ -22,7 +22,9 @@ public class RequestResponseWebSocketSampler extends RequestResponseSampler {
             @Override
             public Address check() throws InvalidElementException {
                 timeoutMs = Address.readTimeout(getReadTimeout());
-                return getCreateNewConnection() ? Address.of(RequestResponseWebSocketSampler.this) : null;
+                return getCreateNewConnection()
+                        ? Address.of(RequestResponseWebSocketSampler.this)
+                        : Address.ofExisting(RequestResponseWebSocketSampler.this);
             }
 
             @Override

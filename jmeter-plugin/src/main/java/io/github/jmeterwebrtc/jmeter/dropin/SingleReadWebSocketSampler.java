@@ -22,7 +22,9 @@ public class SingleReadWebSocketSampler extends SingleReadSampler {
             @Override
             public Address check() throws InvalidElementException {
                 timeoutMs = Address.readTimeout(getReadTimeout());
-                return getCreateNewConnection() ? Address.of(SingleReadWebSocketSampler.this) : null;
+                return getCreateNewConnection()
+                        ? Address.of(SingleReadWebSocketSampler.this)
+                        : Address.ofExisting(SingleReadWebSocketSampler.this);
             }
 
             @Override
@@ -36,6 +38,7 @@ public class SingleReadWebSocketSampler extends SingleReadSampler {
                         throw e;
                     }
                     sample.result().onJavaClock();
+                    sample.succeed();
                     sample.result().success("No response", "Read timeout, no response received.");
                     return;
                 }

@@ -19,7 +19,9 @@ public class SingleWriteWebSocketSampler extends SingleWriteSampler {
         new DropInSample(this, surroundings(), thread, bounded, result).run(new DropInSample.Steps() {
             @Override
             public Address check() throws InvalidElementException {
-                return getCreateNewConnection() ? Address.of(SingleWriteWebSocketSampler.this) : null;
+                return getCreateNewConnection()
+                        ? Address.of(SingleWriteWebSocketSampler.this)
+                        : Address.ofExisting(SingleWriteWebSocketSampler.this);
             }
 
             @Override

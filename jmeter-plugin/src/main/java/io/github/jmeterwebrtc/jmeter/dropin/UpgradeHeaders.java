@@ -4,6 +4,7 @@ import java.net.URL;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
@@ -37,7 +38,12 @@ final class UpgradeHeaders {
                 all.headers.put(header.getName(), header.getValue());
             }
         }
-        String cookie = cookies == null ? null : cookies.getCookieHeaderForURL(url);
+        String cookie = null;
+        try {
+            cookie = cookies == null || url == null ? null : cookies.getCookieHeaderForURL(url);
+        } catch (IllegalArgumentException e) {
+            throw new UnusableElementException("There are no cookies for " + url + ": " + e.getMessage(), e);
+        }
         if (cookie != null) {
             all.headers.put("Cookie", cookie);
         }
@@ -57,7 +63,7 @@ final class UpgradeHeaders {
      * @throws IllegalArgumentException for a line break
      */
     Map<String, String> sent() {
-        Map<String, String> sent = new HashMap<>(headers);
+        Map<String, String> sent = new LinkedHashMap<>(headers);
         headers.forEach((name, value) -> {
             if (OF_THE_HANDSHAKE.contains(name.toLowerCase(Locale.ROOT))) {
                 LOG.error("Ignoring user supplied header '{}': it belongs to the WebSocket handshake", name);
