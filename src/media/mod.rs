@@ -1,7 +1,7 @@
 //! Audio sources and pacing.
 //!
 //! Audio is never encoded at run time: a [`source`] hands out ready 20 ms frames that live once per process, and the
-//! [`pacing`] puts them on the wire's schedule. Nothing here opens a socket or waits for the network.
+//! `pacing` puts them on the wire's schedule. Nothing here opens a socket or waits for the network.
 pub mod lag;
 pub(crate) mod pacing;
 pub mod source;

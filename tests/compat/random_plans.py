@@ -270,18 +270,22 @@ class Scenario:
         if kind == 0:
             values: dict[str, jmx.Value] = {} if rng.random() < 0.1 else {"replyToPing": rng.random() < 0.5}
             if rng.random() < 0.6:
-                values["filterType"] = rng.choice(("FilterAll", "FilterPingOnly", "FilterPongOnly"))
+                values["filterType"] = rng.choice(("FilterAll", "FilterPingOnly", "FilterPongOnly", "FilterAll", "bogus"))
             return jmx.ping_filter(f"pf{rng.randint(1, 9)}", **values)
         if kind == 1:
             values = {"comparisonType": rng.choice(BINARY_COMPARISONS), "matchValue": rng.choice(
                 ("ca", "cafe", "0xca 0xfe", "", "00", "zz", "ab ab", "01")), "matchPosition": rng.choice(("", "", "0", "1", "99", "-1", "x"))}
             if rng.random() < 0.1:
                 del values[rng.choice(tuple(values))]
+            elif rng.random() < 0.05:
+                values["comparisonType"] = rng.choice(("bogus", "ContainsRegex"))
             return jmx.binary_filter(f"bf{rng.randint(1, 9)}", **values)
         values = {"comparisonType": rng.choice(TEXT_COMPARISONS), "matchValue": rng.choice(
             ("noise", "reply", "a", "", "wanted", "[ab]", ".*e.*", "part\\d", "(", "after", "x+", "Noise", "^t", "hello", "multi.line", "(?s)m.*e", "line$"))}
         if rng.random() < 0.1:
             del values[rng.choice(tuple(values))]
+        elif rng.random() < 0.05:
+            values["comparisonType"] = "bogus"
         return jmx.text_filter(f"tf{rng.randint(1, 9)}", **values)
 
     def _assertion(self) -> Element:

@@ -13,7 +13,7 @@ const MAX_TIME_MS: u64 = 3_600_000;
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct CallConfig {
     /// Whom to call: a registered name, or `tone` / `echo` at a lab; absent = the server's default. Not used by
-    /// [`answer_next`].
+    /// [`answer_next`](super::answer_next).
     pub to: Option<String>,
     /// The session's own configuration; its `connectTimeoutMs` (default 30000) runs from the offer (answering: from the
     /// answer) to DTLS done.
@@ -24,7 +24,8 @@ pub struct CallConfig {
     pub first_rtp_timeout_ms: u64,
     /// Whether a call is up only with its first RTP packet in (default true), or with DTLS done.
     pub await_media: bool,
-    /// Hang-up: how long the peer's `Bye` is waited for, ms (default 2000).
+    /// Hang-up: how long the peer's `Bye` is waited for, ms (default 5000: a peer on a starved machine was seen to need
+    /// more than 2 s when 200 calls hung up at once); the hang-up's own deadline counts, too.
     pub bye_timeout_ms: u64,
 }
 
@@ -36,7 +37,7 @@ impl Default for CallConfig {
             answer_timeout_ms: 10_000,
             first_rtp_timeout_ms: 5_000,
             await_media: true,
-            bye_timeout_ms: 2_000,
+            bye_timeout_ms: 5_000,
         }
     }
 }

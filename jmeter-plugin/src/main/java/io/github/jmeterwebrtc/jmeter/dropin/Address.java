@@ -36,8 +36,9 @@ final class Address {
         boolean secure = sampler.getTLS();
         String path = sampler.getPath();
         try {
-            // The fragment, which is never sent, goes to the URL's reference.
-            URL url = new URL(secure ? "https" : "http", sampler.getServer(), port, path.startsWith("/") ? path : "/" + path);
+            // The fragment, which is never sent, goes to the URL's reference. Spaces before a slash stay as they are.
+            String file = path.trim().startsWith("/") ? path : "/" + path;
+            URL url = new URL(secure ? "https" : "http", sampler.getServer(), port, file);
             return new Address(secure, url, connectMs, readMs);
         } catch (MalformedURLException e) {
             throw new UnusableElementException("Server ('server') and path ('path') make no URL: " + e.getMessage(), e);
@@ -117,7 +118,8 @@ final class Address {
 
     /** The URL as results show it. */
     String shown() {
-        return (secure ? "wss" : "ws") + "://" + url.getAuthority() + url.getFile();
+        String file = url.getFile();
+        return (secure ? "wss" : "ws") + "://" + url.getAuthority() + (file.startsWith("/") ? file : "/" + file);
     }
 
     URL url() {

@@ -24,7 +24,7 @@ public class CloseWebSocketSampler extends CloseSampler {
             @Override
             public Address check() throws InvalidElementException {
                 timeoutMs = Address.readTimeout(getReadTimeout());
-                return null;
+                return Address.ofExisting(CloseWebSocketSampler.this);
             }
 
             @Override
@@ -41,9 +41,9 @@ public class CloseWebSocketSampler extends CloseSampler {
             @Override
             public void exchange(DropInSample sample) throws EngineException, TimeoutException {
                 sample.describeRequest(null);
-                int status = Integer.parseInt(getPropertyAsString(STATUS_CODE, "1000"));
-                result.request("Requested connection close with status " + status + " and reason '" + REASON + "'.");
-                sample.sendClose(status, REASON);
+                int wanted = Integer.parseInt(getPropertyAsString(STATUS_CODE, "1000"));
+                result.request("Requested connection close with status " + wanted + " and reason '" + REASON + "'.");
+                sample.sendClose(wanted, REASON);
                 Received received = sample.read(timeoutMs);
                 if (received.kind() != Opcode.CLOSE) {
                     result.untimed();
@@ -54,8 +54,11 @@ public class CloseWebSocketSampler extends CloseSampler {
                 sample.count(received);
                 Integer code = FrameWords.closeStatus(received.payload());
                 String reason = FrameWords.closeReason(received.payload());
-                result.success(String.valueOf(code), "Connection closed; close reason: '" + reason + "'.");
-                result.text(code + ": " + reason);
+                String status = code == null ? "" : code.toString();
+                result.success(status, reason == null
+                        ? "Connection closed."
+                        : "Connection closed; close reason: '" + reason + "'.");
+                result.text(reason == null ? status : status + ": " + reason);
             }
         });
     }

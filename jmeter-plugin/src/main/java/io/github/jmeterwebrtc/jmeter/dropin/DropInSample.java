@@ -15,6 +15,7 @@ import io.github.jmeterwebrtc.jmeter.websocket.Surroundings;
 import io.github.jmeterwebrtc.jmeter.websocket.WebSocketSampler;
 import io.github.jmeterwebrtc.jmeter.websocket.filter.FrameFilter;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -131,10 +132,13 @@ final class DropInSample {
         } catch (IOException e) {
             result.onJavaClock();
             result.failure(FailureWords.IO_ERROR, FailureWords.io(e.getMessage()));
-        } catch (IllegalArgumentException e) {
+        } catch (IllegalArgumentException | IndexOutOfBoundsException e) {
             // A property that is no value of its kind, found when it is used.
             result.onJavaClock();
             result.failure(SAMPLER_ERROR, "Sampler error: " + e);
+        } catch (UnsupportedOperationException e) {
+            result.onJavaClock();
+            result.failure(SAMPLER_ERROR, "Sampler error: java.lang.RuntimeException: " + e.getMessage());
         } finally {
             result.bytes(headerBytes, bodyBytes, sentBytes);
             // One that was opened by the same sample stays in its place, and the next sampler is told of its state.
@@ -272,10 +276,8 @@ final class DropInSample {
     /** The next frame that no filter discards; waiting for it all takes no longer than the timeout. */
     Received read(int timeoutMs) throws EngineException, TimeoutException {
         List<FrameFilter> filters = around.filtersFromOutside();
-        List<FrameFilter.Rule> rules = new ArrayList<>(filters.size());
-        for (FrameFilter filter : filters) {
-            rules.add(filter.rule());
-        }
+        // Rules are made when the first frame comes: a filter that cannot be used is an error only then.
+        FrameFilter.Rule[] rules = new FrameFilter.Rule[filters.size()];
         long waitMs = timeoutMs == 0 ? BoundedWait.FOREVER_MS : timeoutMs;
         long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(waitMs);
         while (true) {
@@ -286,18 +288,21 @@ final class DropInSample {
             Frame frame = connection.socket().receive(bounded.operation(), bounded.clip(leftMs));
             spend(frame.waitedNanos());
             Received received = new Received(frame, connection.kindOf(frame));
-            int rule = ruleThatDiscards(rules, received);
+            int rule = ruleThatDiscards(filters, rules, received);
             if (rule >= 0) {
-                discard(received, filters.get(rule).getName(), rules.get(rule).repliesToPing());
+                discard(received, filters.get(rule).getName(), rules[rule].repliesToPing());
             } else if (received.kind() != Opcode.PING || !test.behaviour().answersPings()) {
                 return received;
             }
         }
     }
 
-    private static int ruleThatDiscards(List<FrameFilter.Rule> rules, Received received) {
-        for (int i = 0; i < rules.size(); i++) {
-            if (rules.get(i).discards(received.kind(), received.payload())) {
+    private static int ruleThatDiscards(List<FrameFilter> filters, FrameFilter.Rule[] rules, Received received) {
+        for (int i = 0; i < rules.length; i++) {
+            if (rules[i] == null) {
+                rules[i] = filters.get(i).rule();
+            }
+            if (rules[i].discards(received.kind(), received.payload())) {
                 return i;
             }
         }
@@ -343,7 +348,11 @@ final class DropInSample {
             return;
         }
         count(received);
-        result.content(received.payload(), kind == Opcode.TEXT ? SampleResult.TEXT : SampleResult.BINARY);
+        if (kind == Opcode.TEXT) {
+            result.text(new String(received.payload(), StandardCharsets.UTF_8));
+        } else {
+            result.content(received.payload(), SampleResult.BINARY);
+        }
         sampler.getThreadContext().getVariables()
                 .put("websocket.last_frame_final", Boolean.toString(received.isFinal()));
         succeed();

@@ -21,7 +21,7 @@ public class PingPongSampler extends io.github.jmeterwebrtc.jmeter.websocket.Pin
             @Override
             public Address check() throws InvalidElementException {
                 timeoutMs = Address.readTimeout(getReadTimeout());
-                return null;
+                return Address.ofExisting(PingPongSampler.this);
             }
 
             @Override

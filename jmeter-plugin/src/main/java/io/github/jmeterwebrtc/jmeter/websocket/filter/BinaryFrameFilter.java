@@ -5,7 +5,12 @@ import java.util.function.Predicate;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Discards binary frames by their bytes. A value that is no hexadecimal number is logged, and nothing is discarded. */
+/**
+ * Discards binary frames by their bytes.
+ *
+ * <p>A value that is no hexadecimal number is logged and counts as no bytes, which nothing contains and everything starts
+ * with; a position that is no number counts as none.
+ */
 public class BinaryFrameFilter extends FrameFilter {
     private static final long serialVersionUID = 1L;
     private static final Logger LOG = LoggerFactory.getLogger(BinaryFrameFilter.class);
@@ -23,26 +28,18 @@ public class BinaryFrameFilter extends FrameFilter {
         if (comparison == Comparison.IsPlain) {
             return (kind, payload) -> kind == Opcode.BINARY;
         }
-        byte[] value = value();
-        if (value == null) {
-            return (kind, payload) -> false;
-        }
-        Predicate<byte[]> discarded = discarded(comparison, value, getMatchPosition());
+        Predicate<byte[]> discarded = discarded(comparison, value(), getMatchPosition());
         return (kind, payload) -> kind == Opcode.BINARY && discarded.test(payload);
     }
 
     private byte[] value() {
         String text = getMatchValue();
         try {
-            byte[] value = HexBytes.parse(text);
-            if (value.length > 0) {
-                return value;
-            }
+            return HexBytes.parse(text);
         } catch (NumberFormatException e) {
-            LOG.debug("{}", e.getMessage());
+            LOG.error("Binary frame filter '{}': match value '{}' is not hexadecimal: {}", getName(), text, e.getMessage());
+            return new byte[0];
         }
-        LOG.error("Binary frame filter '{}': match value '{}' is no binary value; nothing is filtered", getName(), text);
-        return null;
     }
 
     private static Predicate<byte[]> discarded(Comparison comparison, byte[] value, String position) {
@@ -64,16 +61,22 @@ public class BinaryFrameFilter extends FrameFilter {
             case NotEndsWith:
                 return bytes -> !ByteSequence.endsWith(bytes, value);
             default:
-                throw new IllegalArgumentException("Binary frames cannot be compared by " + comparison);
+                return bytes -> {
+                    throw new UnsupportedOperationException("unknown comparison type");
+                };
         }
     }
 
     private static Predicate<byte[]> found(byte[] value, String position) {
-        if (position.isEmpty()) {
+        try {
+            int offset = Integer.parseInt(position);
+            return bytes -> value.length > 0 && ByteSequence.isAt(bytes, value, offset);
+        } catch (NumberFormatException e) {
+            if (!position.isEmpty()) {
+                LOG.error("Match position '{}' is no whole number; looking anywhere", position);
+            }
             return bytes -> ByteSequence.contains(bytes, value);
         }
-        int offset = Integer.parseInt(position);
-        return bytes -> ByteSequence.isAt(bytes, value, offset);
     }
 
     /** @return {@link #COMPARISON_TYPE}; throws {@link IllegalArgumentException} when it is none of them */

@@ -12,11 +12,11 @@ public final class ByteSequence {
      *
      * @param whole where to look
      * @param part what to look for
-     * @param offset from 0; false where it does not fit
+     * @param offset from 0; false where it does not fit; a negative one throws {@link ArrayIndexOutOfBoundsException}
      * @return true when all bytes are equal
      */
     public static boolean isAt(byte[] whole, byte[] part, int offset) {
-        if (offset < 0 || offset + part.length > whole.length) {
+        if (offset + part.length > whole.length) {
             return false;
         }
         for (int i = 0; i < part.length; i++) {
@@ -51,7 +51,7 @@ public final class ByteSequence {
      * @return true when it does
      */
     public static boolean endsWith(byte[] whole, byte[] part) {
-        return isAt(whole, part, whole.length - part.length);
+        return part.length <= whole.length && isAt(whole, part, whole.length - part.length);
     }
 
     /**
