@@ -116,7 +116,7 @@ bench: $(INSTALLED_JAR) $(LAB) ## What softphones and sockets cost: target/bench
 # --- Proving --------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: test-rust test-java test-python test-jmeter ## Everything that proves it
+test: test-rust test-java test-python test-jmeter test-compat ## Everything that proves it
 
 .PHONY: test-rust
 test-rust: | tools ## Rust unit and integration tests
@@ -133,6 +133,14 @@ test-python: | tools ## Tests of the demo runner and of the scripts
 .PHONY: test-jmeter
 test-jmeter: $(INSTALLED_JAR) $(LAB) ## Plans through a real JMeter
 	WEBRTC_LAB=$(CURDIR)/$(LAB) python3 -m unittest discover --start-directory tests/jmeter --top-level-directory .
+
+.PHONY: golden
+golden: $(INSTALLED_JAR) ## Plans for WebSocket Samplers behave as recorded, case by case
+	python3 -m unittest tests.compat.test_golden
+
+.PHONY: test-compat
+test-compat: $(INSTALLED_JAR) ## The same plans through the original plugin and through ours
+	python3 -m unittest discover --start-directory tests/compat --top-level-directory .
 
 .PHONY: interop
 interop: | tools ## Real peers: Chromium, aiortc and pion, both roles

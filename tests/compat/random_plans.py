@@ -297,7 +297,7 @@ class Scenario:
             if rng.random() < 0.1:
                 del values[rng.choice(tuple(values))]
             return jmx.binary_assertion("binary", **values)
-        return jmx.response_assertion(rng.choice(("reply", "OK", "101", "x")), rng.choice(
+        return jmx.response_assertion(rng.choice(("reply", "OK", "101", "Upgrade")), rng.choice(
             ("Assertion.response_data", "Assertion.response_code", "Assertion.response_message", "Assertion.response_headers",
              "Assertion.sample_label", "Assertion.request_data")), rng.choice((2, 16)))
 

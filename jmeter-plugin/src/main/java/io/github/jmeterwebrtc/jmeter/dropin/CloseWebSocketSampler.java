@@ -75,6 +75,12 @@ public class CloseWebSocketSampler extends CloseSampler {
     }
 
     @Override
+    public void threadStarted() {
+        super.threadStarted();
+        DropInTest.threadStarted(getThreadContext());
+    }
+
+    @Override
     public void threadFinished() {
         DropInTest.threadFinished();
         super.threadFinished();

@@ -17,6 +17,7 @@ final class DropInConnection {
     private boolean closeSent;
     private boolean closeReceived;
     private boolean dropped;
+    private boolean tlsBroken;
     private Opcode message = Opcode.TEXT;
 
     /** One that a drop-in element has opened. */
@@ -86,6 +87,16 @@ final class DropInConnection {
             default:
                 return frame.opcode();
         }
+    }
+
+    /** An I/O error other than the end of the stream was met: Java's TLS sockets call every later one by other names. */
+    void broke() {
+        tlsBroken = address != null && address.isSecure();
+    }
+
+    /** Whether {@link #broke()} was told of a TLS connection. */
+    boolean isTlsBroken() {
+        return tlsBroken;
     }
 
     /** Ends TCP now, without a close frame. */

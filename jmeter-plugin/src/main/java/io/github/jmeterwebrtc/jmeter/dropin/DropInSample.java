@@ -13,7 +13,7 @@ import io.github.jmeterwebrtc.jmeter.run.InvalidElementException;
 import io.github.jmeterwebrtc.jmeter.run.ThreadScope;
 import io.github.jmeterwebrtc.jmeter.websocket.Surroundings;
 import io.github.jmeterwebrtc.jmeter.websocket.WebSocketSampler;
-import io.github.jmeterwebrtc.jmeter.websocket.filter.FrameFilter;
+import io.github.jmeterwebrtc.jmeter.websocket.filter.FilterChain;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
@@ -126,7 +126,7 @@ final class DropInSample {
             result.failure(FailureWords.IO_ERROR, FailureWords.io("Read timed out"));
         } catch (EngineException e) {
             result.onJavaClock();
-            words().use(e, writing, result);
+            words().use(e, writing, connection, result);
         } catch (OpenFailedException e) {
             connection = null;
         } catch (IOException e) {
@@ -275,9 +275,7 @@ final class DropInSample {
 
     /** The next frame that no filter discards; waiting for it all takes no longer than the timeout. */
     Received read(int timeoutMs) throws EngineException, TimeoutException {
-        List<FrameFilter> filters = around.filtersFromOutside();
-        // Rules are made when the first frame comes: a filter that cannot be used is an error only then.
-        FrameFilter.Rule[] rules = new FrameFilter.Rule[filters.size()];
+        FilterChain filters = new FilterChain(around.filtersFromOutside());
         long waitMs = timeoutMs == 0 ? BoundedWait.FOREVER_MS : timeoutMs;
         long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(waitMs);
         while (true) {
@@ -288,30 +286,18 @@ final class DropInSample {
             Frame frame = connection.socket().receive(bounded.operation(), bounded.clip(leftMs));
             spend(frame.waitedNanos());
             Received received = new Received(frame, connection.kindOf(frame));
-            int rule = ruleThatDiscards(filters, rules, received);
-            if (rule >= 0) {
-                discard(received, filters.get(rule).getName(), rules[rule].repliesToPing());
+            FilterChain.Match discarding = filters.discarding(received.kind(), received.payload());
+            if (discarding != null) {
+                discard(received, discarding);
             } else if (received.kind() != Opcode.PING || !test.behaviour().answersPings()) {
                 return received;
             }
         }
     }
 
-    private static int ruleThatDiscards(List<FrameFilter> filters, FrameFilter.Rule[] rules, Received received) {
-        for (int i = 0; i < rules.length; i++) {
-            if (rules[i] == null) {
-                rules[i] = filters.get(i).rule();
-            }
-            if (rules[i].discards(received.kind(), received.payload())) {
-                return i;
-            }
-        }
-        return -1;
-    }
-
-    private void discard(Received received, String filter, boolean replies) throws EngineException, TimeoutException {
+    private void discard(Received received, FilterChain.Match filter) throws EngineException, TimeoutException {
         long replyBytes = 0;
-        if (replies && received.kind() == Opcode.PING) {
+        if (filter.replies() && received.kind() == Opcode.PING) {
             if (test.behaviour().answersPings()) {
                 // The engine has answered it when it came.
                 replyBytes = CONTROL_FRAME_BYTES + received.payload().length;
@@ -322,8 +308,8 @@ final class DropInSample {
                 writing = false;
             }
         }
-        result.discarded("Discarded " + received.type() + " frame (by filter '" + filter + "')",
-                "Received " + received.words(), received.headerBytes(), received.bodyBytes(), replyBytes);
+        result.discarded(filter.label(received.type()), "Received " + received.words(), received.headerBytes(),
+                received.bodyBytes(), replyBytes);
         if (test.behaviour().countsDiscarded()) {
             headerBytes += received.headerBytes();
             bodyBytes += received.bodyBytes();

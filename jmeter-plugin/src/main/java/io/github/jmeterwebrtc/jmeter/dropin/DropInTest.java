@@ -1,6 +1,7 @@
 package io.github.jmeterwebrtc.jmeter.dropin;
 
 import io.github.jmeterwebrtc.CloseCause;
+import io.github.jmeterwebrtc.EngineUnavailableException;
 import io.github.jmeterwebrtc.jmeter.run.BoundedWait;
 import io.github.jmeterwebrtc.jmeter.run.TestRun;
 import io.github.jmeterwebrtc.jmeter.run.ThreadScope;
@@ -34,6 +35,7 @@ final class DropInTest implements AutoCloseable {
 
     private final Behaviour behaviour = Behaviour.ofProperties();
     private final ClientIdentity identity = new ClientIdentity();
+    private final InternalsNotice internals = new InternalsNotice();
     private final Map<Thread, Connections> byThread = new ConcurrentHashMap<>();
 
     DropInTest() {
@@ -97,6 +99,16 @@ final class DropInTest implements AutoCloseable {
     static BoundedWait beginWait(WebSocketSampler sampler, ThreadScope thread) {
         JMeterContext context = sampler.getThreadContext();
         return "0".equals(sampler.getReadTimeout()) ? thread.beginWait(context) : thread.beginUncutWait(context);
+    }
+
+    /** A thread with a drop-in element starts. */
+    static void threadStarted(JMeterContext context) {
+        try {
+            current().internals.look(context);
+        } catch (EngineUnavailableException e) {
+            // Every sample says so; here it only means that there is nothing to look for.
+            LOG.debug("{}", e.getMessage());
+        }
     }
 
     /** The calling thread has ended. Idempotent. */

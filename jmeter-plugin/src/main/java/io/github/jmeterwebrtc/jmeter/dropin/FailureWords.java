@@ -73,8 +73,8 @@ final class FailureWords {
         }
     }
 
-    /** Sending ({@code writing}) or receiving has failed. */
-    void use(EngineException failure, boolean writing, ResultBuilder result) {
+    /** Sending ({@code writing}) or receiving over a connection has failed. */
+    void use(EngineException failure, boolean writing, DropInConnection connection, ResultBuilder result) {
         JsonNode details = failure.details();
         if ("FRAME".equals(failure.code())) {
             lapse(details.path("detail").asText(), result);
@@ -86,8 +86,13 @@ final class FailureWords {
             words = failure.getMessage();
         } else if (writing && behaviour.noticesEnd()) {
             words = with("Broken pipe", cause.path("description").asText());
+        } else if (connection.isTlsBroken()) {
+            words = writing ? "Connection or outbound has closed" : "Socket is closed";
         } else {
             words = with(closedWords(cause, failure.getMessage()), cause.path("description").asText());
+            if (!words.startsWith("end of stream")) {
+                connection.broke();
+            }
         }
         result.failure(IO_ERROR, io(words));
     }

@@ -38,6 +38,12 @@ public class OpenWebSocketSampler extends OpenConnectionSampler {
     }
 
     @Override
+    public void threadStarted() {
+        super.threadStarted();
+        DropInTest.threadStarted(getThreadContext());
+    }
+
+    @Override
     public void threadFinished() {
         DropInTest.threadFinished();
         super.threadFinished();

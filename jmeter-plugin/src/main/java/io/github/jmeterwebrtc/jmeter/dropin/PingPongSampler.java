@@ -66,6 +66,12 @@ public class PingPongSampler extends io.github.jmeterwebrtc.jmeter.websocket.Pin
     }
 
     @Override
+    public void threadStarted() {
+        super.threadStarted();
+        DropInTest.threadStarted(getThreadContext());
+    }
+
+    @Override
     public void threadFinished() {
         DropInTest.threadFinished();
         super.threadFinished();

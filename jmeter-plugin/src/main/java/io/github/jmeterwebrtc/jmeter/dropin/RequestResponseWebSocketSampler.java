@@ -51,6 +51,12 @@ public class RequestResponseWebSocketSampler extends RequestResponseSampler {
     }
 
     @Override
+    public void threadStarted() {
+        super.threadStarted();
+        DropInTest.threadStarted(getThreadContext());
+    }
+
+    @Override
     public void threadFinished() {
         DropInTest.threadFinished();
         super.threadFinished();

@@ -71,6 +71,12 @@ public class SingleReadWebSocketSampler extends SingleReadSampler {
     }
 
     @Override
+    public void threadStarted() {
+        super.threadStarted();
+        DropInTest.threadStarted(getThreadContext());
+    }
+
+    @Override
     public void threadFinished() {
         DropInTest.threadFinished();
         super.threadFinished();

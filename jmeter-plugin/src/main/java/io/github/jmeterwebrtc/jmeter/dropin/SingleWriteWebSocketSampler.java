@@ -54,6 +54,12 @@ public class SingleWriteWebSocketSampler extends SingleWriteSampler {
     }
 
     @Override
+    public void threadStarted() {
+        super.threadStarted();
+        DropInTest.threadStarted(getThreadContext());
+    }
+
+    @Override
     public void threadFinished() {
         DropInTest.threadFinished();
         super.threadFinished();

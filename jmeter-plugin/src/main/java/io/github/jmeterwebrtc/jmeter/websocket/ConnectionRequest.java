@@ -11,13 +11,16 @@ import io.github.jmeterwebrtc.jmeter.run.BoundedWait;
 import io.github.jmeterwebrtc.jmeter.run.Connection;
 import io.github.jmeterwebrtc.jmeter.run.InvalidElementException;
 import io.github.jmeterwebrtc.jmeter.run.ThreadScope;
+import java.net.InetAddress;
 import java.net.MalformedURLException;
 import java.net.URI;
 import java.net.URISyntaxException;
 import java.net.URL;
+import java.net.UnknownHostException;
 import java.util.Map;
 import java.util.concurrent.TimeoutException;
 import org.apache.jmeter.protocol.http.control.CookieManager;
+import org.apache.jmeter.protocol.http.control.DNSCacheManager;
 
 /**
  * What opening a connection needs, read once from a sampler and checked before anything leaves.
@@ -100,8 +103,25 @@ final class ConnectionRequest {
             TlsFiles.put(config, sampler.getVerifyCertificate());
         }
         ProxySettings.put(config, server);
+        addresses(config, server, sampler.surroundings().dns());
         long phases = DNS_TIMEOUT_MS + connectTimeoutMs + 3 * readTimeoutMs + MARGIN_MS;
         return new ConnectionRequest(url, config.toString(), headers.lines(), readTimeoutMs == 0 ? 0 : phases);
+    }
+
+    /** What JMeter's DNS Cache Manager says, where there is one; a proxy resolves by itself. */
+    private static void addresses(ObjectNode config, String server, DNSCacheManager dns) throws InvalidElementException {
+        if (dns == null || config.has("proxy")) {
+            return;
+        }
+        try {
+            ArrayNode addresses = config.putArray("addresses");
+            for (InetAddress address : dns.resolve(server)) {
+                // Without the zone of a link-local address, which the engine takes from the route.
+                addresses.add(address.getHostAddress().replaceFirst("%.*", ""));
+            }
+        } catch (UnknownHostException e) {
+            throw new InvalidElementException("The DNS Cache Manager cannot resolve '" + server + "': " + e.getMessage());
+        }
     }
 
     /**

@@ -13,10 +13,13 @@ import io.github.jmeterwebrtc.jmeter.run.Connection;
 import io.github.jmeterwebrtc.jmeter.run.EngineSampler;
 import io.github.jmeterwebrtc.jmeter.run.InvalidElementException;
 import io.github.jmeterwebrtc.jmeter.run.ThreadScope;
+import io.github.jmeterwebrtc.jmeter.websocket.filter.FilterChain;
+import io.github.jmeterwebrtc.jmeter.websocket.filter.FrameFilter;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import org.apache.jmeter.config.ConfigTestElement;
 import org.apache.jmeter.protocol.http.control.CookieManager;
+import org.apache.jmeter.protocol.http.control.DNSCacheManager;
 import org.apache.jmeter.protocol.http.control.HeaderManager;
 import org.apache.jmeter.testelement.TestElement;
 import org.apache.jmeter.threads.JMeterVariables;
@@ -145,7 +148,8 @@ public abstract class WebSocketSampler extends EngineSampler {
     // ---- Reading ----------------------------------------------------------------------------------------------------
 
     /**
-     * Reads the next data (or close) frame; pings and pongs, which the engine has answered, are passed over.
+     * Reads the next data (or close) frame that no frame filter in scope discards; pings and pongs, which the engine has
+     * answered, are passed over.
      *
      * @param timeoutMs total budget; 0 = none
      */
@@ -153,14 +157,22 @@ public abstract class WebSocketSampler extends EngineSampler {
             throws EngineException, TimeoutException {
         long budgetMs = bounded.clip(timeoutMs);
         long start = System.nanoTime();
+        FilterChain filters = new FilterChain(surroundings().filtersFromOutside());
         while (true) {
             long leftMs = budgetMs - TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - start);
             Frame frame = connection.socket().receive(bounded.operation(), Math.max(leftMs, 1));
-            if (frame.opcode() != Opcode.PING && frame.opcode() != Opcode.PONG) {
+            boolean control = frame.opcode() == Opcode.PING || frame.opcode() == Opcode.PONG;
+            Opcode kind = connection.typeOf(frame);
+            FilterChain.Match discarding = control ? null : filters.discarding(kind, frame.payload());
+            if (!control && discarding == null) {
                 result.received(frame);
                 return frame;
             }
             result.took(TimeUnit.NANOSECONDS.toMicros(frame.waitedNanos()));
+            if (discarding != null) {
+                result.discarded(discarding.label(FrameText.typeName(frame)), "Received " + FrameText.describe(frame),
+                        frame.headerBytes(), frame.wirePayloadBytes(), 0);
+            }
         }
     }
 
@@ -255,7 +267,7 @@ public abstract class WebSocketSampler extends EngineSampler {
 
     // ---- JMeter configuration elements ------------------------------------------------------------------------------
 
-    /** Only the elements that mean something to a WebSocket are merged in: defaults, headers, cookies. */
+    /** Only the elements that mean something to a WebSocket are merged in: defaults, headers, cookies, DNS, frame filters. */
     @Override
     public boolean applies(ConfigTestElement configElement) {
         String gui = configElement.getPropertyAsString(TestElement.GUI_CLASS);
@@ -264,7 +276,8 @@ public abstract class WebSocketSampler extends EngineSampler {
                 return true;
             }
         }
-        return configElement instanceof HeaderManager || configElement instanceof CookieManager;
+        return configElement instanceof HeaderManager || configElement instanceof CookieManager
+                || configElement instanceof DNSCacheManager || configElement instanceof FrameFilter;
     }
 
     @Override

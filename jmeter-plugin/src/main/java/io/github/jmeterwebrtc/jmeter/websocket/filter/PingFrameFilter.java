@@ -23,11 +23,16 @@ public class PingFrameFilter extends FrameFilter {
 
     @Override
     public Rule rule() {
-        FilterType type = getFilterType();
         boolean reply = getReplyToPing();
         return new Rule() {
+            /** Read when the first frame comes: a type that is none is an error only then. */
+            private FilterType type;
+
             @Override
             public boolean discards(Opcode kind, byte[] payload) {
+                if (type == null) {
+                    type = getFilterType();
+                }
                 return kind == Opcode.PING && type != FilterType.FilterPongOnly
                         || kind == Opcode.PONG && type != FilterType.FilterPingOnly;
             }

@@ -39,13 +39,15 @@ public class TextFrameFilter extends FrameFilter {
             case NotEndsWith:
                 return text -> !text.endsWith(value);
             case ContainsRegex:
-                return text -> Pattern.compile(value).matcher(text).find();
+                return Pattern.compile(value).asPredicate();
             case NotContainsRegex:
-                return text -> !Pattern.compile(value).matcher(text).find();
+                return Pattern.compile(value).asPredicate().negate();
             case EqualsRegex:
-                return text -> Pattern.compile(value).matcher(text).matches();
+                Pattern whole = Pattern.compile(value);
+                return text -> whole.matcher(text).matches();
             case NotEqualsRegex:
-                return text -> !Pattern.compile(value).matcher(text).matches();
+                Pattern other = Pattern.compile(value);
+                return text -> !other.matcher(text).matches();
             default:
                 return text -> true;
         }
