@@ -146,6 +146,11 @@ test-compat: $(INSTALLED_JAR) ## The same plans through the original plugin and 
 interop: | tools ## Real peers: Chromium, aiortc and pion, both roles
 	interop/run
 
+.PHONY: soak
+soak: $(INSTALLED_JAR) ## Ten minutes of think time and a million iterations; not part of test
+	python3 -m tests.compat.think_time --minutes 10
+	python3 -m tests.compat.header_manager --iterations 1000000
+
 .PHONY: lint
 lint: lint-rust lint-java lint-scripts ## Formatting, warnings as errors, licences
 
