@@ -116,7 +116,7 @@ bench: $(INSTALLED_JAR) $(LAB) ## What softphones and sockets cost: target/bench
 # --- Proving --------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: test-rust test-java test-python test-jmeter test-compat ## Everything that proves it
+test: test-rust test-java test-python test-jmeter golden ## Everything that proves it
 
 .PHONY: test-rust
 test-rust: | tools ## Rust unit and integration tests
@@ -139,7 +139,7 @@ golden: $(INSTALLED_JAR) ## Plans for WebSocket Samplers behave as recorded, cas
 	python3 -m unittest tests.compat.test_golden
 
 .PHONY: test-compat
-test-compat: $(INSTALLED_JAR) ## The same plans through the original plugin and through ours
+test-compat: $(INSTALLED_JAR) ## Existing plans in every shape, and random ones through the original too; minutes
 	python3 -m unittest discover --start-directory tests/compat --top-level-directory .
 
 .PHONY: interop

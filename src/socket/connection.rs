@@ -181,6 +181,7 @@ impl Connection {
             keep_alive,
             linger_until: None,
             over: false,
+            write_dead: false,
         };
         tokio::spawn(task.run(leftover));
         connection
@@ -549,6 +550,8 @@ struct Task {
     linger_until: Option<Instant>,
     /// Nothing more will be read, but what is sent still goes to the kernel.
     over: bool,
+    /// What waits to go out never will; only with `write_after_end`.
+    write_dead: bool,
 }
 
 /// How frames are taken from the wire.
@@ -591,15 +594,23 @@ impl Task {
         drop(leftover);
         // TLS may hold frames that came with the answer to the upgrade and that no event announces.
         if self.read() == Next::Stop {
-            return;
+            if !self.connection.0.write_after_end {
+                return;
+            }
+            self.over = true;
         }
         loop {
             let connection = &self.connection.0;
             let (waiting, write_failure) = {
                 let mut core = connection.core.lock();
                 let Some(wire) = &core.wire else { return };
-                (wire.is_waiting(), core.write_failure.take())
+                (wire.is_waiting() && !self.write_dead, core.write_failure.take())
             };
+            if write_failure.is_some() && connection.write_after_end {
+                // Whoever sends next hears of it from the kernel.
+                self.write_dead = true;
+                continue;
+            }
             if let Some(cause) = write_failure {
                 // What came before the server ended TCP says more than that writing failed.
                 if self.read() == Next::GoOn {
@@ -641,7 +652,9 @@ impl Task {
 
     /// The kernel can take or give something.
     fn ready(&mut self) -> Next {
-        self.connection.0.write(|wire| if wire.is_waiting() { wire.flush().map(|_| ()) } else { Ok(()) });
+        if !self.write_dead {
+            self.connection.0.write(|wire| if wire.is_waiting() { wire.flush().map(|_| ()) } else { Ok(()) });
+        }
         if self.over { Next::GoOn } else { self.read() }
     }
 

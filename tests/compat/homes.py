@@ -5,9 +5,11 @@ running peer only: it lives in a JMETER_HOME of its own under `target/compat` an
 """
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,19 +94,32 @@ def _base() -> Path:
 
 
 def _derived(name: str, directory: str, jars: list[Path]) -> Home:
-    """A home that shares everything with `target/jmeter` by links, except lib/ext, whose jars are its own choice."""
-    base, home = _base(), TARGET / "homes" / directory
-    if home.exists():
-        shutil.rmtree(home)
-    (home / "lib" / "ext").mkdir(parents=True)
-    shutil.copytree(base / "bin", home / "bin")
+    """A home that shares everything with `target/jmeter` by links, except lib/ext, whose jars are its own choice.
+
+    It is made once for one choice of jars, and put in its place whole, so that runs may go on side by side.
+    """
+    base = _base()
+    state = "\n".join(f"{jar.name} {jar.stat().st_mtime_ns} {jar.stat().st_size}" for jar in jars)
+    home = TARGET / "homes" / f"{directory}-{hashlib.sha256(state.encode()).hexdigest()[:12]}"
+    if home.is_dir():
+        return Home(name, home)
+    home.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(dir=home.parent))
+    (building / "lib" / "ext").mkdir(parents=True)
+    (building / "lib" / "junit").mkdir()
+    shutil.copytree(base / "bin", building / "bin")
     for library in sorted((base / "lib").glob("*.jar")):
-        _link(library, home / "lib" / library.name)
+        _link(library, building / "lib" / library.name)
     for module in sorted((base / "lib" / "ext").glob("*.jar")):
         if not module.name.startswith("jmeter-webrtc"):
-            _link(module, home / "lib" / "ext" / module.name)
+            _link(module, building / "lib" / "ext" / module.name)
     for jar in jars:
-        _link(jar, home / "lib" / "ext" / jar.name)
+        _link(jar, building / "lib" / "ext" / jar.name)
+    try:
+        building.rename(home)
+    except OSError:
+        # Another run was faster.
+        shutil.rmtree(building)
     return Home(name, home)
 
 

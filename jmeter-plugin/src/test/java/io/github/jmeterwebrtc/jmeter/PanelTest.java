@@ -30,7 +30,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 @Timeout(60)
 class PanelTest {
     static Stream<AbstractJMeterGuiComponent> panels() {
-        return Panels.all();
+        return Stream.concat(Panels.all(), Panels.dropIns());
     }
 
     @ParameterizedTest
@@ -95,7 +95,7 @@ class PanelTest {
     @ParameterizedTest
     @MethodSource("panels")
     void aPanelHasALabelAndAHelpAnchor(AbstractJMeterGuiComponent panel) {
-        assertTrue(panel.getStaticLabel().startsWith("WebSocket ") || panel.getStaticLabel().startsWith("WebRTC "));
+        assertTrue(panel.getStaticLabel().matches("(WebSocket|WebRTC|Binary Response) .*"), panel.getStaticLabel());
         assertFalse(panel.getDocAnchor().contains(" "));
         assertEquals(panel.getClass().getName(), panel.createTestElement().getPropertyAsString(TestElement.GUI_CLASS));
     }

@@ -1,5 +1,13 @@
 package io.github.jmeterwebrtc.jmeter;
 
+import io.github.jmeterwebrtc.jmeter.assertion.BinaryResponseAssertionGui;
+import io.github.jmeterwebrtc.jmeter.dropin.AdvancedOptionsGUI;
+import io.github.jmeterwebrtc.jmeter.dropin.BinaryContentAssertionGUI;
+import io.github.jmeterwebrtc.jmeter.dropin.CloseWebSocketSamplerGui;
+import io.github.jmeterwebrtc.jmeter.dropin.OpenWebSocketSamplerGui;
+import io.github.jmeterwebrtc.jmeter.dropin.RequestResponseWebSocketSamplerGui;
+import io.github.jmeterwebrtc.jmeter.dropin.SingleReadWebSocketSamplerGui;
+import io.github.jmeterwebrtc.jmeter.dropin.SingleWriteWebSocketSamplerGui;
 import io.github.jmeterwebrtc.jmeter.call.AwaitConnectedSamplerGui;
 import io.github.jmeterwebrtc.jmeter.call.CallSamplerGui;
 import io.github.jmeterwebrtc.jmeter.call.HangUpSamplerGui;
@@ -16,6 +24,9 @@ import io.github.jmeterwebrtc.jmeter.websocket.RequestResponseSamplerGui;
 import io.github.jmeterwebrtc.jmeter.websocket.SingleReadSamplerGui;
 import io.github.jmeterwebrtc.jmeter.websocket.SingleWriteSamplerGui;
 import io.github.jmeterwebrtc.jmeter.websocket.WaitForMessageSamplerGui;
+import io.github.jmeterwebrtc.jmeter.websocket.filter.BinaryFrameFilterGui;
+import io.github.jmeterwebrtc.jmeter.websocket.filter.PingFrameFilterGui;
+import io.github.jmeterwebrtc.jmeter.websocket.filter.TextFrameFilterGui;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.apache.jmeter.gui.AbstractJMeterGuiComponent;
@@ -35,11 +46,27 @@ public final class Panels {
                 OpenConnectionSamplerGui::new, RequestResponseSamplerGui::new, SingleReadSamplerGui::new,
                 SingleWriteSamplerGui::new, PingPongSamplerGui::new, CloseSamplerGui::new, WaitForMessageSamplerGui::new,
                 CallSamplerGui::new, AwaitConnectedSamplerGui::new, MediaCheckSamplerGui::new, HangUpSamplerGui::new,
-                WebRtcDefaultsGui::new, LabServerGui::new).map(Supplier::get);
+                WebRtcDefaultsGui::new, LabServerGui::new, PingFrameFilterGui::new, TextFrameFilterGui::new,
+                BinaryFrameFilterGui::new, BinaryResponseAssertionGui::new).map(Supplier::get);
+    }
+
+    /** One of each panel of existing plans. */
+    public static Stream<AbstractJMeterGuiComponent> dropIns() {
+        JMeterHome.use();
+        return Stream.<Supplier<AbstractJMeterGuiComponent>>of(
+                OpenWebSocketSamplerGui::new, RequestResponseWebSocketSamplerGui::new, SingleReadWebSocketSamplerGui::new,
+                SingleWriteWebSocketSamplerGui::new, io.github.jmeterwebrtc.jmeter.dropin.PingPongSamplerGui::new,
+                CloseWebSocketSamplerGui::new, io.github.jmeterwebrtc.jmeter.dropin.PingFrameFilterGui::new,
+                io.github.jmeterwebrtc.jmeter.dropin.TextFrameFilterGui::new,
+                io.github.jmeterwebrtc.jmeter.dropin.BinaryFrameFilterGui::new, AdvancedOptionsGUI::new,
+                BinaryContentAssertionGUI::new).map(Supplier::get);
     }
 
     /** The form of a panel. */
     public static ElementForm form(AbstractJMeterGuiComponent panel) {
+        if (panel instanceof BinaryResponseAssertionGui) {
+            return ((BinaryResponseAssertionGui) panel).form();
+        }
         return panel instanceof FormSamplerGui ? ((FormSamplerGui) panel).form() : ((FormConfigGui) panel).form();
     }
 

@@ -89,9 +89,14 @@ final class DropInConnection {
         }
     }
 
-    /** An I/O error other than the end of the stream was met: Java's TLS sockets call every later one by other names. */
+    /** Whether it was opened over TLS. */
+    boolean isSecure() {
+        return address != null && address.isSecure();
+    }
+
+    /** Reading met another error than the end of the stream: Java's TLS sockets call every later one by other names. */
     void broke() {
-        tlsBroken = address != null && address.isSecure();
+        tlsBroken = isSecure();
     }
 
     /** Whether {@link #broke()} was told of a TLS connection. */

@@ -88,9 +88,11 @@ final class FailureWords {
             words = with("Broken pipe", cause.path("description").asText());
         } else if (connection.isTlsBroken()) {
             words = writing ? "Connection or outbound has closed" : "Socket is closed";
+        } else if (writing && connection.isSecure()) {
+            words = with("Broken pipe", cause.path("description").asText());
         } else {
             words = with(closedWords(cause, failure.getMessage()), cause.path("description").asText());
-            if (!words.startsWith("end of stream")) {
+            if (!writing && !words.startsWith("end of stream")) {
                 connection.broke();
             }
         }
