@@ -86,7 +86,7 @@ class Outcome:
 
 def outcome(home: Home, iterations: int, deadline: float) -> Outcome:
     """Runs the plan; a few iterations of each tenth open a connection, the others use it."""
-    directory = homes.TARGET / "header-manager" / home.name
+    directory = homes.TARGET / "header-manager" / f"{home.name}-{iterations}"
     messages = iterations // TENTHS - CONNECTIONS_PER_TENTH
     with ScriptedServer() as server:
         tenths = _loop("tenths", TENTHS, _loop("connections", CONNECTIONS_PER_TENTH, _open(server.port)),

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import subprocess
 import tempfile
@@ -15,6 +16,8 @@ from tests.compat.homes import Home
 PROGRAM = Path(__file__).resolve().parent / "PlanPanels.java"
 MARK = "PANELS "
 DEADLINE = 300
+"""Of one JMeter, s."""
+SCREEN_WITHIN = 60
 
 
 class PanelsFailed(RuntimeError):
@@ -76,10 +79,11 @@ class Screen:
                 ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1280x1024x24", "-nolisten", "tcp"],
                 pass_fds=(writing,), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             os.close(writing)
-            self.display = ":" + number.readline().strip()
+            ready, _, _ = select.select([number], [], [], SCREEN_WITHIN)
+            self.display = ":" + (number.readline().strip() if ready else "")
         if self.display == ":":
-            self._process.wait(10)
-            raise PanelsFailed("Xvfb did not start")
+            self._process.kill()
+            raise PanelsFailed(f"Xvfb did not start within {SCREEN_WITHIN} s: exit code {self._process.wait(10)}")
 
     def __enter__(self) -> Screen:
         return self

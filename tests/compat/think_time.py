@@ -47,7 +47,7 @@ class Outcome:
 
 def outcome(home: Home, mode: str, think_seconds: float, ping_seconds: float, threads: int) -> Outcome:
     """Runs open, think time, request-response and close in each of `threads` threads; `mode` is that of the drop-in."""
-    directory = homes.TARGET / "think-time" / f"{home.name}-{mode}"
+    directory = homes.TARGET / "think-time" / f"{home.name}-{mode}-{think_seconds:g}s"
     with PingingServer(ping_seconds, SILENT_PINGS * ping_seconds) as server:
         plan = jmx.write(directory / "plan.jmx", jmx.test_plan(jmx.thread_group(
             "thinking",
