@@ -116,7 +116,7 @@ bench: $(INSTALLED_JAR) $(LAB) ## What softphones and sockets cost: target/bench
 # --- Proving --------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: test-rust test-java test-python test-jmeter test-compat ## Everything that proves it
+test: test-rust test-java test-python test-jmeter golden ## Everything that proves it
 
 .PHONY: test-rust
 test-rust: | tools ## Rust unit and integration tests
@@ -139,12 +139,17 @@ golden: $(INSTALLED_JAR) ## Plans for WebSocket Samplers behave as recorded, cas
 	python3 -m unittest tests.compat.test_golden
 
 .PHONY: test-compat
-test-compat: $(INSTALLED_JAR) ## The same plans through the original plugin and through ours
+test-compat: $(INSTALLED_JAR) ## Existing plans in every shape, and random ones through the original too; minutes
 	python3 -m unittest discover --start-directory tests/compat --top-level-directory .
 
 .PHONY: interop
 interop: | tools ## Real peers: Chromium, aiortc and pion, both roles
 	interop/run
+
+.PHONY: soak
+soak: $(INSTALLED_JAR) ## Ten minutes of think time and a million iterations; not part of test
+	python3 -m tests.compat.think_time --minutes 10
+	python3 -m tests.compat.header_manager --iterations 1000000
 
 .PHONY: lint
 lint: lint-rust lint-java lint-scripts ## Formatting, warnings as errors, licences

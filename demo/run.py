@@ -27,7 +27,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from demo.processes import JMeter, Lab, RunError  # noqa: E402
-from demo.summary import problems, read_results, summary, table  # noqa: E402
+from demo.summary import failures, problems, read_results, summary, table  # noqa: E402
 
 #: Media is checked this often while a call is held, in seconds.
 CHECK_SECONDS = 5
@@ -121,7 +121,9 @@ def run(chosen: argparse.Namespace) -> int:
 
     if status != 0 or not results.exists() or not counters_file.exists():
         said = [line for line in (output / "jmeter.out").read_text(encoding="utf-8").splitlines() if "rror" in line]
-        raise RunError("\n  ".join([f"JMeter ended with status {status}; see {output}/jmeter.out and jmeter.log", *said[:5]]))
+        evidence = said or failures(read_results(results) if results.exists() else [])
+        where = f"no counters from JMeter, which ended with status {status}; see {output}/jmeter.out and jmeter.log"
+        raise RunError("\n  ".join([where, *evidence[:5]]))
     counters = json.loads(counters_file.read_text(encoding="utf-8"))
     rows = read_results(results)
     result = summary(chosen.softphones, rows, counters, wall_seconds)

@@ -82,18 +82,21 @@ def summary(softphones: int, rows: list[Row], counters: dict[str, Any], wall_sec
     }
 
 
+def failures(rows: list[Row]) -> list[str]:
+    """The failed samples, equal ones counted together, the most frequent first."""
+    failed = collections.Counter(
+        (row["label"], row["responseCode"], row["responseMessage"]) for row in rows if row["success"] != "true"
+    )
+    return [f"{count} × {label}: {code} {message}".rstrip() for (label, code, message), count in failed.most_common()]
+
+
 def problems(softphones: int, rows: list[Row], counters: dict[str, Any], lab: dict[str, Any]) -> list[str]:
     """Everything that is not as it should be, one sentence each; an empty list is a good run.
 
     A packet may be missing only where a kernel counted a drop: the sender's count less the receiver's must lie
     between zero and the drops of the receiver's sockets, in both directions.
     """
-    found = [
-        f"{count} × {label}: {code} {message}".rstrip()
-        for (label, code, message), count in collections.Counter(
-            (row["label"], row["responseCode"], row["responseMessage"]) for row in rows if row["success"] != "true"
-        ).most_common()
-    ]
+    found = failures(rows)
 
     def expect(what: str, value: Any, wanted: Any) -> None:
         if value != wanted:

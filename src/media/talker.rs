@@ -48,6 +48,8 @@ struct Stream {
     /// The next packet starts a talk spurt (RFC 3551 §4.1).
     marker: bool,
     skipped: u64,
+    /// Packets the sink has taken.
+    handed: u64,
     /// On the pacer's list.
     paced: bool,
 }
@@ -65,6 +67,7 @@ impl Talker {
             next_frame: 0,
             marker: true,
             skipped: 0,
+            handed: 0,
             paced: false,
         };
         Self { sink, ssrc, stream: Mutex::new(stream) }
@@ -118,6 +121,11 @@ impl Talker {
         self.stream.lock().skipped
     }
 
+    /// Packets handed over; final once the talker is silent, though some of them may still be on their way to the wire.
+    pub(crate) fn handed(&self) -> u64 {
+        self.stream.lock().handed
+    }
+
     /// The pacer's call at each packet time; `missed` packet times before it have passed unused. Returns `false` when
     /// this talker left the schedule.
     pub(crate) fn tick(&self, missed: u64) -> bool {
@@ -135,6 +143,7 @@ impl Talker {
         let packet =
             self.packet(payload_type, stream.sequence, stream.timestamp, stream.marker, &frames[stream.next_frame]);
         if self.sink.try_send(packet) {
+            stream.handed += 1;
             stream.sequence = stream.sequence.wrapping_add(1);
             stream.marker = false;
         } else {
@@ -168,6 +177,7 @@ impl Talker {
         let timestamp = packet.header.timestamp.wrapping_add(offset);
         let echoed = self.packet(payload_type, stream.sequence, timestamp, packet.header.marker, &packet.payload);
         if self.sink.try_send(echoed) {
+            stream.handed += 1;
             stream.sequence = stream.sequence.wrapping_add(1);
         } else {
             stream.skipped += 1;
@@ -247,7 +257,10 @@ mod tests {
         assert!(talker.tick(0));
         sink.0.lock().1 = false;
         talker.tick(0);
-        assert_eq!(talker.skipped(), 1);
+        assert_eq!((talker.skipped(), talker.handed()), (1, 2));
+        talker.silence();
+        assert!(!talker.tick(0));
+        assert_eq!(talker.handed(), 2, "silence is final");
         let packets = &sink.0.lock().0;
         assert_eq!(packets[1].header.sequence_number.wrapping_sub(packets[0].header.sequence_number), 1);
         assert_eq!(packets[1].header.timestamp.wrapping_sub(packets[0].header.timestamp), 2 * 960);

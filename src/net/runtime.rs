@@ -80,9 +80,13 @@ impl SessionRuntime {
         self.nudge.sleeper.wake();
     }
 
-    /// Gives up our hold on the socket, so that the engine's closing closes it; returns its final count of drops.
+    /// Accounts for what has arrived and nobody has read, gives up our hold on the socket, so that the engine's closing
+    /// closes it, and returns its final count of drops.
     pub fn release_socket(&self) -> u64 {
-        self.socket.lock().take().map_or(0, |socket| socket.receive_drops())
+        self.socket.lock().take().map_or(0, |socket| {
+            socket.take_unread();
+            socket.receive_drops()
+        })
     }
 }
 

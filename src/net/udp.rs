@@ -18,6 +18,10 @@ use super::wire::Wire;
 
 /// Receive buffer asked for, in bytes: about 1,000 audio packets as the kernel counts them, 20 s of one call.
 const RECEIVE_BUFFER_BYTES: usize = 256 << 10;
+/// What the kernel counts for the smallest datagram against the receive buffer, in bytes, at the least.
+const SMALLEST_DATAGRAM_COST: usize = 256;
+/// Larger than any datagram of a call; only its beginning is looked at.
+const MAX_DATAGRAM_BYTES: usize = 2048;
 
 /// A UDP socket whose every datagram is reported to a [`Wire`].
 #[derive(Debug)]
@@ -42,6 +46,21 @@ impl ObservedUdpSocket {
     /// Datagrams the kernel dropped for want of receive buffer; 0 where the kernel does not say.
     pub fn receive_drops(&self) -> u64 {
         sys::receive_drops(self.socket.as_fd()).unwrap_or(0)
+    }
+}
+
+impl ObservedUdpSocket {
+    /// Reports to the [`Wire`] what has arrived and nobody has read, so that a closing session accounts for it. At most
+    /// as much as the receive buffer holds; what comes later is not waited for.
+    pub fn take_unread(&self) {
+        let mut datagram = [0; MAX_DATAGRAM_BYTES];
+        for _ in 0..RECEIVE_BUFFER_BYTES / SMALLEST_DATAGRAM_COST {
+            // Around tokio, whose word on readiness may be older than the datagram.
+            let received = sys::receive(self.socket.as_fd(), &mut [IoSliceMut::new(&mut datagram)]);
+            let Ok(received) = received else { return };
+            let queued = queued_for(received.kernel_time);
+            self.wire.received(&datagram[..received.len], received.source, std::time::Instant::now(), queued);
+        }
     }
 }
 
@@ -78,7 +97,7 @@ impl AsyncUdpSocket for ObservedUdpSocket {
                 Err(error) => return Poll::Ready(Err(error)),
                 Ok(received) => received,
             };
-            let queued = received.kernel_time.and_then(|time| since_unix_epoch().checked_sub(time)).unwrap_or_default();
+            let queued = queued_for(received.kernel_time);
             self.wire.received(&buffer[..received.len], received.source, std::time::Instant::now(), queued);
             *first = RecvMeta::default();
             first.addr = received.source;
@@ -90,8 +109,10 @@ impl AsyncUdpSocket for ObservedUdpSocket {
     }
 }
 
-fn since_unix_epoch() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+/// How long a datagram that arrived at `kernel_time` (since the Unix epoch) has lain in the kernel; 0 where that is unknown.
+fn queued_for(kernel_time: Option<Duration>) -> Duration {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    kernel_time.and_then(|time| now.checked_sub(time)).unwrap_or_default()
 }
 
 /// The local address from which the kernel would send to `destination`. Sends nothing: connecting a UDP socket only
@@ -108,4 +129,24 @@ pub fn route_source(destination: IpAddr) -> io::Result<IpAddr> {
     // The discard port (RFC 863); any would do, since nothing is sent.
     socket.connect((destination, 9))?;
     Ok(socket.local_addr()?.ip())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_nobody_read_is_accounted_for() {
+        let wire = Arc::new(Wire::new(std::time::Instant::now()));
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("bound");
+        let address = socket.local_addr().expect("address");
+        let observed = ObservedUdpSocket::new(socket, Arc::clone(&wire)).expect("observed");
+        let peer = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("bound");
+        for sequence in 0..3u8 {
+            peer.send_to(&[0x80, 111, 0, sequence, 0, 0, 0, 0, 0, 0, 0, 1, 7], address).expect("sent");
+        }
+        observed.take_unread();
+        observed.take_unread();
+        assert_eq!(wire.facts().rtp_received, 3);
+    }
 }

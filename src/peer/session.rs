@@ -273,6 +273,11 @@ impl Session {
         }
     }
 
+    /// RTP packets handed to the engine so far; `packetsSent` follows. Final after [`Self::stop_audio`].
+    pub(crate) fn packets_handed(&self) -> u64 {
+        self.inner.talker.handed()
+    }
+
     /// The negotiated codec and its payload type; `None` before the negotiation.
     pub fn codec(&self) -> Option<(AudioCodec, u8)> {
         self.inner.talker.format()

@@ -1,18 +1,14 @@
-"""The two jars: alone, beside the original, without the mapping, on remote workers."""
+"""What the second jar holds, and what plans of the unreleased branch and scripts get from it."""
 from __future__ import annotations
 
 import unittest
 import zipfile
-from collections import Counter
-from pathlib import Path
 
-from tests.compat import homes, jmeter_process, jmx, remote, results, shapes
+from tests.compat import homes, jmeter_process, jmx, results
 from tests.compat.homes import Home
 from tests.compat.jmx import Element
 from tests.compat.scripted_server import ScriptedServer
 
-Outcome = Counter[tuple[object, ...]]
-WHO = "jmeter-webrtc runs the WebSocket elements of this plan"
 
 
 class InstallationTest(unittest.TestCase):
@@ -24,18 +20,6 @@ class InstallationTest(unittest.TestCase):
             files = [name for name in archive.namelist() if not name.endswith("/")]
         self.assertEqual(files, ["META-INF/MANIFEST.MF",
                                  "META-INF/resources/org.apache.jmeter.nameupdater.properties"])
-
-    def test_one_line_in_the_log_says_who_runs_the_plan(self) -> None:
-        _outcome, log = self._run(homes.ours(), "alone")
-        self.assertEqual(log.count(WHO), 1)
-        self.assertIn("webrtc.websocket.compat=fixed", log)
-
-    def test_ours_run_the_plan_when_the_original_is_installed_too(self) -> None:
-        alone, _log = self._run(homes.ours(), "alone")
-        both, log = self._run(homes.ours_and_original(), "both")
-        self.assertEqual(both, alone)
-        self.assertEqual(log.count(WHO), 1)
-        self.assertIn("the WebSocket Samplers plugin is installed too and takes no part", log)
 
     def test_a_script_that_reaches_into_the_original_is_told_what_replaces_it(self) -> None:
         script = ('import eu.luminis.jmeter.wssampler.WebsocketSampler\n'
@@ -71,35 +55,10 @@ class InstallationTest(unittest.TestCase):
         failed = [(s["label"], s["message"]) for s in results.read(run.results) if not s["success"]]
         self.assertEqual(failed, [])
 
-    def test_two_workers_give_what_one_local_run_gives(self) -> None:
-        local, _log = self._run(homes.ours(), "local")
-        with ScriptedServer() as server:
-            directory = homes.TARGET / "installation" / "remote"
-            directory.mkdir(parents=True, exist_ok=True)
-            plan = jmx.write(directory / "plan.jmx", jmx.test_plan(*_groups(server.port, directory)))
-            with remote.workers([homes.ours(), homes.ours_without_dropin()], directory) as workers:
-                run = workers.run(plan, homes.ours())
-        outcome = _outcome(run.results)
-        self.assertEqual(outcome, Counter({key: 2 * count for key, count in local.items()}))
-
-    def _run(self, home: Home, name: str) -> tuple[Outcome, str]:
-        with ScriptedServer() as server:
-            run = self._plan(home, name, _groups(server.port, homes.TARGET / "installation" / name))
-        return _outcome(run.results), run.log.read_text(encoding="utf8")
-
     def _plan(self, home: Home, name: str, groups: list[Element]) -> jmeter_process.Run:
         directory = homes.TARGET / "installation" / name
         plan = jmx.write(directory / "plan.jmx", jmx.test_plan(*groups))
         return jmeter_process.run(home, plan, directory)
-
-
-def _groups(port: int, directory: Path) -> list[Element]:
-    directory.mkdir(parents=True, exist_ok=True)
-    return shapes.json_rpc(port, directory) + shapes.lost_sockets(port, directory)
-
-
-def _outcome(path: Path) -> Outcome:
-    return Counter((s["label"], s["success"], s["code"], s["message"], s["bytes"], s["sentBytes"]) for s in results.read(path))
 
 
 if __name__ == "__main__":

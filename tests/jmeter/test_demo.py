@@ -39,8 +39,11 @@ class Demo(RealJMeter):
         self.assertGreater(len(live), 5)
 
     def test_ends_jmeter_and_the_lab_when_it_is_interrupted(self) -> None:
-        runner = subprocess.Popen(self.command("--softphones", "10", "--hold", "60"), stdout=subprocess.PIPE, text=True)
+        # A shell that starts the tests in the background has them ignore the interrupt; the runner must not inherit that.
+        runner = subprocess.Popen(self.command("--softphones", "10", "--hold", "60"), stdout=subprocess.PIPE, text=True,
+                                  preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         self.addCleanup(runner.stdout.close)
+        self.addCleanup(runner.wait, 20)
         self.addCleanup(runner.kill)
         wait_until(lambda: len(children(runner.pid)) == 2, 20, "JMeter and the lab")
         started = children(runner.pid)

@@ -21,7 +21,7 @@ public final class CallSettings {
     private static final long ANSWER_MS = 10_000;
     private static final long CONNECT_MS = 30_000;
     private static final long FIRST_RTP_MS = 5_000;
-    private static final long BYE_MS = 2_000;
+    private static final long BYE_MS = 5_000;
     /** What the deadline of a call leaves beyond the deadlines of its phases, ms. */
     private static final long MARGIN_MS = 2_000;
 
