@@ -141,10 +141,15 @@ pub(super) async fn dial(config: &SocketConfig, phases: &mut Phases) -> Result<D
                 Ok((tcp, None, upgraded))
             }
             Some(tls_config) => {
-                let name = ServerName::try_from(target.host.clone()).map_err(|_| {
-                    let detail = format!("'{}' cannot be the name of a TLS server", target.host);
-                    SocketError::Tls { alert: None, detail }
-                })?;
+                let name = match ServerName::try_from(target.host.clone()) {
+                    Ok(name) => name,
+                    // Goes out as no name at all, and a certificate that has to be verified does not have it.
+                    Err(_) if config.literal.is_some() => ServerName::from(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+                    Err(_) => {
+                        let detail = format!("'{}' cannot be the name of a TLS server", target.host);
+                        return Err(SocketError::Tls { alert: None, detail });
+                    }
+                };
                 let greeted = Instant::now();
                 let connecting =
                     async { TlsConnector::from(tls_config).connect(name, tcp).await.map_err(|error| of_tls(&error)) };

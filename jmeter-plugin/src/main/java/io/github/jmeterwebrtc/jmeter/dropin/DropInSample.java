@@ -258,19 +258,22 @@ final class DropInSample {
         sentBytes = sent.bytes();
     }
 
-    /** Sends a close frame; one that answers that of the server has been sent already. */
+    /** Sends a close frame, unless that of the server has come and was answered: then there is nothing left to send. */
     void sendClose(int status, String reason) throws EngineException, TimeoutException {
-        CloseCause before = connection.socket().closeCause();
-        if (before != null && "closeFrame".equals(before.kind()) && test.behaviour().echoesClose()) {
-            sentBytes = CONTROL_FRAME_BYTES + (before.code() == null ? 0 : 2);
-            connection.closeSent();
-            return;
-        }
         writing = true;
-        Sent sent = CloseFrame.send(connection, bounded.operation(), status, reason, BoundedWait.FOREVER_MS);
+        try {
+            Sent sent = CloseFrame.send(connection, bounded.operation(), status, reason, BoundedWait.FOREVER_MS);
+            spend(sent.nanos());
+            sentBytes = sent.bytes();
+        } catch (EngineException e) {
+            CloseCause cause = connection.socket().closeCause();
+            if (cause == null || !"closeFrame".equals(cause.kind()) || !test.behaviour().echoesClose()) {
+                throw e;
+            }
+            sentBytes = CONTROL_FRAME_BYTES + (cause.code() == null ? 0 : 2);
+            connection.closeSent();
+        }
         writing = false;
-        spend(sent.nanos());
-        sentBytes = sent.bytes();
     }
 
     /** The next frame that no filter discards; waiting for it all takes no longer than the timeout. */
