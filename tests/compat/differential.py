@@ -20,6 +20,8 @@ from tests.compat import homes, jmeter_process, jmx, random_plans, results
 from tests.compat.random_plans import Place, Scenario
 from tests.compat.scripted_server import ScriptedServer
 
+DEADLINE_S = 600
+"""Of one run: most of its time are read timeouts, but a busy machine may need minutes for the rest."""
 STRICT = {"webrtc.websocket.compat": "strict"}
 Outcome = tuple[dict[str, list[results.Sample]], dict[str, list[str]]]
 
@@ -61,7 +63,8 @@ class Bench:
                      "-Djavax.net.ssl.keyStoreType=PKCS12"]
         self._plain.recorder.take(), self._secure.recorder.take()
         home, strict = (self.original, {}) if side == "original" else (self.ours, STRICT)
-        run = jmeter_process.run(home, directory / "plan.jmx", directory, options.properties | strict, arguments, java)
+        run = jmeter_process.run(home, directory / "plan.jmx", directory, options.properties | strict, arguments, java,
+                                  deadline=DEADLINE_S)
         time.sleep(0.5)
         samples: dict[str, list[results.Sample]] = {}
         for sample in results.read(run.results):

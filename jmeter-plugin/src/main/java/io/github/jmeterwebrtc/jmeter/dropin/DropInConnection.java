@@ -18,6 +18,7 @@ final class DropInConnection {
     private boolean closeReceived;
     private boolean dropped;
     private boolean tlsBroken;
+    private String missed;
     private Opcode message = Opcode.TEXT;
 
     /** One that a drop-in element has opened. */
@@ -102,6 +103,22 @@ final class DropInConnection {
     /** Whether {@link #broke()} was told of a TLS connection. */
     boolean isTlsBroken() {
         return tlsBroken;
+    }
+
+    /** A sampler has waited in vain for a frame; in words that go on after "since". */
+    void missed(String words) {
+        missed = words;
+    }
+
+    /**
+     * Who waited in vain just before the frame that has come now; told once.
+     *
+     * @return null when nobody did
+     */
+    String takeMissed() {
+        String words = missed;
+        missed = null;
+        return words;
     }
 
     /** Ends TCP now, without a close frame. */

@@ -25,6 +25,10 @@ final class FailureWords {
         return "WebSocket I/O error: " + words;
     }
 
+    static String atProxy(String words) {
+        return "Proxy connection setup error: " + words;
+    }
+
     /** Opening has failed. */
     void open(EngineException failure, boolean throughProxy, ResultBuilder result) {
         JsonNode details = failure.details();
@@ -42,13 +46,20 @@ final class FailureWords {
                             "Connecting proxy failed with status code " + details.path("status").asText());
                     return;
                 }
+                if (details.path("detail").asText().endsWith("after 0 bytes")) {
+                    // As with compressed frames: the words of a JVM of today for an answer that never came.
+                    result.failure(DropInSample.SAMPLER_ERROR, with("Sampler error: java.lang.NullPointerException: Cannot invoke"
+                            + " \"java.lang.CharSequence.length()\" because \"this.text\" is null",
+                            details.path("detail").asText()));
+                    return;
+                }
                 break;
             default:
         }
         String words = openWords(failure.code(), failure.getMessage(), details);
         boolean atProxy = throughProxy && (failure.code().startsWith("CONNECT") || failure.code().equals("DNS")
                 || failure.code().equals("PROXY") || "proxy".equals(details.path("phase").asText()));
-        result.failure(IO_ERROR, io(atProxy ? "Proxy connection setup error: " + words : words));
+        result.failure(IO_ERROR, io(atProxy ? atProxy(words) : words));
     }
 
     private String openWords(String code, String message, JsonNode details) {

@@ -28,6 +28,11 @@ public class SingleReadWebSocketSampler extends SingleReadSampler {
             }
 
             @Override
+            public boolean awaitsMessage() {
+                return true;
+            }
+
+            @Override
             public void exchange(DropInSample sample) throws EngineException, TimeoutException {
                 sample.describeRequest(null);
                 Received received;
