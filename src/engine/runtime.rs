@@ -1,8 +1,9 @@
 //! The one tokio runtime, and how a thread of the caller waits for work on it.
 //!
 //! Work runs on the runtime's own threads and not on the caller's stack, except what only sends or receives a frame
-//! ([`park`]). The caller parks on the first of: the result, its deadline, its cancellation. On deadline and cancel the work is dropped; what it had finished in the same
-//! moment is still handed over, so that nothing is lost. A panic of the work is an error of that one call.
+//! ([`park`]). The caller parks on the first of: the result, its deadline, its cancellation. On deadline and cancel the
+//! work is dropped; what it had finished in the same moment is still handed over, so that nothing is lost. A panic of the
+//! work is an error of that one call, of a parked one at the bridge.
 
 use std::any::Any;
 use std::future::{Future, poll_fn};

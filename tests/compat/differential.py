@@ -76,6 +76,14 @@ class Bench:
 
 
 def _wire_differences(want: list[str], got: list[str]) -> list[str]:
+    """A close frame that only one side's server has heard is no difference; the rows say whether it was sent.
+
+    A client that ends TCP right behind its close frame, with frames of the server unread, makes its kernel send an RST.
+    That takes the close frame back where the server has not read it yet, which is chance with the original too.
+    """
+    heard_by_both = set(want) & set(got)
+    want, got = ([event for event in events if not event.startswith("FRAME 88") or event in heard_by_both]
+                 for events in (want, got))
     if want == got:
         return []
     for i, (a, b) in enumerate(zip([*want, "(nothing)"], [*got, "(nothing)"], strict=False)):

@@ -54,7 +54,7 @@ final class Dialing {
         }
         ProxySettings proxy = ProxySettings.forServer(address.host());
         if (proxy != null) {
-            proxy.put(config, literal(resolvedProxy(proxy.host())));
+            proxy.put(config, literal(resolved(proxy.host())));
         } else {
             addresses(config, address.host(), around, behaviour);
         }
@@ -88,14 +88,6 @@ final class Dialing {
         } catch (UnknownHostException e) {
             // The JVM's text has the reason of the system behind the name; plans know the name alone.
             throw new UnknownHostException(host);
-        }
-    }
-
-    private static InetAddress resolvedProxy(String host) throws IOException {
-        try {
-            return resolved(host);
-        } catch (UnknownHostException e) {
-            throw new IOException(FailureWords.atProxy(e.getMessage()), e);
         }
     }
 

@@ -56,12 +56,12 @@ final class DropInConnection {
 
     /**
      * Where the next sampler that wants to use it connects to anew: a connection that was dropped for one that could not
-     * even be tried comes back this way.
+     * even be tried comes back this way, and one whose closing handshake was completed by the sample that opened it.
      *
      * @return null when it is not that kind of connection
      */
     Address comebackAddress() {
-        return dropped && !closeSent && !closeReceived ? address : null;
+        return closeSent == closeReceived && (closeSent || dropped) ? address : null;
     }
 
     /** The state of a connection that ended by a close frame, in the word of the messages about it. */

@@ -382,8 +382,13 @@ final class DropInSample {
         result.failure("Sampler error: unexpected frame type (" + received.type() + ").", "Received: " + received.words());
     }
 
-    void succeed() {
+    /** Those of the upgrade where this sample has opened the connection. */
+    void showResponseHeaders() {
         result.responseHeaders(responseHeaders);
+    }
+
+    void succeed() {
+        showResponseHeaders();
         if (opened) {
             result.success("101", "Switching Protocols");
         } else {

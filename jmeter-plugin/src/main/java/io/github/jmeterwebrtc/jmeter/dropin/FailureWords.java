@@ -25,10 +25,6 @@ final class FailureWords {
         return "WebSocket I/O error: " + words;
     }
 
-    static String atProxy(String words) {
-        return "Proxy connection setup error: " + words;
-    }
-
     /** Opening has failed. */
     void open(EngineException failure, boolean throughProxy, ResultBuilder result) {
         JsonNode details = failure.details();
@@ -57,9 +53,9 @@ final class FailureWords {
             default:
         }
         String words = openWords(failure.code(), failure.getMessage(), details);
-        boolean atProxy = throughProxy && (failure.code().startsWith("CONNECT") || failure.code().equals("DNS")
+        boolean atProxy = throughProxy && (failure.code().startsWith("CONNECT")
                 || failure.code().equals("PROXY") || "proxy".equals(details.path("phase").asText()));
-        result.failure(IO_ERROR, io(atProxy ? atProxy(words) : words));
+        result.failure(IO_ERROR, io(atProxy ? "Proxy connection setup error: " + words : words));
     }
 
     private String openWords(String code, String message, JsonNode details) {

@@ -23,10 +23,9 @@ public class RequestResponseWebSocketSampler extends RequestResponseSampler {
 
             @Override
             public Address check() throws InvalidElementException {
+                Address address = getCreateNewConnection() ? Address.of(RequestResponseWebSocketSampler.this) : null;
                 timeoutMs = Address.readTimeout(getReadTimeout());
-                return getCreateNewConnection()
-                        ? Address.of(RequestResponseWebSocketSampler.this)
-                        : Address.ofExisting(RequestResponseWebSocketSampler.this);
+                return address == null ? Address.ofExisting(RequestResponseWebSocketSampler.this) : address;
             }
 
             @Override
