@@ -1,5 +1,6 @@
 //! Names, sockets and the wire.
 
+pub mod facts;
 pub mod resolver;
 pub mod runtime;
 pub(crate) mod sys;

@@ -9,9 +9,9 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use serde::Serialize;
 use tokio::sync::Notify;
 
+pub use super::facts::{DtlsAlert, SendError, StunError, WireFacts};
 use super::resolver::DnsError;
 
 /// The observer of one session's socket.
@@ -21,154 +21,6 @@ pub struct Wire {
     account: Mutex<Account>,
     /// Told when something a waiter may wait for has happened: first RTP in, a fatal alert, the engine's end.
     changed: Notify,
-}
-
-/// Everything observed so far. Times are µs since the session was created.
-#[derive(Clone, Debug, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct WireFacts {
-    /// ICE connectivity checks (Binding requests with USERNAME) sent.
-    pub checks_sent: u64,
-    /// Success responses to them received.
-    pub check_responses_received: u64,
-    /// ICE connectivity checks received.
-    pub checks_received: u64,
-    /// Success responses to them sent.
-    pub check_responses_sent: u64,
-    /// First check sent.
-    pub first_check_sent_us: Option<u64>,
-    /// Last check sent.
-    pub last_check_sent_us: Option<u64>,
-    /// First check received: the other side is there and has our description.
-    pub first_check_received_us: Option<u64>,
-    /// First response to one of our checks.
-    pub first_check_response_us: Option<u64>,
-    /// Who answered our latest check; not known through a relay.
-    pub answered_by: Option<SocketAddr>,
-    /// Requests to STUN and TURN servers sent.
-    pub server_requests_sent: u64,
-    /// Success responses of STUN and TURN servers received.
-    pub server_responses_received: u64,
-    /// STUN error responses received, of any kind.
-    pub stun_errors_received: u64,
-    /// The latest STUN error response received.
-    pub last_stun_error: Option<StunError>,
-    /// DTLS records sent.
-    pub dtls_records_sent: u64,
-    /// DTLS records received.
-    pub dtls_records_received: u64,
-    /// First DTLS record sent.
-    pub first_dtls_sent_us: Option<u64>,
-    /// First DTLS record received.
-    pub first_dtls_received_us: Option<u64>,
-    /// The first clear-text DTLS alert sent.
-    pub dtls_alert_sent: Option<DtlsAlert>,
-    /// The first clear-text DTLS alert received.
-    pub dtls_alert_received: Option<DtlsAlert>,
-    /// RTP packets sent.
-    pub rtp_sent: u64,
-    /// UDP payload bytes of RTP packets sent.
-    pub rtp_bytes_sent: u64,
-    /// RTP packets received.
-    pub rtp_received: u64,
-    /// UDP payload bytes of RTP packets received.
-    pub rtp_bytes_received: u64,
-    /// First RTP packet sent.
-    pub first_rtp_sent_us: Option<u64>,
-    /// First RTP packet received.
-    pub first_rtp_received_us: Option<u64>,
-    /// Last RTP packet received.
-    pub last_rtp_received_us: Option<u64>,
-    /// RTCP packets sent.
-    pub rtcp_sent: u64,
-    /// RTCP packets received.
-    pub rtcp_received: u64,
-    /// Expected minus received RTP packets over all streams (RFC 3550 A.3); negative with duplicates.
-    pub rtp_lost: i64,
-    /// Interarrival jitter of the latest stream in seconds (RFC 3550 A.8), on the kernel's arrival times.
-    pub jitter: f64,
-    /// Datagrams that are none of the above.
-    pub other_datagrams: u64,
-    /// Datagrams the kernel refused to send.
-    pub send_errors: u64,
-    /// The latest of these refusals.
-    pub last_send_error: Option<SendError>,
-    /// The latest host name that did not resolve, and why.
-    pub last_resolve_error: Option<String>,
-    /// Longest time a datagram waited in the kernel until we read it, µs: our own lag, not the network's.
-    pub longest_read_lag_us: u64,
-    /// The engine's task has ended.
-    pub engine_ended: bool,
-}
-
-/// A STUN error response (RFC 8489 §14.8).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct StunError {
-    /// STUN method, such as 1 = Binding, 3 = Allocate.
-    pub method: u16,
-    /// Error code, such as 401.
-    pub code: u16,
-    /// When.
-    pub at_us: u64,
-}
-
-/// A DTLS alert in clear text (RFC 5246 §7.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DtlsAlert {
-    /// 1 = warning, 2 = fatal.
-    pub level: u8,
-    /// Description code, such as 42 = bad_certificate.
-    pub description: u8,
-    /// When.
-    pub at_us: u64,
-}
-
-impl DtlsAlert {
-    /// Whether it ends the handshake.
-    pub fn is_fatal(&self) -> bool {
-        self.level == 2
-    }
-
-    /// The description's name of RFC 5246 §7.2.
-    pub fn name(&self) -> &'static str {
-        match self.description {
-            0 => "close_notify",
-            10 => "unexpected_message",
-            20 => "bad_record_mac",
-            22 => "record_overflow",
-            40 => "handshake_failure",
-            42 => "bad_certificate",
-            43 => "unsupported_certificate",
-            44 => "certificate_revoked",
-            45 => "certificate_expired",
-            46 => "certificate_unknown",
-            47 => "illegal_parameter",
-            48 => "unknown_ca",
-            49 => "access_denied",
-            50 => "decode_error",
-            51 => "decrypt_error",
-            70 => "protocol_version",
-            71 => "insufficient_security",
-            80 => "internal_error",
-            86 => "inappropriate_fallback",
-            90 => "user_canceled",
-            _ => "unnamed",
-        }
-    }
-}
-
-/// A datagram the kernel refused to send.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SendError {
-    /// errno, where the system gave one.
-    pub errno: Option<i32>,
-    /// Where it should have gone.
-    pub destination: SocketAddr,
-    /// When.
-    pub at_us: u64,
 }
 
 #[derive(Debug, Default)]
