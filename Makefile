@@ -116,7 +116,7 @@ bench: $(INSTALLED_JAR) $(LAB) ## What softphones and sockets cost: target/bench
 # --- Proving --------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: test-rust test-java test-python test-jmeter golden ## Everything that proves it
+test: test-rust test-java test-python test-jmeter test-causes golden ## Everything that proves it
 
 .PHONY: test-rust
 test-rust: | tools ## Rust unit and integration tests
@@ -141,6 +141,19 @@ golden: $(INSTALLED_JAR) ## Plans for WebSocket Samplers behave as recorded, cas
 .PHONY: test-compat
 test-compat: $(INSTALLED_JAR) ## Existing plans in every shape, and random ones through the original too; minutes
 	python3 -m unittest discover --start-directory tests/compat --top-level-directory .
+
+.PHONY: test-causes
+test-causes: provoking ## Every cause of failure provoked once, as root
+	python3 -m unittest tests.causes.test_provocations
+
+.PHONY: provoking
+provoking: | tools
+	cargo build --locked --bin webrtc-lab --example provoked_call
+
+# Parallel runs wait most of the time: 12 keep two cores half busy.
+.PHONY: causes
+causes: provoking ## Every cause of failure provoked 20 times, as root: target/causes.json
+	python3 -m tests.causes --times $(or $(TIMES),20) --parallel $(or $(PARALLEL),12) $(if $(ONLY),--only '$(ONLY)')
 
 .PHONY: interop
 interop: | tools ## Real peers: Chromium, aiortc and pion, both roles
