@@ -68,6 +68,16 @@ enum Action {
         #[serde(default = "step_deadline_ms")]
         deadline_ms: u64,
     },
+    /// Opens sockets to `url`, registers them as `names` and a number from 1, says so in a line of its own (`registered`),
+    /// and answers one call on each, all at once.
+    AnswerAll {
+        url: String,
+        names: String,
+        count: usize,
+        config: Value,
+        #[serde(default = "step_deadline_ms")]
+        deadline_ms: u64,
+    },
     /// Holds a call until it is lost; being up after `ms` is a success.
     HoldCall { session: String, ms: u64 },
     /// Holds a socket until it ends; being open after `ms` is a success.
@@ -93,6 +103,7 @@ impl Action {
             Self::Register { .. } => "register",
             Self::Call { .. } => "call",
             Self::Answer { .. } => "answer",
+            Self::AnswerAll { .. } => "answerAll",
             Self::HoldCall { .. } => "holdCall",
             Self::HoldSocket { .. } => "holdSocket",
             Self::Wait { .. } => "wait",
@@ -180,6 +191,9 @@ impl Softphone<'_> {
                 let placed = self.engine.answer_call(self.scope, nobody, session, key, &config, deadline);
                 self.placed(session, placed)
             }
+            Action::AnswerAll { url, names, count, config, deadline_ms } => {
+                self.answer_all(url, names, *count, config, Duration::from_millis(*deadline_ms))
+            }
             Action::HoldCall { session, ms } => self.hold_call(session, Duration::from_millis(*ms)),
             Action::HoldSocket { socket, ms } => self.hold_socket(socket, Duration::from_millis(*ms)),
             Action::Wait { ms } => {
@@ -196,6 +210,41 @@ impl Softphone<'_> {
                 Ok(json!({}))
             }
         }
+    }
+
+    /// Answers on many sockets at once; how many calls came up.
+    fn answer_all(
+        &self,
+        url: &str,
+        names: &str,
+        count: usize,
+        config: &Value,
+        deadline: Duration,
+    ) -> Result<Value, Value> {
+        let nobody = OperationKey::default();
+        let (address, config) = (json!({"url": url}).to_string(), config.to_string());
+        let mut sockets = Vec::with_capacity(count);
+        for number in 1..=count {
+            let name = format!("{names}{number}");
+            let key =
+                self.engine.open_socket(self.scope, nobody, &name, address.as_bytes(), deadline).map_err(refused)?;
+            self.engine.register(key, nobody, name.clone(), deadline).map_err(refused)?;
+            sockets.push((name, key));
+        }
+        say(&json!({"step": "registered", "ok": true, "result": {"count": count}}));
+        let up = std::thread::scope(|scope| {
+            let config = config.as_bytes();
+            let answering: Vec<_> = sockets
+                .iter()
+                .map(|(name, key)| {
+                    let answer = move || self.engine.answer_call(self.scope, nobody, name, *key, config, deadline);
+                    scope.spawn(answer)
+                })
+                .collect();
+            let ends = answering.into_iter().map(std::thread::ScopedJoinHandle::join);
+            ends.filter(|end| matches!(end, Ok(Ok(Placed { session: Some(_), .. })))).count()
+        });
+        Ok(json!({"up": up}))
     }
 
     fn placed(&mut self, name: &str, placed: Result<Placed, EngineError>) -> Result<Value, Value> {

@@ -205,9 +205,8 @@ async def firewall_says_no(world: World) -> list[Line]:
     return await meddled(world, OURS_HIDDEN, namespace=namespace)
 
 
-@provokes("ICE_NO_HAIRPIN")
-async def no_hairpin(world: World) -> list[Line]:
-    """Both softphones are behind one NAT that does not lead back inside."""
+async def behind_one_nat(world: World) -> tuple[str, Namespace, Namespace]:
+    """Two namespaces behind one NAT that does not lead back inside, and a lab outside: its address, and the two."""
     public, nat, first, second = [await world.bare_namespace() for _ in range(4)]
     # public — nat — first, second; the NAT does not route between the two, and masquerades towards the public side only.
     await nat.ip(
@@ -223,9 +222,8 @@ async def no_hairpin(world: World) -> list[Line]:
     )
     await public.ip("addr add 198.51.100.1/24 dev eth0", "link set eth0 up")
     for inside, net in ((first, 1), (second, 2)):
-        await inside.ip(
-            f"addr add 192.168.{net}.7/24 dev eth0", "link set eth0 up", f"route add default via 192.168.{net}.1"
-        )
+        address = f"addr add 192.168.{net}.7/24 dev eth0"
+        await inside.ip(address, "link set eth0 up", f"route add default via 192.168.{net}.1")
     await nat.sysctl(net__ipv4__ip_forward="1")
     await nat.nft(
         "table ip nat {\n"
@@ -235,12 +233,18 @@ async def no_hairpin(world: World) -> list[Line]:
     )
     server = "198.51.100.1"
     await world.lab(public, server)
+    return server, first, second
+
+
+@provokes("ICE_NO_HAIRPIN")
+async def no_hairpin(world: World) -> list[Line]:
+    """Both softphones are behind one NAT that does not lead back inside."""
+    server, first, second = await behind_one_nat(world)
     settings = {"ice_servers": [stun(server)], "sourceAddress": None, "connectTimeoutMs": 6000}
-    callee = await world.softphone(
-        second, opening(server, sourceAddress=None), registering("agent-2"), answering(**settings)
-    )
+    here = opening(server, sourceAddress=None)
+    callee = await world.softphone(second, here, registering("agent-2"), answering(**settings))
     for _ in range(2):
         line = await callee.line(20)
         if line is None or not line["ok"]:
             return [line] if line else []
-    return await world.lines(first, opening(server, sourceAddress=None), calling("agent-2", **settings), holding_call(200), hanging_up())
+    return await world.lines(first, here, calling("agent-2", **settings), holding_call(200), hanging_up())

@@ -11,8 +11,9 @@ from typing import Any, AsyncContextManager, Awaitable, Callable, TypeVar
 from tests.causes.namespaces import Namespace
 from tests.causes.programs import Lab, Line, Program, ProgramError, Softphone
 
-#: Addresses on loopback of a namespace; not of 127/8, so that TURN servers relay to them.
-LAB, PHONE, TURN, MEDDLER, OTHER_PHONE = "10.77.0.1", "10.77.0.2", "10.77.0.3", "10.77.0.4", "10.77.0.5"
+#: Addresses on loopback of a namespace; not of 127/8, so that TURN servers relay to them, and each of a network of its own, as if
+#: something could lie between.
+LAB, PHONE, TURN, MEDDLER, OTHER_PHONE = "10.77.1.1", "10.77.2.2", "10.77.3.3", "10.77.4.4", "10.77.5.5"
 HERE = tuple(f"{address}/32" for address in (LAB, PHONE, TURN, MEDDLER, OTHER_PHONE))
 
 Entered = TypeVar("Entered")
