@@ -147,8 +147,8 @@ fn socket_code(error: &SocketError) -> &'static str {
 fn socket_details(error: &SocketError) -> Value {
     match error {
         SocketError::Config(error) => json!({"field": error.field, "value": error.value, "reason": error.reason}),
-        SocketError::Dns { host, rcode, elapsed_ms, detail } => {
-            json!({"host": host, "rcode": rcode, "elapsedMs": elapsed_ms, "detail": detail})
+        SocketError::Dns { host, rcode, timed_out, elapsed_ms, detail } => {
+            json!({"host": host, "rcode": rcode, "timedOut": timed_out, "elapsedMs": elapsed_ms, "detail": detail})
         }
         SocketError::Connect { errno, timed_out, attempts, detail } => {
             json!({"errno": errno, "timedOut": timed_out, "attempts": attempts, "detail": detail})
@@ -159,7 +159,7 @@ fn socket_details(error: &SocketError) -> Value {
             "status": status, "statusLine": status_line, "headers": headers, "body": body,
             "requestBytes": request_bytes, "responseBytes": response_bytes,
         }),
-        SocketError::Upgrade { detail } => json!({"detail": detail}),
+        SocketError::Upgrade { detail, .. } => json!({"detail": detail}),
         SocketError::Deadline { phase, deadline_ms } => json!({"phase": phase, "deadlineMs": deadline_ms}),
         SocketError::Lapse { lapse } => json!({"detail": lapse.to_string()}),
         SocketError::Closed { cause } => json!({"cause": super::sockets::cause_json(cause)}),
