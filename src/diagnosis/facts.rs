@@ -1,30 +1,31 @@
 //! What a verdict is made from: plain values, taken by others and handed over in one piece.
 //!
 //! Nothing here is read by this room itself. Times are µs since the session was created (of a socket: since its opening
-//! began), unless a name says otherwise. No value of these types holds a password, a nonce or a token; user names stand in
-//! them only where they are needed to tell an expired credential from a wrong one, and never reach the evidence.
+//! began), unless a name says otherwise. No value of these types holds a password, a nonce, a token or a user name.
 
-use std::net::SocketAddr;
-
-use crate::net::wire::WireFacts;
+use crate::net::facts::WireFacts;
 use crate::socket::{CloseCause, SocketError};
 
 /// Everything that is known of one call or session when its verdict is asked for.
 #[derive(Clone, Debug, Default)]
 pub struct SessionFacts {
-    /// When the verdict is asked for.
+    /// When the verdict is asked for; of a lost session when it was lost.
     pub now_us: u64,
     /// How it ended, or that it goes on.
     pub end: End,
     /// What was configured.
     pub configured: Configured,
+    /// errno of the bind of its UDP socket, and the system's words, where that failed.
+    pub bind_error: Option<(Option<i32>, String)>,
     /// The local side's candidates found so far.
     pub local_candidates: Vec<Candidate>,
     /// The remote side's candidates we were told of.
     pub remote_candidates: Vec<Candidate>,
     /// The remote side said that no more candidates come.
     pub remote_candidates_ended: bool,
-    /// Gathering complete, or its deadline.
+    /// Remote candidates that could not be used, and why the last one could not.
+    pub refused_candidates: Option<(u32, String)>,
+    /// Gathering complete, or at its deadline.
     pub gathered_us: Option<u64>,
     /// The remote description was applied.
     pub described_us: Option<u64>,
@@ -36,28 +37,8 @@ pub struct SessionFacts {
     pub signaling: SignalingFacts,
     /// What went over the session's sockets.
     pub wire: WireFacts,
-    /// STUN and TURN transactions, one entry per server, method and outcome.
-    pub transactions: Vec<ServerTransaction>,
-    /// ICE checks per pair.
-    pub pairs: Vec<PairChecks>,
-    /// Inbound checks whose USERNAME is not for our current ufrag: the other side uses an old description of ours.
-    pub foreign_ufrag_checks: u64,
-    /// Checks of ours that were answered by 400 or 401: the other side does not know our description or its own any more.
-    pub checks_refused: u64,
-    /// Last consent check (RFC 7675) sent.
-    pub last_consent_sent_us: Option<u64>,
-    /// Last valid response to a consent check.
-    pub last_consent_response_us: Option<u64>,
-    /// Last datagram of any kind received.
-    pub last_received_us: Option<u64>,
-    /// System calls on this session's sockets that failed.
-    pub failed_calls: Vec<FailedCall>,
-    /// ICMP errors for this session's datagrams.
-    pub icmp: Vec<IcmpError>,
-    /// Host names that did not resolve or were slow.
-    pub lookups: Vec<Lookup>,
-    /// Datagrams that the kernel dropped at our sockets for want of receive buffer.
-    pub socket_drops: u64,
+    /// RTP packets that the other side says it received of ours.
+    pub peer_received: Option<u64>,
     /// The generator meanwhile.
     pub generator: GeneratorFacts,
     /// The same user elsewhere.
@@ -69,13 +50,15 @@ pub struct SessionFacts {
 /// How far a session got and how it ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum End {
-    /// It is being set up, or it is up: no failure is stated; a verdict comes only from what cannot heal.
+    /// It is being set up, or it is up: a verdict comes only from what will not heal by itself.
     #[default]
     Open,
     /// The set-up failed at this step.
     SetUp(Step),
     /// It was up and lost its connection.
     Lost,
+    /// It was hung up, and both sides' accounts are there.
+    HungUp,
     /// The other side hung up.
     EndedByPeer {
         /// Its reason, as far as it stated one.
@@ -107,14 +90,21 @@ pub enum Step {
 /// What was configured for a session, without secrets.
 #[derive(Clone, Debug, Default)]
 pub struct Configured {
-    /// STUN and TURN URLs (RFC 7064, RFC 7065).
-    pub ice_urls: Vec<String>,
+    /// Number of STUN and TURN servers.
+    pub ice_servers: usize,
     /// Whether only relayed candidates may be used.
     pub relay_only: bool,
-    /// When the TURN user name ends, for names of the form `<unix time>:<name>` (TURN REST), in seconds since the epoch.
+    /// Whether we are to send audio.
+    pub send_audio: bool,
+    /// When the TURN user name ends, for names of the form `<unix time>:<name>` (TURN REST), in seconds since the epoch; the
+    /// earliest of several.
     pub turn_expires_s: Option<u64>,
-    /// The wall clock at `now_us`, in seconds since the epoch.
+    /// The wall clock when the verdict is asked for, in seconds since the epoch.
     pub wall_clock_s: u64,
+    /// How long connecting may take.
+    pub connect_timeout_us: u64,
+    /// A reason why the configuration was refused.
+    pub refused: Option<String>,
 }
 
 /// A candidate (RFC 8839 §5.1), as far as pairing needs it.
@@ -130,6 +120,28 @@ pub struct Candidate {
     pub port: u16,
 }
 
+impl Candidate {
+    /// Reads a `candidate-attribute` (RFC 8839 §5.1), with or without its `a=` and `candidate:`; `None` when it is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let text = text.strip_prefix("a=").unwrap_or(text);
+        let mut words = text.strip_prefix("candidate:").unwrap_or(text).split_ascii_whitespace().skip(2);
+        let transport = words.next()?.to_ascii_lowercase();
+        let address = words.nth(1)?.to_owned();
+        let port = words.next()?.parse().ok()?;
+        if words.next()? != "typ" {
+            return None;
+        }
+        Some(Self { kind: words.next()?.to_owned(), transport, address, port })
+    }
+}
+
+impl std::fmt::Display for Candidate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}:{}/{}", self.kind, self.address, self.port, self.transport)
+    }
+}
+
 /// The signaling of a call.
 #[derive(Clone, Debug, Default)]
 pub struct SignalingFacts {
@@ -141,126 +153,31 @@ pub struct SignalingFacts {
     pub waited_us: Option<u64>,
     /// Code and text of a refusal.
     pub refused: Option<(String, String)>,
-    /// How the signaling WebSocket ended, and when.
-    pub closed: Option<(CloseCause, Option<u64>)>,
+    /// How the signaling WebSocket ended.
+    pub closed: Option<CloseCause>,
+    /// When it ended.
+    pub closed_us: Option<u64>,
     /// What is wrong with a description.
     pub rejected: Option<String>,
-}
-
-/// A kind of transaction with one STUN or TURN server (RFC 8489 §6, RFC 8656).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServerTransaction {
-    /// STUN method: 1 = Binding, 3 = Allocate, 4 = Refresh, 8 = CreatePermission, 9 = ChannelBind.
-    pub method: u16,
-    /// The server.
-    pub server: SocketAddr,
-    /// `udp`, `tcp` or `tls`.
-    pub transport: &'static str,
-    /// Requests sent, retransmissions included.
-    pub sends: u32,
-    /// First and last send.
-    pub first_sent_us: u64,
-    /// Last send.
-    pub last_sent_us: u64,
-    /// Answer.
-    pub answered_us: Option<u64>,
-    /// Error code of the answer (RFC 8489 §14.8); `None` for a success or no answer.
-    pub error: Option<u16>,
-    /// The request carried MESSAGE-INTEGRITY: a 401 then is a rejection and no challenge.
-    pub with_integrity: bool,
-    /// 438 answers in a row.
-    pub stale_nonces: u32,
-    /// XOR-PEER-ADDRESS of the request: whom a 403 forbids.
-    pub peer: Option<SocketAddr>,
-    /// ALTERNATE-SERVER of a 300.
-    pub alternate_server: Option<SocketAddr>,
-}
-
-/// ICE checks of one candidate pair.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PairChecks {
-    /// `type ip:port` of both ends, as far as known.
-    pub local: String,
-    /// The remote end.
-    pub remote: String,
-    /// Checks sent.
-    pub sent: u32,
-    /// Answered with success.
-    pub answered: u32,
-    /// Checks received from there.
-    pub received: u32,
-    /// Error answers and the last code.
-    pub errors: u32,
-    /// Last error code, such as 487.
-    pub last_error: Option<u16>,
-    /// Last check sent.
-    pub last_sent_us: Option<u64>,
-}
-
-/// A system call that failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FailedCall {
-    /// `bind`, `connect`, `send`, `recv`, `socket`.
-    pub call: &'static str,
-    /// errno.
-    pub errno: i32,
-    /// Where to.
-    pub destination: Option<SocketAddr>,
-    /// When.
-    pub at_us: u64,
-    /// How often.
-    pub count: u64,
-}
-
-/// An ICMP error from the socket's error queue (IP_RECVERR).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IcmpError {
-    /// ICMP type (3 = destination unreachable; ICMPv6: 1).
-    pub kind: u8,
-    /// ICMP code (3/3 port unreachable, 3/13 prohibited).
-    pub code: u8,
-    /// Whether these are ICMPv6 numbers.
-    pub v6: bool,
-    /// Who sent it.
-    pub offender: Option<std::net::IpAddr>,
-    /// Whom the datagram was for.
-    pub destination: SocketAddr,
-    /// When.
-    pub at_us: u64,
-}
-
-/// A look-up of a host name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lookup {
-    /// The name.
-    pub host: String,
-    /// `NXDOMAIN`, `SERVFAIL`, …; `None` where nobody answered, the system hides it, or it worked.
-    pub rcode: Option<String>,
-    /// Whether nobody answered in time.
-    pub timed_out: bool,
-    /// Whether it brought addresses.
-    pub resolved: bool,
-    /// How long it took.
-    pub elapsed_us: u64,
-    /// When it ended.
-    pub at_us: Option<u64>,
 }
 
 /// How the generator was between two moments of a sample.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GeneratorFacts {
-    /// Why it counts as starved, in words with figures; empty when it does not.
+    /// Why its own times cannot be trusted, in words with figures; empty when they can.
     pub starved: Vec<String>,
-    /// Longest delay of a timer of the runtime, ms.
-    pub loop_lag_ms: Option<f64>,
-    /// Longest time a datagram waited in the kernel until it was read, ms.
-    pub socket_lag_ms: Option<f64>,
-    /// Open descriptors and their limit.
-    pub fds: Option<(u64, u64)>,
-    /// UDP sockets of this network namespace, and local ports there are.
-    pub udp_ports: Option<(u64, u64)>,
-    /// TCP sockets in TIME_WAIT, and local ports there are.
-    pub tcp_time_wait: Option<(u64, u64)>,
+    /// Which of its limits are reached or nearly so, in words with figures.
+    pub limits: Vec<String>,
+    /// The limit of open descriptors of this process.
+    pub fd_limit: Option<u64>,
+    /// Local ports there are (net.ipv4.ip_local_port_range).
+    pub ports: Option<u64>,
+    /// TCP sockets of this network namespace, those in TIME_WAIT included.
+    pub tcp_sockets: Option<u64>,
+    /// TCP sockets in TIME_WAIT.
+    pub tcp_time_wait: Option<u64>,
+    /// UDP sockets of this network namespace.
+    pub udp_sockets: Option<u64>,
     /// Datagrams dropped for want of receive buffer in the whole network namespace meanwhile.
     pub receive_buffer_errors: u64,
 }
@@ -268,44 +185,69 @@ pub struct GeneratorFacts {
 /// The same user, or the same TURN account, elsewhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IdentityFacts {
-    /// Others of this process that use the same signaling name on the same server now.
-    pub same_name_here: u32,
-    /// Others of this process that use the same TURN user name on the same server now.
-    pub same_turn_user_here: u32,
-    /// When the same name was last logged in by another socket of this process.
-    pub other_login_us: Option<u64>,
+    /// Other sockets of this process that are logged in as the same user of the same server.
+    pub same_user_here: u32,
+    /// How long before this end another socket of this process logged in as the same user, µs.
+    pub other_login_before_us: Option<u64>,
+    /// Other sessions of this process that use the same TURN account now.
+    pub same_turn_account_here: u32,
 }
 
 /// What happened to other sessions of this generator at about the same time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OtherSessions {
-    /// Sessions that were up one second before the loss.
+    /// Sessions that were up right before the loss, this one included.
     pub up: u32,
     /// Sessions lost within the same second, this one included.
     pub lost_together: u32,
-    /// What they share, such as `relay 192.0.2.1`.
+    /// What those share, such as `the remote address 192.0.2.1`.
     pub shared: Option<String>,
 }
 
 /// Everything that is known of one WebSocket when its verdict is asked for.
 #[derive(Clone, Debug, Default)]
 pub struct SocketFacts {
-    /// When the verdict is asked for.
-    pub now_us: u64,
     /// Why opening or using it failed.
     pub error: Option<SocketError>,
     /// How it ended, where it was open.
     pub closed: Option<CloseCause>,
-    /// How long it had been silent before its end.
+    /// When it ended or failed.
+    pub ended_us: Option<u64>,
+    /// How long it had been silent in both directions before its end, keep-alive pings included.
     pub idle_us: Option<u64>,
     /// How long the name look-up took, where there was one.
     pub dns_us: Option<u64>,
     /// Whether the addresses came from the cache.
-    pub dns_from_cache: Option<bool>,
+    pub dns_from_cache: bool,
     /// `host:port`, no path and no query.
     pub server: String,
+    /// Whether the plan gave a source address.
+    pub source_address: bool,
     /// The generator meanwhile.
     pub generator: GeneratorFacts,
     /// The same user elsewhere.
     pub identity: IdentityFacts,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_candidate_is_read_with_and_without_its_prefix() {
+        let text = "candidate:1 1 UDP 2130706431 192.0.2.7 5000 typ srflx raddr 0.0.0.0 rport 0";
+        let candidate = Candidate::parse(text).expect("a candidate");
+        assert_eq!(candidate.to_string(), "srflx 192.0.2.7:5000/udp");
+        assert_eq!(Candidate::parse(&format!("a={text}")), Some(candidate.clone()));
+        assert_eq!(Candidate::parse(text.trim_start_matches("candidate:")), Some(candidate));
+    }
+
+    #[test]
+    fn what_is_no_candidate_is_none() {
+        for text in
+            ["", "candidate:", "candidate:1 1 udp 1 192.0.2.7 port typ host", "candidate:1 1 udp 1 a 5 host", "x"]
+        {
+            assert_eq!(Candidate::parse(text), None, "{text}");
+        }
+    }
 }

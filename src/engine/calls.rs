@@ -13,11 +13,12 @@ use crate::signaling::outcome::{CallCode, CallFailure};
 use crate::socket::Socket;
 
 use super::error::EngineError;
+use super::gate::{Pass, Start, take_gate};
 use super::runtime::Unwatched;
 use super::scopes::HANG_UP;
 use super::sessions::Softphone;
 use super::tables::{Handle, OperationKey, ScopeKey, SessionKey, SocketKey};
-use super::{Engine, State, check_name};
+use super::{Engine, State, check_name, micros};
 
 /// What became of setting up a call.
 #[derive(Debug)]
@@ -58,11 +59,12 @@ impl State {
     async fn set_up(
         self: Arc<Self>,
         role: Role,
-        scope: ScopeKey,
-        name: String,
+        (scope, name): (ScopeKey, String),
         socket: Socket,
         config: CallConfig,
+        pass: Option<Pass>,
     ) -> Result<Placed, EngineError> {
+        let waited = pass.as_ref().map(|pass| pass.waited);
         let before = self.tables().scope(scope)?.sessions.get(&name).copied();
         if let Some((key, softphone)) = before.and_then(|key| Some((key, self.start_leaving(key)?))) {
             self.end_session(key, softphone, HANG_UP).await;
@@ -70,24 +72,34 @@ impl State {
         let result = match role {
             Role::Calling => {
                 self.tables().tally.softphones_started += 1;
-                call::place(socket, &config).await
+                call::place_then(socket, &config, move || drop(pass)).await
             }
             Role::Answering(deadline) => call::answer_next(socket, &config, deadline).await,
         };
         self.count_call(&role, &result);
         match result {
             Ok(call) => {
-                let outcome = json!(call.outcome());
+                let outcome = with_gate_wait(json!(call.outcome()), waited);
                 let session = self.keep_session(scope, name, Softphone::of_call(call)).map_err(|(closed, _)| closed)?;
                 Ok(Placed { outcome, session: Some(session) })
             }
-            Err(failure) => Ok(Placed { outcome: json!(failure.outcome), session: None }),
+            Err(failure) => Ok(Placed { outcome: with_gate_wait(json!(failure.outcome), waited), session: None }),
         }
     }
 }
 
+/// The outcome of a gated call says how long it waited for its start, which is no part of its times.
+fn with_gate_wait(mut outcome: Value, waited: Option<Duration>) -> Value {
+    if let (Value::Object(members), Some(waited)) = (&mut outcome, waited) {
+        members.insert("gateWaitUs".to_owned(), json!(micros(waited)));
+    }
+    outcome
+}
+
 impl Engine {
-    /// Calls somebody over a signaling socket; see [`call::place`].
+    /// Calls somebody over a signaling socket; see [`call::place`]. With a member `gate` ([`super::GateConfig`]) in the
+    /// configuration it first waits for its start, which `deadline` does not count, and holds its place until it is
+    /// connected or has failed. Answering does not pass a gate: the caller decides when it starts.
     ///
     /// # Errors
     /// [`EngineError::Config`] before any packet; a stale scope, socket or operation; the deadline, a cancel.
@@ -129,10 +141,15 @@ impl Engine {
         deadline: Duration,
     ) -> Result<Placed, EngineError> {
         check_name(name)?;
-        let config = CallConfig::from_json(config)?;
+        let (gate, config) = take_gate(config)?;
+        let config = CallConfig::from_json(&config)?;
         let ending = self.state.tables().scope(scope)?.ending.clone();
         let socket = self.socket(socket)?;
-        let setting_up = Arc::clone(&self.state).set_up(role, scope, name.to_owned(), socket, config);
+        let pass = match role {
+            Role::Calling => self.pass_gate(Start::Call, gate, &socket.opened().peer.to_string(), operation, scope)?,
+            Role::Answering(_) => None,
+        };
+        let setting_up = Arc::clone(&self.state).set_up(role, (scope, name.to_owned()), socket, config, pass);
         self.wait(what, operation, deadline, Unwatched::Drop, async move {
             tokio::select! {
                 () = ending.cancelled() => Err(scope.stale()),

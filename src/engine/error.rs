@@ -36,6 +36,14 @@ pub enum EngineError {
         /// The deadline, ms from the start of the call.
         deadline_ms: u64,
     },
+    /// A start that had to wait in its gate failed afterwards.
+    #[error("{error}")]
+    AfterGate {
+        /// Why.
+        error: Box<Self>,
+        /// How long it had waited, µs.
+        gate_wait_us: u64,
+    },
     /// A lab could not be started.
     #[error(transparent)]
     Lab(#[from] LabError),
@@ -81,6 +89,7 @@ impl EngineError {
     /// The kind of failure in one fixed word.
     pub fn code(&self) -> &'static str {
         match self {
+            Self::AfterGate { error, .. } => error.code(),
             Self::Call(failure) => failure.code().as_str(),
             Self::Cancelled { .. } => "CANCELLED",
             Self::Config(_)
@@ -104,6 +113,13 @@ impl EngineError {
     /// Every fact of the failure, as a JSON object.
     pub fn details(&self) -> Value {
         match self {
+            Self::AfterGate { error, gate_wait_us } => {
+                let mut details = error.details();
+                if let Value::Object(members) = &mut details {
+                    members.insert("gateWaitUs".to_owned(), json!(gate_wait_us));
+                }
+                details
+            }
             Self::Call(failure) => json!(failure.outcome.error.as_ref().map(|error| &error.details)),
             Self::Deadline { what, deadline_ms } | Self::Unfinished { what, deadline_ms } => {
                 json!({"what": what, "deadlineMs": deadline_ms})
@@ -147,8 +163,8 @@ fn socket_code(error: &SocketError) -> &'static str {
 fn socket_details(error: &SocketError) -> Value {
     match error {
         SocketError::Config(error) => json!({"field": error.field, "value": error.value, "reason": error.reason}),
-        SocketError::Dns { host, rcode, elapsed_ms, detail } => {
-            json!({"host": host, "rcode": rcode, "elapsedMs": elapsed_ms, "detail": detail})
+        SocketError::Dns { host, rcode, timed_out, elapsed_ms, detail } => {
+            json!({"host": host, "rcode": rcode, "timedOut": timed_out, "elapsedMs": elapsed_ms, "detail": detail})
         }
         SocketError::Connect { errno, timed_out, attempts, detail } => {
             json!({"errno": errno, "timedOut": timed_out, "attempts": attempts, "detail": detail})
@@ -159,7 +175,7 @@ fn socket_details(error: &SocketError) -> Value {
             "status": status, "statusLine": status_line, "headers": headers, "body": body,
             "requestBytes": request_bytes, "responseBytes": response_bytes,
         }),
-        SocketError::Upgrade { detail } => json!({"detail": detail}),
+        SocketError::Upgrade { detail, .. } => json!({"detail": detail}),
         SocketError::Deadline { phase, deadline_ms } => json!({"phase": phase, "deadlineMs": deadline_ms}),
         SocketError::Lapse { lapse } => json!({"detail": lapse.to_string()}),
         SocketError::Closed { cause } => json!({"cause": super::sockets::cause_json(cause)}),

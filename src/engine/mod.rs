@@ -8,6 +8,7 @@
 
 mod calls;
 mod error;
+mod gate;
 mod generator;
 mod labs;
 mod matcher;
@@ -33,12 +34,14 @@ use crate::config::ConfigError;
 
 pub use calls::Placed;
 pub use error::EngineError;
+pub use gate::GateConfig;
 pub use matcher::Matcher;
 pub use runtime::panic_text;
 pub use sessions::Milestone;
 pub use sockets::{ABORTED, Received, cause_json};
 pub use tables::{Handle, Kind, LabKey, OperationKey, ScopeKey, SessionKey, SocketKey};
 
+use gate::{Gates, LONGEST_WAIT, Pass, Start};
 use generator::LoopLag;
 use runtime::Unwatched;
 use snapshot::Beginning;
@@ -58,6 +61,7 @@ pub struct Engine {
 /// What tasks of the runtime share; never the runtime itself, which must not be dropped by one of its own tasks.
 struct State {
     tables: Mutex<Tables>,
+    gates: Gates,
     lag: LoopLag,
     beginning: Mutex<Beginning>,
 }
@@ -89,6 +93,7 @@ impl Engine {
     pub fn start() -> Result<Self, EngineError> {
         let state = State {
             tables: Mutex::new(Tables::default()),
+            gates: Gates::default(),
             lag: LoopLag::default(),
             beginning: Mutex::new(Beginning::default()),
         };
@@ -126,6 +131,27 @@ impl Engine {
         self.state.snapshot(self.runtime.metrics().num_alive_tasks())
     }
 
+    /// Parks the calling thread until its start may begin; `None` without a gate.
+    fn pass_gate(
+        &self,
+        start: Start,
+        config: Option<GateConfig>,
+        server: &str,
+        operation: OperationKey,
+        scope: ScopeKey,
+    ) -> Result<Option<Pass>, EngineError> {
+        let Some(config) = config else { return Ok(None) };
+        let ending = self.state.tables().scope(scope)?.ending.clone();
+        let gate = self.state.gates.gate(start, config);
+        let server = server.to_owned();
+        self.wait("start gate", operation, LONGEST_WAIT, Unwatched::Drop, async move {
+            tokio::select! {
+                () = ending.cancelled() => Err(scope.stale()),
+                pass = gate.pass(&server) => Ok(Some(pass)),
+            }
+        })
+    }
+
     /// Parks the calling thread on `work`; see [`runtime::wait`]. Operation 0 is none.
     fn wait<T: Send + 'static>(
         &self,
@@ -152,6 +178,10 @@ impl Engine {
             panic!("formatted {message}")
         })
     }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn check_name(name: &str) -> Result<(), ConfigError> {

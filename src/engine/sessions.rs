@@ -19,7 +19,7 @@ use super::runtime::Unwatched;
 use super::scopes::HANG_UP;
 use super::tables::{Handle, OperationKey, ScopeKey, SessionKey};
 use super::tally::SessionCount;
-use super::{Engine, State, check_name};
+use super::{Engine, State, check_name, micros};
 
 /// How long making a session may take; it is local work and one bind.
 const NEW_SESSION: Duration = Duration::from_secs(10);
@@ -150,10 +150,6 @@ fn own_deadline(error: EngineError) -> EngineError {
         }
         other => other,
     }
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// RTCP's round trip time where there is one (W3C `remote-inbound-rtp`), else that of the ICE checks (`candidate-pair`).
@@ -417,6 +413,11 @@ impl Engine {
     /// A stale key.
     pub fn connection_state(&self, key: SessionKey) -> Result<ConnectionState, EngineError> {
         Ok(self.state.softphone(key)?.session.connection_state())
+    }
+
+    /// Whether it ended against our will; `false` for a stale key. Costs much less than the report that says how.
+    pub fn is_session_lost(&self, key: SessionKey) -> bool {
+        self.state.softphone(key).is_ok_and(|softphone| softphone.lost().is_some())
     }
 
     /// What is known now.

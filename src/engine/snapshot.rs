@@ -28,6 +28,7 @@ impl State {
     /// Counts from zero; see [`super::Engine::begin_test`].
     pub(super) fn begin_test(&self) {
         self.lag.reset();
+        self.gates.clear();
         crate::media::reset_schedule_lag();
         let mut tables = self.tables();
         let live: Vec<SessionCount> = tables.sessions.values().map(|entry| entry.softphone.count()).collect();

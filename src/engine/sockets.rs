@@ -4,7 +4,7 @@
 //! its scope closes. Cancelling a call leaves the socket as it is; an opening that is cancelled leaves nothing behind.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
 
@@ -12,10 +12,11 @@ use crate::config::ConfigError;
 use crate::socket::{CloseCause, Frame, Opcode, Socket, SocketConfig, SocketError};
 
 use super::error::EngineError;
+use super::gate::{Start, retry_after, take_gate};
 use super::matcher::Matcher;
 use super::runtime::Unwatched;
 use super::tables::{Handle, OperationKey, ScopeKey, SocketKey};
-use super::{Engine, State, check_name};
+use super::{Engine, State, check_name, micros};
 
 /// How long a socket's closing handshake may take where the caller gives no time.
 pub(super) const CLOSE_SOCKET: Duration = Duration::from_millis(500);
@@ -31,6 +32,8 @@ pub(super) struct SocketEntry {
     pub(super) name: String,
     pub(super) scope: ScopeKey,
     pub(super) socket: Socket,
+    /// How long it waited for its start, where there was a gate.
+    pub(super) gate_wait: Option<Duration>,
 }
 
 /// A frame and its times as seen by the call that took it.
@@ -48,7 +51,13 @@ impl State {
     }
 
     /// Takes a fresh socket into its scope; a scope that closed meanwhile refuses it, and the socket is dropped.
-    fn keep_socket(self: &Arc<Self>, scope: ScopeKey, name: String, socket: Socket) -> Result<SocketKey, EngineError> {
+    fn keep_socket(
+        self: &Arc<Self>,
+        scope: ScopeKey,
+        name: String,
+        socket: Socket,
+        gate_wait: Option<Duration>,
+    ) -> Result<SocketKey, EngineError> {
         let mut tables = self.tables();
         if let Err(closed) = tables.scope(scope) {
             drop(tables);
@@ -56,7 +65,7 @@ impl State {
             return Err(closed);
         }
         tables.tally.web_sockets_opened += 1;
-        let key = tables.sockets.insert(SocketEntry { name: name.clone(), scope, socket });
+        let key = tables.sockets.insert(SocketEntry { name: name.clone(), scope, socket, gate_wait });
         let before = tables.scope_mut(scope)?.sockets.insert(name, key);
         let before = before.and_then(|before| tables.sockets.remove(before));
         drop(tables);
@@ -81,7 +90,8 @@ impl State {
 }
 
 impl Engine {
-    /// Opens a WebSocket in `scope` under `name`; one that the scope has under that name is aborted first.
+    /// Opens a WebSocket in `scope` under `name`; one that the scope has under that name is aborted first. With a member
+    /// `gate` ([`super::GateConfig`]) in the configuration it first waits for its start, which `deadline` does not count.
     ///
     /// # Errors
     /// [`EngineError::Config`] before any packet; [`EngineError::Socket`], also for `deadline`; a stale scope or
@@ -95,17 +105,22 @@ impl Engine {
         deadline: Duration,
     ) -> Result<SocketKey, EngineError> {
         check_name(name)?;
-        let config = SocketConfig::from_json(config)?;
+        let (gate, config) = take_gate(config)?;
+        let config = SocketConfig::from_json(&config)?;
         let ending = self.state.tables().scope(scope)?.ending.clone();
         self.release_socket(scope, name)?;
+        let server = config.server()?;
+        let pass = self.pass_gate(Start::WebSocket, gate, &server, operation, scope)?;
+        let gate_wait = pass.as_ref().map(|pass| pass.waited);
         let state = Arc::clone(&self.state);
         let name = name.to_owned();
         let opening = async move {
+            let _pass = pass;
             let (socket, _) = tokio::select! {
                 () = ending.cancelled() => return Err(scope.stale()),
                 opened = Socket::open(&config) => opened?,
             };
-            state.keep_socket(scope, name, socket)
+            state.keep_socket(scope, name, socket, gate_wait)
         };
         let opened = self.wait("open WebSocket", operation, deadline, Unwatched::Drop, opening).map_err(|e| match e {
             EngineError::Deadline { deadline_ms, .. } => {
@@ -116,7 +131,15 @@ impl Engine {
         if matches!(opened, Err(EngineError::Socket(_) | EngineError::Panicked { .. })) {
             self.state.tables().tally.web_sockets_failed += 1;
         }
-        opened
+        let (Err(EngineError::Socket(error)), Some(waited), Some(gate)) = (&opened, gate_wait, gate) else {
+            return opened;
+        };
+        if let SocketError::Status { headers, .. } = error
+            && let Some(wait) = retry_after(headers, SystemTime::now())
+        {
+            self.state.gates.gate(Start::WebSocket, gate).hold_back(&server, wait);
+        }
+        opened.map_err(|error| EngineError::AfterGate { error: Box::new(error), gate_wait_us: micros(waited) })
     }
 
     /// The socket of that name in `scope` or above.
@@ -137,6 +160,24 @@ impl Engine {
             entry.socket.abort(ABORTED);
         }
         Ok(())
+    }
+
+    /// How it was opened: the phases and the server's answer ([`crate::socket::Opened`]), and `gateWaitUs` where there was a
+    /// gate.
+    ///
+    /// # Errors
+    /// A stale key.
+    pub fn socket_opened(&self, key: SocketKey) -> Result<Value, EngineError> {
+        let (socket, gate_wait) = {
+            let tables = self.state.tables();
+            let entry = tables.sockets.get(key).ok_or_else(|| key.stale())?;
+            (entry.socket.clone(), entry.gate_wait)
+        };
+        let mut opened = json!(socket.opened());
+        if let (Value::Object(members), Some(waited)) = (&mut opened, gate_wait) {
+            members.insert("gateWaitUs".to_owned(), json!(micros(waited)));
+        }
+        Ok(opened)
     }
 
     /// The socket itself.

@@ -90,10 +90,12 @@ pub struct WireFacts {
 
     /// Local address of the session's UDP socket.
     pub local_address: Option<SocketAddr>,
-    /// Host names looked up for ICE servers, oldest first; at most [`MAX_RESOLUTIONS`].
+    /// Host names looked up for ICE servers, oldest first; at most [`MAX_RESOLUTIONS`], of which successes make room first.
     pub resolutions: Vec<Resolution>,
     /// The ICE servers by URL, in the order of the configuration; at most [`MAX_ICE_SERVERS`].
     pub ice_servers: Vec<IceServerFacts>,
+    /// URLs beyond these.
+    pub ice_servers_omitted: u64,
     /// Transactions with STUN and TURN servers, by the time they began; at most [`MAX_TRANSACTIONS`]. Of a longer account
     /// the oldest successes make room first.
     pub transactions: Vec<StunTransaction>,
@@ -132,19 +134,19 @@ pub struct WireFacts {
 }
 
 /// Entries of [`WireFacts::resolutions`] at most.
-pub const MAX_RESOLUTIONS: usize = 8;
+pub const MAX_RESOLUTIONS: usize = 3;
 /// Entries of [`WireFacts::ice_servers`] at most.
-pub const MAX_ICE_SERVERS: usize = 16;
+pub const MAX_ICE_SERVERS: usize = 6;
 /// Entries of [`WireFacts::transactions`] at most.
-pub const MAX_TRANSACTIONS: usize = 16;
+pub const MAX_TRANSACTIONS: usize = 10;
 /// Entries of [`WireFacts::pairs`] at most.
-pub const MAX_PAIRS: usize = 12;
+pub const MAX_PAIRS: usize = 8;
 /// Entries of [`WireFacts::socket_errors`] at most.
-pub const MAX_SOCKET_ERRORS: usize = 6;
+pub const MAX_SOCKET_ERRORS: usize = 4;
 /// Entries of [`WireFacts::icmp_errors`] at most.
-pub const MAX_ICMP_ERRORS: usize = 4;
+pub const MAX_ICMP_ERRORS: usize = 3;
 /// Entries of [`WireFacts::moments`] at most.
-pub const MAX_MOMENTS: usize = 32;
+pub const MAX_MOMENTS: usize = 28;
 
 /// A STUN error response (RFC 8489 §14.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,10 +1,21 @@
 //! Names, sockets and the wire.
 
+mod bounded;
+mod checks;
+mod datagram;
+mod dtls;
+mod endpoint;
 pub mod facts;
+mod ice_servers;
+mod inbound_stream;
+mod moments;
+mod refusals;
 pub mod resolver;
 pub mod runtime;
+mod stun;
 pub(crate) mod sys;
 pub mod tcp;
+mod transactions;
 pub mod udp;
 pub mod wire;
 

@@ -118,12 +118,11 @@ impl Runtime for SessionRuntime {
         Box::pin(async move {
             // The engine waits for this inside its loop, so it must never take long.
             let (name, port) = host_and_port(host)?;
-            match resolve(name, self.resolve_timeout).await {
+            let outcome = resolve(name, self.resolve_timeout).await;
+            self.wire.looked_up(name, &outcome);
+            match outcome {
                 Ok(resolved) => Ok(resolved.addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect()),
-                Err(error) => {
-                    self.wire.resolve_failed(&error);
-                    Err(io::Error::other(error))
-                }
+                Err(error) => Err(io::Error::other(error)),
             }
         })
     }

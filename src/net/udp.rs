@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::io::Interest;
 use webrtc::runtime::{AsyncUdpSocket, RecvMeta, Transmit};
 
+use super::facts::{ServerTransport, SocketCall};
 use super::sys;
 use super::wire::Wire;
 
@@ -37,9 +38,12 @@ impl ObservedUdpSocket {
     /// When the socket cannot be set up or registered with the runtime.
     pub fn new(socket: UdpSocket, wire: Arc<Wire>) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
+        let address = socket.local_addr()?;
         sys::enable_timestamps(socket.as_fd())?;
+        sys::enable_error_queue(socket.as_fd(), address)?;
         sys::set_receive_buffer(socket.as_fd(), RECEIVE_BUFFER_BYTES)?;
         let socket = tokio::net::UdpSocket::from_std(socket)?;
+        wire.bound(address);
         Ok(Self { socket, wire })
     }
 
@@ -56,10 +60,47 @@ impl ObservedUdpSocket {
         let mut datagram = [0; MAX_DATAGRAM_BYTES];
         for _ in 0..RECEIVE_BUFFER_BYTES / SMALLEST_DATAGRAM_COST {
             // Around tokio, whose word on readiness may be older than the datagram.
-            let received = sys::receive(self.socket.as_fd(), &mut [IoSliceMut::new(&mut datagram)]);
+            let received = self.receive(&mut IoSliceMut::new(&mut datagram));
             let Ok(received) = received else { return };
             let queued = queued_for(received.kernel_time);
             self.wire.received(&datagram[..received.len], received.source, std::time::Instant::now(), queued);
+        }
+    }
+}
+
+impl ObservedUdpSocket {
+    /// Takes every ICMP error that has come back; returns whether there was one.
+    pub fn take_queued_errors(&self) -> bool {
+        let mut any = false;
+        // As many as the receive buffer can hold at the most; they share it with the datagrams.
+        for _ in 0..RECEIVE_BUFFER_BYTES / SMALLEST_DATAGRAM_COST {
+            let Ok(error) = sys::take_queued_error(self.socket.as_fd()) else { break };
+            self.wire.returned(&error);
+            any = true;
+        }
+        any
+    }
+
+    /// Hands one datagram to the kernel. An ICMP error that came back for an earlier one is accounted for and does not
+    /// stop this one.
+    fn send(&self, datagram: &[u8], destination: SocketAddr) -> io::Result<usize> {
+        let result = sys::send(self.socket.as_fd(), datagram, destination);
+        match &result {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock && self.take_queued_errors() => {
+                sys::send(self.socket.as_fd(), datagram, destination)
+            }
+            _ => result,
+        }
+    }
+
+    /// Takes one datagram, around ICMP errors, which it accounts for.
+    fn receive(&self, buffer: &mut IoSliceMut<'_>) -> io::Result<sys::Received> {
+        loop {
+            let result = sys::receive(self.socket.as_fd(), std::slice::from_mut(buffer));
+            match &result {
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock && self.take_queued_errors() => {}
+                _ => return result,
+            }
         }
     }
 }
@@ -70,10 +111,19 @@ impl AsyncUdpSocket for ObservedUdpSocket {
     }
 
     fn poll_send(&self, cx: &mut Context<'_>, transmit: &Transmit<'_>) -> Poll<io::Result<usize>> {
-        let result = ready!(self.socket.poll_send_to(cx, transmit.contents, transmit.destination));
+        let mut result = self.send(transmit.contents, transmit.destination);
+        if result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+            ready!(self.socket.poll_send_ready(cx))?;
+            // After an ICMP error tokio takes the socket for writable for ever. Where it is not, this datagram is lost
+            // here, and that is told, as it would be lost in the network.
+            result = self.send(transmit.contents, transmit.destination);
+        }
         match &result {
-            Ok(_) => self.wire.sent(transmit.contents, std::time::Instant::now()),
-            Err(error) => self.wire.send_failed(transmit.destination, error),
+            Ok(_) => {
+                let now = std::time::Instant::now();
+                self.wire.sent(transmit.contents, transmit.destination, ServerTransport::Udp, now);
+            }
+            Err(error) => self.wire.refused(SocketCall::Send, Some(transmit.destination), error),
         }
         Poll::Ready(result)
     }
@@ -89,12 +139,12 @@ impl AsyncUdpSocket for ObservedUdpSocket {
         loop {
             ready!(self.socket.poll_recv_ready(cx))?;
             // Through `try_io`, which tells tokio when the socket ran dry; its readiness would stay set otherwise.
-            let received = match self
-                .socket
-                .try_io(Interest::READABLE, || sys::receive(self.socket.as_fd(), std::slice::from_mut(buffer)))
-            {
+            let received = match self.socket.try_io(Interest::READABLE, || self.receive(buffer)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-                Err(error) => return Poll::Ready(Err(error)),
+                Err(error) => {
+                    self.wire.refused(SocketCall::Recv, None, &error);
+                    return Poll::Ready(Err(error));
+                }
                 Ok(received) => received,
             };
             let queued = queued_for(received.kernel_time);
@@ -134,6 +184,30 @@ pub fn route_source(destination: IpAddr) -> io::Result<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_closed_port_is_told_and_stops_nothing() {
+        let wire = Arc::new(Wire::new(std::time::Instant::now()));
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("bound");
+        let observed = ObservedUdpSocket::new(socket, Arc::clone(&wire)).expect("observed");
+        let peer = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("bound");
+        let closed = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.local_addr()).expect("a port");
+        let binding = [0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+        for destination in [closed, peer.local_addr().expect("address"), closed] {
+            let transmit = Transmit { destination, ecn: None, contents: &binding, segment_size: None, src_ip: None };
+            let sent = std::future::poll_fn(|cx| observed.poll_send(cx, &transmit));
+            let sent = tokio::time::timeout(Duration::from_secs(20), sent).await.expect("no waiting");
+            assert_eq!(sent.expect("an earlier error does not stop a later datagram"), binding.len());
+        }
+        observed.take_queued_errors();
+        let facts = wire.facts();
+        let [error] = &facts.icmp_errors[..] else { panic!("{facts:?}") };
+        assert!(error.is_port_unreachable());
+        assert_eq!((error.destination, error.count), (Some(closed), 2));
+        assert_eq!((facts.send_errors, facts.socket_errors.len()), (0, 0));
+        peer.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+        assert_eq!(peer.recv(&mut [0; 64]).expect("delivered"), binding.len());
+    }
 
     #[tokio::test]
     async fn what_nobody_read_is_accounted_for() {

@@ -97,7 +97,7 @@ impl Progress {
         if state.connection >= ConnectionState::Failed {
             return state.connection;
         }
-        match broken(&state, &self.wire.facts()) {
+        match self.wire.glance(|facts| broken(&state, facts)) {
             true => ConnectionState::Failed,
             false => state.connection,
         }
@@ -105,15 +105,14 @@ impl Progress {
 
     /// The outcome of connecting, once there is one.
     pub(super) fn outcome(&self, state: &State) -> Option<Result<(), PeerError>> {
-        let facts = self.wire.facts();
         match state.connection {
             _ if state.closing => Some(Err(PeerError::Closed)),
             ConnectionState::Closed => {
                 let detail = "the other side closed the connection (DTLS close_notify)".to_owned();
                 Some(Err(PeerError::Failed { state: ConnectionState::Closed, detail }))
             }
-            ConnectionState::Failed => Some(Err(failed(state, &facts))),
-            _ if broken(state, &facts) => Some(Err(failed(state, &facts))),
+            ConnectionState::Failed => Some(Err(failed(state, &self.wire.facts()))),
+            _ if self.wire.glance(|facts| broken(state, facts)) => Some(Err(failed(state, &self.wire.facts()))),
             ConnectionState::Connected => Some(Ok(())),
             ConnectionState::New | ConnectionState::Connecting | ConnectionState::Disconnected => None,
         }
@@ -279,7 +278,7 @@ impl PeerConnectionEventHandler for Handler {
         self.runtime.nudge();
         if up && let Some(connection) = self.connection.get().and_then(Weak::upgrade) {
             let report = connection.get_stats(Instant::now(), webrtc::peer_connection::StatsSelector::None).await;
-            let answered_by = self.progress.wire.facts().answered_by;
+            let answered_by = self.progress.wire.glance(|facts| facts.answered_by);
             let pair = stats::selected_pair(&report, answered_by, &self.progress.state().remote_candidates);
             self.progress.update(|state| state.selected_pair = pair.or_else(|| state.selected_pair.take()));
         }

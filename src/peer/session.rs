@@ -213,7 +213,7 @@ impl Session {
         let progress = &self.inner.progress;
         progress
             .wait(|state| {
-                if progress.wire.facts().first_rtp_received_us.is_some() {
+                if progress.wire.glance(|facts| facts.first_rtp_received_us.is_some()) {
                     return Some(Ok(()));
                 }
                 progress.outcome(state).filter(Result::is_err)
@@ -233,12 +233,9 @@ impl Session {
 
     /// Phases so far.
     pub fn phases(&self) -> SessionPhases {
-        let facts = self.inner.progress.wire.facts();
-        SessionPhases {
-            first_rtp_us: facts.first_rtp_received_us,
-            first_rtp_sent_us: facts.first_rtp_sent_us,
-            ..self.inner.progress.state().phases
-        }
+        let (first_rtp_us, first_rtp_sent_us) =
+            self.inner.progress.wire.glance(|facts| (facts.first_rtp_received_us, facts.first_rtp_sent_us));
+        SessionPhases { first_rtp_us, first_rtp_sent_us, ..self.inner.progress.state().phases }
     }
 
     /// The first phase not reached so far, with the wire's facts; `None` once audio has come in. For the word after a
@@ -249,7 +246,15 @@ impl Session {
 
     /// Everything seen on the wire so far.
     pub fn wire(&self) -> WireFacts {
-        self.inner.progress.wire.facts()
+        let socket = self.inner.runtime.socket();
+        if let Some(socket) = &socket {
+            socket.take_queued_errors();
+        }
+        let mut facts = self.inner.progress.wire.facts();
+        if let (Some(socket), None) = (socket, self.inner.progress.wire.drops_at_end()) {
+            facts.socket_drops = socket.receive_drops();
+        }
+        facts
     }
 
     /// Counters now.
@@ -337,6 +342,9 @@ impl Session {
 
     async fn set_local(&self, description: RTCSessionDescription) -> Result<String, PeerError> {
         let plain = description.sdp.clone();
+        if let Some(ufrag) = attribute(&plain, "ice-ufrag") {
+            self.inner.progress.wire.described_locally(ufrag);
+        }
         let deadline = Instant::now() + Duration::from_millis(self.inner.config.gather_timeout_ms);
         self.inner.progress.update(|state| {
             state.gather_deadline.get_or_insert(deadline);
@@ -381,6 +389,12 @@ impl Session {
         let agreed =
             negotiated(&parsed, &self.inner.config.codecs).map_err(|detail| PeerError::Sdp { operation, detail })?;
         let audio_line = AudioLine::of(&parsed);
+        let fingerprints = description.sdp.lines().filter_map(|line| line.trim_end().strip_prefix("a=fingerprint:"));
+        let sha256 = |fingerprint: &str| {
+            let (algorithm, value) = fingerprint.split_once(' ')?;
+            algorithm.eq_ignore_ascii_case("sha-256").then(|| value.trim().to_owned())
+        };
+        let fingerprint = fingerprints.into_iter().find_map(sha256);
         let candidates: Vec<String> = parsed
             .media_descriptions
             .iter()
@@ -389,6 +403,9 @@ impl Session {
             .filter_map(|attribute| attribute.value.clone())
             .collect();
         self.inner.connection.set_remote_description(description).await.map_err(|error| sdp(operation, error))?;
+        if let Some(fingerprint) = fingerprint {
+            self.inner.progress.wire.described_remotely(&fingerprint);
+        }
         let early = {
             let mut early = self.inner.early_candidates.lock();
             self.inner.progress.update(|state| {
@@ -467,17 +484,24 @@ async fn say_goodbye(progress: &Progress, track: &TrackLocalStaticRTP, ssrc: u32
     if progress.connection_state() != ConnectionState::Connected {
         return;
     }
-    let before = progress.wire.facts().rtcp_sent;
+    let rtcp_sent = || progress.wire.glance(|facts| facts.rtcp_sent);
+    let before = rtcp_sent();
     let goodbye = Goodbye { sources: vec![ssrc], reason: bytes::Bytes::new() };
     let leave = async {
         if track.write_rtcp(vec![Box::new(goodbye)]).await.is_ok() {
-            while progress.wire.facts().rtcp_sent == before {
+            while rtcp_sent() == before {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         }
     };
     // A BYE is a courtesy: closing does not wait longer for it.
     let _ = tokio::time::timeout(BYE_TIMEOUT, leave).await;
+}
+
+/// The value of the first `a=name:value` line.
+fn attribute<'a>(sdp: &'a str, name: &str) -> Option<&'a str> {
+    let of_line = |line: &'a str| line.trim_end().strip_prefix("a=")?.strip_prefix(name)?.strip_prefix(':');
+    sdp.lines().find_map(of_line)
 }
 
 struct TrackSink(Arc<TrackLocalStaticRTP>);

@@ -37,7 +37,7 @@ class Documentation(unittest.TestCase):
         self.assert_names("results.md", codes)
 
     def test_names_every_property(self) -> None:
-        names = set(re.findall(r'"(webrtc\.[a-z_.]+)"', java()))
+        names = set(re.findall(r'"(webrtc\.[a-zA-Z_.]+)"', java()))
         # The key of an object among the variables of a thread.
         self.assert_names("properties.md", names - {"webrtc.websocket.connections"})
 

@@ -110,6 +110,7 @@ pub(super) const METHODS: [NativeMethod<'static>; METHOD_COUNT] = [
         error_policy = Throw
     },
     native_method! { static fn connection_state(session: jlong) -> [jbyte], error_policy = Throw },
+    native_method! { static fn is_session_lost(session: jlong) -> jboolean, error_policy = Throw },
     native_method! { static fn session_report(session: jlong) -> [jbyte], error_policy = Throw },
     native_method! {
         static fn check(session: jlong, operation: jlong, deadline_ms: jlong) -> [jbyte],
@@ -131,4 +132,4 @@ pub(super) const METHODS: [NativeMethod<'static>; METHOD_COUNT] = [
 ];
 
 /// How many there are; a Java test compares them with the class by name and signature.
-const METHOD_COUNT: usize = 47;
+const METHOD_COUNT: usize = 48;

@@ -46,7 +46,7 @@ pub(super) fn release_socket<'l>(
 }
 
 pub(super) fn socket_opened<'l>(env: &mut Env<'l>, _class: JClass<'l>, socket: jlong) -> Answer<JByteArray<'l>> {
-    json(env, Engine::global()?.socket(key(socket))?.opened())
+    json(env, &Engine::global()?.socket_opened(key(socket))?)
 }
 
 #[allow(clippy::too_many_arguments, reason = "the arguments are those of the Java method")]

@@ -37,8 +37,21 @@ const CLOSE_RESERVE: Duration = Duration::from_millis(500);
 /// # Errors
 /// [`CallFailure`] with the phase that was not reached and the evidence.
 pub async fn place(socket: Socket, config: &CallConfig) -> Result<Call, CallFailure> {
+    place_then(socket, config, || ()).await
+}
+
+/// As [`place`]; `handshaken` runs once ICE and DTLS are done, before media is waited for, and is dropped when the call does
+/// not get there.
+///
+/// # Errors
+/// As [`place`].
+pub async fn place_then(
+    socket: Socket,
+    config: &CallConfig,
+    handshaken: impl FnOnce() + Send,
+) -> Result<Call, CallFailure> {
     let mut setup = SetUp::new();
-    let result = setup.place(socket, config).await;
+    let result = setup.place(socket, config, handshaken).await;
     setup.finish(result, config)
 }
 

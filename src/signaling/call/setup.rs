@@ -65,7 +65,12 @@ impl SetUp {
         }
     }
 
-    pub(super) async fn place(&mut self, socket: Socket, config: &CallConfig) -> Result<(), Trouble> {
+    pub(super) async fn place(
+        &mut self,
+        socket: Socket,
+        config: &CallConfig,
+        handshaken: impl FnOnce() + Send,
+    ) -> Result<(), Trouble> {
         config.check().map_err(|error| Trouble::config(&error))?;
         self.call = format!("{:032x}", rand::random::<u128>());
         let dialog = self.session(&socket, config).await?;
@@ -84,7 +89,7 @@ impl SetUp {
         let answered = self.answered(&dialog, sent.at, Duration::from_millis(config.answer_timeout_ms)).await?;
         self.signaling_us = Some(micros(answered.0.saturating_duration_since(sent.at)));
         self.checks_began = Some(answered.1);
-        self.await_up(&dialog, sent.at, config).await
+        self.await_up(&dialog, sent.at, config, handshaken).await
     }
 
     /// Waits for the answer and its application: when it was received and when it was applied.
@@ -166,11 +171,17 @@ impl SetUp {
         if offer.queued {
             take_queued(&socket, &dialog).await;
         }
-        self.await_up(&dialog, sent.at, config).await
+        self.await_up(&dialog, sent.at, config, || ()).await
     }
 
     /// Waits until ICE and DTLS are connected and, if wanted, the first RTP packet is in.
-    async fn await_up(&self, dialog: &Dialog, since: Instant, config: &CallConfig) -> Result<(), Trouble> {
+    async fn await_up(
+        &self,
+        dialog: &Dialog,
+        since: Instant,
+        config: &CallConfig,
+        handshaken: impl FnOnce() + Send,
+    ) -> Result<(), Trouble> {
         let connect = Duration::from_millis(config.session.connect_timeout_ms);
         match or_other_side(dialog, dialog.session.connected(), since + connect, "connecting").await {
             Waited::Done(Ok(())) => {}
@@ -178,6 +189,7 @@ impl SetUp {
             Waited::OtherSide(trouble) => return Err(trouble),
             Waited::Late => return Err(self.not_connected(dialog, None, connect)),
         }
+        handshaken();
         if !config.await_media {
             return Ok(());
         }

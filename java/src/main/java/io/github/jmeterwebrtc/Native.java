@@ -117,6 +117,9 @@ final class Native {
 
     static native byte[] connectionState(long session);
 
+    /** False for a stale handle. */
+    static native boolean isSessionLost(long session);
+
     static native byte[] sessionReport(long session);
 
     static native byte[] check(long session, long operation, long deadlineMs)

@@ -6,6 +6,7 @@ import io.github.jmeterwebrtc.CallOutcome;
 import io.github.jmeterwebrtc.EngineException;
 import io.github.jmeterwebrtc.jmeter.config.CallSettings;
 import io.github.jmeterwebrtc.jmeter.result.Columns;
+import io.github.jmeterwebrtc.jmeter.result.FailureReport;
 import io.github.jmeterwebrtc.jmeter.result.ResultBuilder;
 import io.github.jmeterwebrtc.jmeter.result.SampleMode;
 import io.github.jmeterwebrtc.jmeter.run.BoundedWait;
@@ -73,9 +74,10 @@ public class CallSampler extends WebRtcSampler {
         putReused(false);
         if (existing != null) {
             thread.calls().remove(plan.callName);
-            existing.session().hangUp(bounded.operation(), bounded.clip(plan.byeTimeoutMs));
+            thread.reportIfLost(existing, existing.session().hangUp(bounded.operation(), bounded.clip(plan.byeTimeoutMs)));
         }
-        Connection signaling = SignalingConnection.findOrOpen(thread, bounded, result, plan.connectionId, plan.signalingUrl);
+        Connection signaling = SignalingConnection.findOrOpen(thread, bounded, result, plan.connectionId, plan.signalingUrl,
+                plan.settings.config().get("gate"));
         if (signaling == null) {
             noSignaling(thread, plan, result);
             return;
@@ -122,6 +124,8 @@ public class CallSampler extends WebRtcSampler {
         // A WebSocket that this sample opened comes first.
         long before = result.elapsedUs();
         result.took(outcome.elapsedUs());
+        result.waitedAtGate(outcome.gateWaitUs());
+        result.starved(outcome.starved());
         result.milestones(after(before, outcome.connectUs()), after(before, outcome.latencyUs()));
         phase(result, json, "gatherUs", Columns.GATHER_MS);
         phase(result, json, "signalingUs", Columns.SIGNALING_MS);
@@ -137,13 +141,17 @@ public class CallSampler extends WebRtcSampler {
             result.success("200", "OK");
             result.json(withoutOffer(json));
         } else {
-            JsonNode error = json.path("error");
-            result.failure(outcome.code(), outcome.message());
-            result.evidence(error.path("error").asText(outcome.message()), outcome.code(), error.path("details"));
+            result.failure(outcome.code(), failure(outcome));
         }
         if (SampleMode.ofProperties() == SampleMode.PHASES) {
             result.phasesAsSubResults();
         }
+    }
+
+    private static FailureReport failure(CallOutcome outcome) {
+        JsonNode error = outcome.json().path("error");
+        return new FailureReport(error.path("error").asText("Call failed"), outcome.code(), outcome.message(), error,
+                error.path("details"));
     }
 
     private static JsonNode withoutOffer(JsonNode outcome) {

@@ -24,6 +24,7 @@ public class HangUpSampler extends WebRtcSampler {
         thread.calls().remove(call.name());
         JsonNode before = call.session().report();
         JsonNode report = call.session().hangUp(bounded.operation(), bounded.clip(byeTimeoutMs));
+        thread.reportIfLost(call, report);
         if (report.path("hangUpUs").isNumber()) {
             result.took(report.path("hangUpUs").asLong());
         }

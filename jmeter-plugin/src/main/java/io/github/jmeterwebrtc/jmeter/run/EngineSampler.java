@@ -163,10 +163,7 @@ public abstract class EngineSampler extends AbstractSampler
 
     private void writeColumns(ResultBuilder result) {
         JMeterVariables variables = getThreadContext().getVariables();
-        Columns.phases(variables, result.phases());
-        if (!result.isSuccessful()) {
-            Columns.put(variables, Columns.CAUSE, result.cause());
-        }
+        result.columns().forEach((name, value) -> Columns.put(variables, name, value));
     }
 
     /**
@@ -184,10 +181,14 @@ public abstract class EngineSampler extends AbstractSampler
         return true;
     }
 
-    /** A row carries the values of its own sample only, also the rows of samplers that are not ours. */
+    /**
+     * A row carries the values of its own sample only, also the rows of samplers that are not ours; and a call that was lost
+     * in the background is told now, whatever sampler comes next.
+     */
     @Override
     public void sampleStarting(Sampler sampler) {
         Columns.clear(getThreadContext().getVariables());
+        TestRun.beforeSample(getThreadContext());
     }
 
     @Override
