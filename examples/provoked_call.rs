@@ -19,6 +19,8 @@ use serde_json::{Value, json};
 const LOOK: Duration = Duration::from_millis(20);
 /// How long closing everything may take at the end.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(3);
+/// RFC 6455 §7.4.1: normal closure.
+const NORMAL_CLOSURE: u16 = 1000;
 /// How long a step may take that says nothing else, ms.
 const fn step_deadline_ms() -> u64 {
     30_000
@@ -92,7 +94,7 @@ enum Action {
         #[serde(default = "step_deadline_ms")]
         deadline_ms: u64,
     },
-    /// Closes a socket.
+    /// Closes a socket, which stays known.
     Close { socket: String },
 }
 
@@ -206,8 +208,9 @@ impl Softphone<'_> {
                 self.engine.hang_up(self.session(session)?, nobody, deadline).map_err(refused)
             }
             Action::Close { socket } => {
-                self.engine.close_socket(self.socket(socket)?).map_err(refused)?;
-                Ok(json!({}))
+                let key = self.socket(socket)?;
+                let closed = self.engine.close_socket_with(key, nobody, NORMAL_CLOSURE, String::new(), CLOSE_DEADLINE);
+                Ok(json!({"closeCause": cause_json(&closed.map_err(refused)?)}))
             }
         }
     }

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.causes.name_server import NXDOMAIN, REFUSED, SERVFAIL, NameServer
 from tests.causes.namespaces import Namespace, command
 from tests.causes.programs import Line
-from tests.causes.provocations import CERTAIN, provokes
+from tests.causes.provocations import CERTAIN, LIKELY, provokes
 from tests.causes.web_sockets import CLOSE, Behaviour, Server, accepting, converse, hang
 from tests.causes.web_sockets import Line as Connection
 from tests.causes.world import LAB, World, calling, holding_socket, opening, registering
@@ -58,7 +58,7 @@ async def dns_refused(world: World) -> list[Line]:
     return await look_up(world, NameServer(namespace, NAME_SERVER, rcode=REFUSED), namespace=namespace)
 
 
-@provokes("DNS_TIMEOUT", confidence=CERTAIN)
+@provokes("DNS_TIMEOUT", confidence=LIKELY)
 async def dns_silent(world: World) -> list[Line]:
     """The name server takes questions and never answers."""
     namespace = await world.namespace()
@@ -75,7 +75,7 @@ async def connect_refused(world: World) -> list[Line]:
     return await world.lines(namespace, opening())
 
 
-@provokes("CONNECT_TIMEOUT", confidence=CERTAIN)
+@provokes("CONNECT_TIMEOUT", confidence=LIKELY)
 async def connect_silent(world: World) -> list[Line]:
     """A firewall swallows the SYNs to the signaling port."""
     namespace = await world.namespace()
@@ -83,7 +83,7 @@ async def connect_silent(world: World) -> list[Line]:
     return await world.lines(namespace, opening(connectTimeoutMs=1000))
 
 
-@provokes("CONNECT_TIMEOUT", confidence=CERTAIN)
+@provokes("CONNECT_TIMEOUT", confidence=LIKELY)
 async def upgrade_silent(world: World) -> list[Line]:
     """The server accepts TCP and never answers the upgrade."""
     namespace = await world.namespace()
@@ -91,7 +91,7 @@ async def upgrade_silent(world: World) -> list[Line]:
     return await world.lines(namespace, opening(handshakeTimeoutMs=1000))
 
 
-@provokes("CONNECT_TIMEOUT", confidence=CERTAIN)
+@provokes("CONNECT_TIMEOUT", confidence=LIKELY)
 async def tls_silent(world: World) -> list[Line]:
     """The server accepts TCP and never answers the TLS ClientHello."""
     namespace = await world.namespace()
@@ -360,7 +360,7 @@ async def frame_of_a_reserved_kind(world: World) -> list[Line]:
 # --- The messages ---------------------------------------------------------------------------------------------
 
 
-@provokes("SIGNALING_TIMEOUT", confidence=CERTAIN)
+@provokes("SIGNALING_TIMEOUT", confidence=LIKELY)
 async def never_answered(world: World) -> list[Line]:
     """The other side takes the offer and never answers it."""
     namespace = await world.namespace()
@@ -384,7 +384,23 @@ async def closed_before_the_answer(world: World) -> list[Line]:
     return await world.lines(namespace, opening(), calling())
 
 
-@provokes("DUPLICATE_IDENTITY")
+@provokes("CANCELLED", confidence=CERTAIN)
+async def closed_by_the_plan(world: World) -> list[Line]:
+    """The plan closes its signaling WebSocket and calls over it."""
+    namespace = await world.namespace()
+    await world.lab(namespace)
+    return await world.lines(namespace, opening(), {"do": "close", "socket": "ws"}, calling())
+
+
+@provokes("CONFIG", confidence=CERTAIN)
+async def source_address_of_another_machine(world: World) -> list[Line]:
+    """The configured source address is none of this machine."""
+    namespace = await world.namespace()
+    await world.lab(namespace)
+    return await world.lines(namespace, opening(), calling(sourceAddress="192.0.2.99"))
+
+
+@provokes("DUPLICATE_IDENTITY", confidence=CERTAIN)
 async def registered_twice(world: World) -> list[Line]:
     """Two sockets register the same user, and the server refuses the second."""
     namespace = await world.namespace()
@@ -394,7 +410,7 @@ async def registered_twice(world: World) -> list[Line]:
     )
 
 
-@provokes("DUPLICATE_IDENTITY")
+@provokes("DUPLICATE_IDENTITY", confidence=LIKELY, also=("CLOSED_BY_SERVER",))
 async def put_out_by_another_login(world: World) -> list[Line]:
     """The same user registers again, and the server closes the first socket."""
     first: list[Connection] = []

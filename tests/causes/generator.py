@@ -88,7 +88,7 @@ async def no_descriptor_for_a_socket(world: World) -> list[Line]:
     return await world.lines(namespace, opening(), {"do": "descriptors", "left": 0}, opening(socket="second"))
 
 
-@provokes("GEN_RECEIVE_BUFFER")
+@provokes("GEN_RECEIVE_BUFFER", confidence=CERTAIN)
 async def receive_buffer_overflows(world: World) -> list[Line]:
     """More arrives at the call's socket than its receive buffer holds while nobody reads."""
     namespace = await world.namespace()
@@ -115,7 +115,7 @@ async def receive_buffer_overflows(world: World) -> list[Line]:
     return [line for line in [opened, *await phone.lines(40)] if line]
 
 
-@provokes("GEN_CPU_STARVED", starved=True)
+@provokes("GEN_CPU_STARVED", confidence=LIKELY, starved=True)
 async def starved_while_connecting(world: World) -> list[Line]:
     """The generator gets no CPU while its call should connect."""
     namespace = await world.namespace()

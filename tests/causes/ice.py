@@ -134,7 +134,7 @@ async def only_mdns_remote_candidates(world: World) -> list[Line]:
     return await meddled(world, both(OURS_HIDDEN, changing_sdp("in", candidate_address(name))))
 
 
-@provokes("ICE_ANSWER_LATE")
+@provokes("ICE_ANSWER_LATE", confidence=CERTAIN)
 async def answer_after_the_deadline(world: World) -> list[Line]:
     """The answer comes when hardly any of the time to connect is left."""
     namespace = await world.namespace()
@@ -149,7 +149,7 @@ async def offer_of_another_call(world: World) -> list[Line]:
     return await meddled(world, stale)
 
 
-@provokes("ICE_STALE_UFRAG", confidence=(CERTAIN, LIKELY))
+@provokes("ICE_STALE_UFRAG", confidence=CERTAIN)
 async def answer_of_another_call(world: World) -> list[Line]:
     """We get the description of a call that is over: our checks are not for the other side's."""
     stale = changing_sdp(
@@ -163,7 +163,7 @@ async def answer_of_another_call(world: World) -> list[Line]:
     return await meddled(world, stale)
 
 
-@provokes("ICE_CHECKS_UNANSWERED")
+@provokes("ICE_CHECKS_UNANSWERED", confidence=LIKELY)
 async def checks_dropped(world: World) -> list[Line]:
     """Our checks are dropped on the way, and the other side's as well."""
     namespace = await world.namespace()
@@ -172,7 +172,7 @@ async def checks_dropped(world: World) -> list[Line]:
     return await world.lines(namespace, opening(), calling(connectTimeoutMs=3000))
 
 
-@provokes("ICE_CHECKS_UNANSWERED")
+@provokes("ICE_CHECKS_UNANSWERED", confidence=LIKELY)
 async def checks_dropped_one_way(world: World) -> list[Line]:
     """What we send is dropped on the way, the other side's checks arrive."""
     namespace = await world.namespace()
@@ -236,7 +236,7 @@ async def behind_one_nat(world: World) -> tuple[str, Namespace, Namespace]:
     return server, first, second
 
 
-@provokes("ICE_NO_HAIRPIN")
+@provokes("ICE_NO_HAIRPIN", confidence=LIKELY, also=("ICE_CHECKS_UNANSWERED",))
 async def no_hairpin(world: World) -> list[Line]:
     """Both softphones are behind one NAT that does not lead back inside."""
     server, first, second = await behind_one_nat(world)

@@ -32,19 +32,19 @@ async def dropping(world: World, *matches: str, **config: object) -> list[Line]:
 # --- DTLS -----------------------------------------------------------------------------------------------------
 
 
-@provokes("DTLS_SILENT")
+@provokes("DTLS_SILENT", confidence=LIKELY)
 async def dtls_dropped(world: World) -> list[Line]:
     """ICE connects, and a firewall drops all DTLS."""
     return await dropping(world, f"{TO_PHONE} {IS_DTLS}", f"{TO_LAB} {IS_DTLS}")
 
 
-@provokes("DTLS_SILENT")
+@provokes("DTLS_SILENT", confidence=LIKELY)
 async def dtls_dropped_one_way(world: World) -> list[Line]:
     """ICE connects, and the other side's DTLS does not reach us."""
     return await dropping(world, f"{TO_PHONE} {IS_DTLS}")
 
 
-@provokes("DTLS_STALLED")
+@provokes("DTLS_STALLED", confidence=LIKELY)
 async def dtls_large_records_dropped(world: World) -> list[Line]:
     """The path passes small datagrams and loses the ones with certificates."""
     return await dropping(world, f"{TO_PHONE} {IS_DTLS} meta length > 300", f"{TO_LAB} {IS_DTLS} meta length > 300")
@@ -132,13 +132,13 @@ def _udp(source: str, source_port: int, destination: str, port: int, payload: by
 # --- Media ----------------------------------------------------------------------------------------------------
 
 
-@provokes("MEDIA_NONE_IN")
+@provokes("MEDIA_NONE_IN", confidence=LIKELY)
 async def media_dropped_on_the_way_in(world: World) -> list[Line]:
     """Everything connects, and no RTP comes in."""
     return await dropping(world, f"{TO_PHONE} {IS_RTP}", firstRtpTimeoutMs=1500)
 
 
-@provokes("MEDIA_NONE_IN")
+@provokes("MEDIA_NONE_IN", confidence=LIKELY)
 async def other_side_does_not_send(world: World) -> list[Line]:
     """The other side is an echo and hears nothing, so it says nothing."""
     namespace = await world.namespace()
@@ -146,7 +146,7 @@ async def other_side_does_not_send(world: World) -> list[Line]:
     return await world.lines(namespace, opening(), calling("echo", sendAudio=False, firstRtpTimeoutMs=1500))
 
 
-@provokes("MEDIA_NONE_OUT")
+@provokes("MEDIA_NONE_OUT", confidence=CERTAIN)
 async def media_dropped_on_the_way_out(world: World) -> list[Line]:
     """The other side hears nothing of what we send."""
     namespace = await world.namespace()
@@ -179,19 +179,19 @@ async def lost(world: World, *matches: str) -> list[Line]:
     return said + await phone.lines(UNTIL_LOST_MS / 1000 + 20)
 
 
-@provokes("CONSENT_LOST_PATH", slow=True)
+@provokes("CONSENT_LOST_PATH", confidence=LIKELY, slow=True)
 async def path_lost(world: World) -> list[Line]:
     """All UDP is dropped from one moment on."""
     return await lost(world, TO_PHONE, TO_LAB)
 
 
-@provokes("CONSENT_LOST_PEER", slow=True)
+@provokes("CONSENT_LOST_PEER", confidence=LIKELY, slow=True)
 async def consent_answers_lost(world: World) -> list[Line]:
     """Media goes on, and the other side's ICE answers no more."""
     return await lost(world, f"{TO_PHONE} {IS_STUN}", f"{TO_LAB} {IS_STUN}")
 
 
-@provokes("CONSENT_LOST_PEER", confidence=(CERTAIN, LIKELY), slow=True)
+@provokes("CONSENT_LOST_PEER", confidence=CERTAIN, slow=True)
 async def peer_killed(world: World) -> list[Line]:
     """The other side's process is killed: its port is closed."""
     namespace = await world.namespace()
@@ -201,7 +201,7 @@ async def peer_killed(world: World) -> list[Line]:
     return said + await phone.lines(UNTIL_LOST_MS / 1000 + 20)
 
 
-@provokes("CONSENT_LOST_TOGETHER", slow=True)
+@provokes("CONSENT_LOST_TOGETHER", confidence=LIKELY, also=("CONSENT_LOST_PATH",), slow=True)
 async def many_lost_at_once(world: World) -> list[Line]:
     """Six calls of one generator lose the path in the same moment."""
     namespace = await world.namespace()

@@ -38,7 +38,7 @@ async def coturn(world: World, *options: str, users: bool = True, **config: obje
 # --- STUN -----------------------------------------------------------------------------------------------------
 
 
-@provokes("STUN_SILENT", also=("ICE_CHECKS_UNANSWERED",))
+@provokes("STUN_SILENT", confidence=LIKELY, also=("ICE_CHECKS_UNANSWERED",))
 async def stun_silent(world: World) -> list[Line]:
     """UDP is dropped on the way: the STUN server is silent and no check is answered."""
     namespace = await world.namespace()
@@ -67,7 +67,7 @@ async def stun_name_unknown(world: World) -> list[Line]:
     return await relayed(world, namespace, turn("relay.example"), resolving=True)
 
 
-@provokes("DNS_TIMEOUT", confidence=CERTAIN)
+@provokes("DNS_TIMEOUT", confidence=LIKELY)
 async def stun_name_server_silent(world: World) -> list[Line]:
     """The name server does not answer for the TURN server's name."""
     namespace = await world.namespace()
@@ -77,7 +77,7 @@ async def stun_name_server_silent(world: World) -> list[Line]:
     return await relayed(world, namespace, turn("relay.example"), resolving=True, gatherTimeoutMs=6000)
 
 
-@provokes("DNS_SLOW")
+@provokes("DNS_SLOW", confidence=LIKELY)
 async def turn_name_slow(world: World) -> list[Line]:
     """The TURN server's name is resolved so late that gathering is over before the relay is there."""
     namespace, _ = await coturn(world)
@@ -90,7 +90,7 @@ async def turn_name_slow(world: World) -> list[Line]:
 # --- TURN -----------------------------------------------------------------------------------------------------
 
 
-@provokes("TURN_SILENT")
+@provokes("TURN_SILENT", confidence=LIKELY)
 async def turn_silent(world: World) -> list[Line]:
     """The TURN server takes every request and answers none."""
     namespace = await world.namespace()
@@ -99,7 +99,7 @@ async def turn_silent(world: World) -> list[Line]:
     return await relayed(world, namespace, turn(), **GATHER)
 
 
-@provokes("STUN_PORT_CLOSED", "TURN_SILENT")
+@provokes("STUN_PORT_CLOSED", confidence=CERTAIN)
 async def turn_port_closed(world: World) -> list[Line]:
     """Nothing listens on the TURN port."""
     namespace = await world.namespace()
@@ -107,7 +107,7 @@ async def turn_port_closed(world: World) -> list[Line]:
     return await relayed(world, namespace, turn(), **GATHER)
 
 
-@provokes("CONNECT_REFUSED")
+@provokes("CONNECT_REFUSED", confidence=CERTAIN)
 async def turn_wrong_transport(world: World) -> list[Line]:
     """The TURN server is asked over TCP and serves UDP only."""
     namespace, _ = await coturn(world, "--no-tcp")
@@ -186,7 +186,7 @@ async def turn_stale_nonce(world: World) -> list[Line]:
     return await relayed(world, namespace, turn(), **GATHER)
 
 
-@provokes("TURN_REDIRECT", confidence=(CERTAIN, LIKELY))
+@provokes("TURN_REDIRECT", confidence=CERTAIN)
 async def turn_redirected_to_nowhere(world: World) -> list[Line]:
     """The TURN server sends us to another one, which is not there."""
     namespace = await world.namespace()
@@ -222,7 +222,16 @@ async def refused_allocation(world: World, code: int, reason: str) -> list[Line]
     return await relayed(world, namespace, turn(), **GATHER)
 
 
-@provokes("TURN_SILENT")
+@provokes("ICE_NO_LOCAL_CANDIDATES", confidence=CERTAIN)
+async def gathering_given_up_early(world: World) -> list[Line]:
+    """Gathering is given up before it can be told whether the only relay is silent."""
+    namespace = await world.namespace()
+    await world.lab(namespace)
+    await world.enter(StunServer(namespace, TURN, lambda _: None))
+    return await relayed(world, namespace, turn(), gatherTimeoutMs=200, connectTimeoutMs=500)
+
+
+@provokes("TURN_SILENT", confidence=LIKELY)
 async def turn_challenges_rate_limited(world: World) -> list[Line]:
     """Bindings are answered, Allocates are not: the server limits its challenges."""
     namespace = await world.namespace()

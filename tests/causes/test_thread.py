@@ -48,6 +48,8 @@ class TheThread(unittest.IsolatedAsyncioTestCase):
     async def asyncSetUp(self) -> None:
         if os.geteuid() != 0:
             raise AssertionError("these runs need root: they make network namespaces")
+        # The test case's loop is one for debugging, which tells of every slow step.
+        asyncio.get_running_loop().set_debug(False)
         await remove_stale()
         folder = FOLDER / self.id().rpartition(".")[2]
         shutil.rmtree(folder, ignore_errors=True)
@@ -89,14 +91,14 @@ class TheThread(unittest.IsolatedAsyncioTestCase):
         # By default TIME_WAIT is short-cut on loopback, which a generator's own network does not do.
         await namespace.sysctl(net__ipv4__ip_local_port_range="40000 40399", net__ipv4__tcp_tw_reuse="0")
         steps = [open_socket(8080, server=LAB), exchange(PING), think(200)]
-        rows = await run_plan(namespace, self.world.folder, group(*steps, loops=10))
+        rows = await run_plan(namespace, self.world.folder, defaults(), group(*steps, loops=10))
         self.assert_blamed(rows, "a WebSocket is opened per iteration", at_least=1)
 
     async def test_nobody_keeps_the_websocket_alive(self) -> None:
         namespace = await self.world.namespace()
         await self.world.lab(namespace, idleCutMs=3000)
         steps = [open_socket(8080, server=LAB), think(6000), exchange(PING)]
-        rows = await run_plan(namespace, self.world.folder, group(*steps))
+        rows = await run_plan(namespace, self.world.folder, defaults(), group(*steps))
         self.assert_blamed(rows, "nobody keeps the WebSocket alive", at_least=SOFTPHONES)
 
     async def test_softphones_start_too_fast(self) -> None:

@@ -33,12 +33,15 @@ class Verdict:
 
     @staticmethod
     def of(lines: list[Line]) -> Verdict | None:
-        """The verdict of the first line that failed; `None` when none did."""
-        failed = next((line for line in lines if not line["ok"]), None)
-        if failed is None:
+        """The verdict of the first line that failed, or that has one though it did not fail; `None` when there is no such."""
+
+        def is_verdict(value: dict[str, Any]) -> bool:
+            return isinstance(value.get("cause"), str) and "confidence" in value
+
+        result = next((line["result"] for line in lines if not line["ok"] or _nearest(line["result"], is_verdict)), None)
+        if result is None:
             return None
-        result = failed["result"]
-        found = _nearest(result, lambda value: isinstance(value.get("cause"), str) and "confidence" in value)
+        found = _nearest(result, is_verdict)
         starved = _nearest(result, lambda value: "starved" in value) or {}
         code = (_nearest(result, lambda value: isinstance(value.get("code"), (str, int))) or {}).get("code", "")
         if found is None:
