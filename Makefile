@@ -116,7 +116,7 @@ bench: $(INSTALLED_JAR) $(LAB) ## What softphones and sockets cost: target/bench
 # --- Proving --------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: test-rust test-java test-python test-jmeter test-causes golden ## Everything that proves it
+test: test-rust test-java test-python test-jmeter test-causes test-thread golden ## Everything that proves it
 
 .PHONY: test-rust
 test-rust: | tools ## Rust unit and integration tests
@@ -144,16 +144,20 @@ test-compat: $(INSTALLED_JAR) ## Existing plans in every shape, and random ones 
 
 .PHONY: test-causes
 test-causes: provoking ## Every cause of failure provoked once, as root
-	python3 -m unittest tests.causes.test_provocations
+	python3 -m unittest tests.causes.test_verdicts tests.causes.test_provocations
+
+.PHONY: test-thread
+test-thread: $(INSTALLED_JAR) provoking ## Nine suspects, 200 softphones each through JMeter, nine verdicts, as root
+	python3 -m unittest tests.causes.test_thread
 
 .PHONY: provoking
 provoking: | tools
 	cargo build --locked --bin webrtc-lab --example provoked_call
 
-# Parallel runs wait most of the time: 12 keep two cores half busy.
+# TIMES=1 PARALLEL=4 ONLY=turn_: another number of runs, of runs at once, and only what matches.
 .PHONY: causes
 causes: provoking ## Every cause of failure provoked 20 times, as root: target/causes.json
-	python3 -m tests.causes --times $(or $(TIMES),20) --parallel $(or $(PARALLEL),12) $(if $(ONLY),--only '$(ONLY)')
+	python3 -m tests.causes --times $(or $(TIMES),20) --parallel $(or $(PARALLEL),10) $(if $(ONLY),--only '$(ONLY)')
 
 .PHONY: interop
 interop: | tools ## Real peers: Chromium, aiortc and pion, both roles

@@ -1,6 +1,6 @@
 """`make causes`: provokes every cause many times, and says which verdicts came of it.
 
-    python3 -m tests.causes --times 20 --parallel 12 --only turn_
+    python3 -m tests.causes --times 20 --parallel 10 --only turn_
 
 Writes `target/causes.json`; the exit code is 1 when a verdict is not the expected one. Needs root, iproute2, nftables,
 coturn, and the programs of `cargo build --bin webrtc-lab --example provoked_call`.
@@ -27,7 +27,7 @@ def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="tests.causes", description=__doc__.splitlines()[0])
     parser.add_argument("--times", type=int, default=20, help="runs of each provocation (default 20)")
-    parser.add_argument("--parallel", type=int, default=12, help="runs at once (default 12)")
+    parser.add_argument("--parallel", type=int, default=10, help="runs at once (default 10)")
     parser.add_argument("--only", default="", metavar="REGEX", help="only provocations whose name matches")
     parser.add_argument("--list", action="store_true", help="only say what there is")
     options = parser.parse_args()

@@ -11,7 +11,7 @@ from tests.causes.name_server import NXDOMAIN, REFUSED, SERVFAIL, NameServer
 from tests.causes.namespaces import Namespace, command
 from tests.causes.programs import Line
 from tests.causes.provocations import CERTAIN, LIKELY, provokes
-from tests.causes.web_sockets import CLOSE, Behaviour, Server, accepting, converse, hang
+from tests.causes.web_sockets import CLOSE, AlertingServer, Behaviour, Server, accepting, converse, hang
 from tests.causes.web_sockets import Line as Connection
 from tests.causes.world import LAB, World, calling, holding_socket, opening, registering
 
@@ -104,7 +104,7 @@ async def self_signed(folder: Path) -> Path:
     path = folder / "certificate.pem"
     await command(
         *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"),
-        *("-subj", "/CN=softphones.example", "-addext", f"subjectAltName=IP:{LAB}", "-keyout", str(path), "-out", f"{path}.chain"),
+        *("-subj", "/CN=softphones.example", "-addext", f"subjectAltName=IP:{LAB}", "-addext", "basicConstraints=critical,CA:FALSE", "-keyout", str(path), "-out", f"{path}.chain"),
     )
     path.write_text(path.read_text() + Path(f"{path}.chain").read_text())
     return path
@@ -124,7 +124,7 @@ async def tls_without_common_cipher(world: World) -> list[Line]:
     context = await server_tls(world)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers("AES256-SHA")
-    await world.enter(Server(namespace, LAB, accepting(converse), tls=context))
+    await world.enter(AlertingServer(namespace, LAB, context))
     return await world.lines(namespace, opening(scheme="wss", trust="all"))
 
 
@@ -134,7 +134,7 @@ async def tls_client_certificate_missing(world: World) -> list[Line]:
     namespace = await world.namespace()
     context = await server_tls(world)
     context.verify_mode = ssl.CERT_REQUIRED
-    await world.enter(Server(namespace, LAB, accepting(converse), tls=context))
+    await world.enter(AlertingServer(namespace, LAB, context))
     return await world.lines(namespace, opening(scheme="wss", trust="all"), holding_socket(3000))
 
 

@@ -152,8 +152,15 @@ async def turn_quota(world: World) -> list[Line]:
     return await world.lines(namespace, opening(), _relay_call())
 
 
-def _relay_call() -> Line:
-    return calling(ice_servers=[turn()], iceTransportPolicy="relay", connectTimeoutMs=8000)
+def _relay_call(session: str = "call") -> Line:
+    return calling(session=session, ice_servers=[turn()], iceTransportPolicy="relay", connectTimeoutMs=8000)
+
+
+@provokes("TURN_QUOTA", confidence=CERTAIN, also=("DUPLICATE_IDENTITY",))
+async def turn_account_shared(world: World) -> list[Line]:
+    """Two softphones of one generator use the same TURN account, which may have one allocation."""
+    namespace, _ = await coturn(world, "--user-quota=1")
+    return await world.lines(namespace, opening(), _relay_call("first"), _relay_call("second"))
 
 
 @provokes("TURN_CAPACITY", confidence=CERTAIN)

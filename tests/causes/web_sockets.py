@@ -14,6 +14,7 @@ import os
 import socket
 import ssl
 import struct
+import threading
 from types import TracebackType
 from typing import Any, Awaitable, Callable
 
@@ -143,6 +144,48 @@ class Server:
             self._lines.discard(task)
             with contextlib.suppress(OSError):
                 writer.close()
+
+
+class AlertingServer:
+    """Ends every TLS handshake by the alert that its context calls for; use as `async with`.
+
+    It runs on a thread with a blocking socket: asyncio's own TLS drops the connection before the alert is out.
+    """
+
+    def __init__(self, namespace: Namespace, address: str, tls: ssl.SSLContext, port: int = 8080) -> None:
+        self._namespace, self._address, self._tls = namespace, (address, port), tls
+
+    async def __aenter__(self) -> AlertingServer:
+        self._listener = await self._namespace.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._listener.bind(self._address)
+        self._listener.listen()
+        self._listener.settimeout(0.2)
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._ending.set()
+        await asyncio.to_thread(self._thread.join, OPEN_DEADLINE_S)
+        self._listener.close()
+
+    def _serve(self) -> None:
+        while not self._ending.is_set():
+            try:
+                connection, _ = self._listener.accept()
+            except TimeoutError:
+                continue
+            with connection:
+                connection.settimeout(3)
+                with contextlib.suppress(OSError):
+                    # A TLS 1.3 client is through before the server says what it misses: reading makes it say so.
+                    self._tls.wrap_socket(connection, server_side=True).recv(1)
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_WR)
+                    while connection.recv(4096):
+                        pass
 
 
 async def hang(line: Line) -> None:
