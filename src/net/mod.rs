@@ -9,6 +9,7 @@ pub mod facts;
 mod ice_servers;
 mod inbound_stream;
 mod moments;
+mod read_lag;
 mod refusals;
 pub mod resolver;
 pub mod runtime;
@@ -19,4 +20,5 @@ mod transactions;
 pub mod udp;
 pub mod wire;
 
+pub(crate) use read_lag::{longest_read_lag, take_longest_read_lag};
 pub use sys::UdpCounters;

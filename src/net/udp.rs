@@ -14,8 +14,8 @@ use tokio::io::Interest;
 use webrtc::runtime::{AsyncUdpSocket, RecvMeta, Transmit};
 
 use super::facts::{ServerTransport, SocketCall};
-use super::sys;
 use super::wire::Wire;
+use super::{read_lag, sys};
 
 /// Receive buffer asked for, in bytes: about 1,000 audio packets as the kernel counts them, 20 s of one call.
 const RECEIVE_BUFFER_BYTES: usize = 256 << 10;
@@ -162,7 +162,9 @@ impl AsyncUdpSocket for ObservedUdpSocket {
 /// How long a datagram that arrived at `kernel_time` (since the Unix epoch) has lain in the kernel; 0 where that is unknown.
 fn queued_for(kernel_time: Option<Duration>) -> Duration {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    kernel_time.and_then(|time| now.checked_sub(time)).unwrap_or_default()
+    let queued = kernel_time.and_then(|time| now.checked_sub(time)).unwrap_or_default();
+    read_lag::note(queued);
+    queued
 }
 
 /// The local address from which the kernel would send to `destination`. Sends nothing: connecting a UDP socket only

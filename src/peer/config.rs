@@ -1,10 +1,12 @@
 //! What a session is made from, checked field by field before any packet leaves.
 use std::collections::HashSet;
 use std::net::IpAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
 
 use crate::config::{ConfigError, from_json};
+use crate::diagnosis::facts::Configured;
 use crate::media::AudioCodec;
 use crate::net::udp::route_source;
 
@@ -140,6 +142,25 @@ impl SessionConfig {
             return Err(ConfigError::new("iceTransportPolicy", "relay", "relay needs a turn: URL in iceServers"));
         }
         Ok(())
+    }
+
+    /// What a diagnosis may know of it.
+    pub(crate) fn configured(&self) -> Configured {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        // TURN REST: the user name begins with the time at which it ends.
+        let expires = self.ice_servers.iter().filter_map(|server| {
+            let digits = server.username.split(':').next()?;
+            (9..=11).contains(&digits.len()).then(|| digits.parse().ok())?
+        });
+        Configured {
+            ice_servers: self.ice_servers.len(),
+            relay_only: self.ice_transport_policy == IceTransportPolicy::Relay,
+            send_audio: self.send_audio,
+            turn_expires_s: expires.min(),
+            wall_clock_s: now,
+            connect_timeout_us: self.connect_timeout_ms.saturating_mul(1000),
+            refused: None,
+        }
     }
 
     /// The address to bind: what the configuration says, else what the kernel's routes say.

@@ -29,6 +29,7 @@ use super::earpiece::{self, Earpiece, Heard};
 use super::negotiation::{Negotiated, negotiated};
 use super::progress::{Handler, Progress};
 use super::{ConnectionState, IceCandidateInit, MediaCounters, PeerError, PendingPhase, SessionPhases, stats};
+use crate::diagnosis::facts::{Candidate, SessionFacts};
 use crate::media::AudioCodec;
 use crate::media::talker::{PacketSink, Talker};
 use crate::net::runtime::SessionRuntime;
@@ -257,6 +258,28 @@ impl Session {
         facts
     }
 
+    /// Everything that a diagnosis may ask of the session itself: what was configured, both sides' candidates, how far it
+    /// came, the wire. Signaling, generator and other sessions are for others to add.
+    pub fn facts(&self) -> SessionFacts {
+        let wire = self.wire();
+        let config = &self.inner.config;
+        let state = self.inner.progress.state();
+        let read = |candidates: &[String]| candidates.iter().filter_map(|text| Candidate::parse(text)).collect();
+        SessionFacts {
+            now_us: self.inner.progress.now_us(),
+            configured: config.configured(),
+            local_candidates: read(&state.local_candidates),
+            remote_candidates: read(&state.remote_candidates),
+            remote_candidates_ended: state.remote_candidates_ended,
+            gathered_us: state.phases.gathered_us,
+            described_us: state.described_us,
+            ice_connected_us: state.phases.ice_connected_us,
+            dtls_connected_us: state.phases.dtls_connected_us,
+            wire,
+            ..SessionFacts::default()
+        }
+    }
+
     /// Counters now.
     pub fn counters(&self) -> MediaCounters {
         let facts = self.inner.progress.wire.facts();
@@ -406,10 +429,15 @@ impl Session {
         if let Some(fingerprint) = fingerprint {
             self.inner.progress.wire.described_remotely(&fingerprint);
         }
+        let described_us = self.inner.progress.now_us();
+        let ended = parsed.media_descriptions.iter().flat_map(|media| &media.attributes);
+        let ended = ended.into_iter().any(|attribute| attribute.key == "end-of-candidates");
         let early = {
             let mut early = self.inner.early_candidates.lock();
             self.inner.progress.update(|state| {
                 state.described = true;
+                state.remote_candidates_ended |= ended;
+                state.described_us.get_or_insert(described_us);
                 state.audio_line = audio_line.unwrap_or_default();
                 state.remote_candidates.extend(candidates);
             });
@@ -436,7 +464,10 @@ impl Session {
             operation: "addIceCandidate",
             detail: format!("'{}': {error}", candidate.candidate),
         })?;
-        self.inner.progress.update(|state| state.remote_candidates.push(candidate.candidate));
+        self.inner.progress.update(|state| {
+            state.remote_candidates_ended |= candidate.candidate.is_empty();
+            state.remote_candidates.push(candidate.candidate);
+        });
         self.inner.runtime.nudge();
         Ok(())
     }
@@ -455,7 +486,10 @@ impl Inner {
             return;
         }
         self.talker.silence();
-        self.progress.update(|state| state.closing = true);
+        self.progress.update(|state| {
+            state.closing = true;
+            state.uncount();
+        });
         let (progress, runtime) = (Arc::clone(&self.progress), Arc::clone(&self.runtime));
         let (connection, track) = (Arc::clone(&self.connection), Arc::clone(&self.track));
         let ssrc = self.ssrc;
