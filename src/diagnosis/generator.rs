@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::cause::Cause;
 use super::facts::{GeneratorFacts, SessionFacts};
-use super::verdict::{Finding, Verdict};
+use super::verdict::{Confidence, Finding, Verdict};
 use crate::net::facts::{IcmpError, SocketCall};
 
 /// Why a session has no UDP socket.
@@ -116,7 +116,7 @@ pub(super) fn refusals(facts: &SessionFacts, findings: &mut Vec<Finding>) {
         if let Some(mut verdict) = found {
             // Some address of a machine with one family only is always refused: as long as others were not, it may be harmless.
             if error.count < wire.checks_sent {
-                verdict.confidence = super::verdict::Confidence::Likely;
+                verdict.confidence = Confidence::Likely;
             }
             findings
                 .push(verdict.at(error.at_us, format!("{} refused {} times", error.call.name(), error.count)).into());
@@ -176,7 +176,8 @@ pub(super) fn starved(generator: &GeneratorFacts, findings: &mut Vec<Finding>) {
     if findings.is_empty() || generator.starved.is_empty() {
         return;
     }
-    let verdict = Verdict::likely(Cause::GenCpuStarved);
+    let confidence = if generator.stood_still() { Confidence::Likely } else { Confidence::Ambiguous };
+    let verdict = Verdict::new(Cause::GenCpuStarved, confidence);
     let verdict =
         generator.starved.iter().chain(&generator.limits).fold(verdict, |verdict, reason| verdict.fact(reason));
     findings.push(verdict.into());

@@ -115,7 +115,10 @@ fn late(facts: &SessionFacts, described: u64, settled: bool, findings: &mut Vec<
     {
         let fact =
             format!("the answer was applied {took_words} after the offer; {} ms were left for checks", left / 1000);
-        findings.push(Verdict::certain(Cause::IceAnswerLate).at(described, fact).with("took", took_words).into());
+        // A generator that stood still may have had the answer long before it read it.
+        let confidence = if facts.generator.stood_still() { Confidence::Likely } else { Confidence::Certain };
+        let verdict = Verdict::new(Cause::IceAnswerLate, confidence);
+        findings.push(verdict.at(described, fact).with("took", took_words).into());
         return;
     }
     let last_check = wire.pairs.iter().filter_map(|pair| pair.last_received_us).max();

@@ -134,6 +134,19 @@ class Softphone(Program):
     def __init__(self, namespace: Namespace, steps: list[Line], resolving: bool = False, through: tuple[str, ...] = ()) -> None:
         arguments = namespace.entered(*through, str(SOFTPHONE), json.dumps(steps), resolving=resolving)
         super().__init__(*arguments)
+        self._left = len(steps)
+
+    async def line(self, deadline_s: float) -> Line | None:
+        """The next line; an end before the last step, without a failure, is a fault of the program."""
+        line = await super().line(deadline_s)
+        if line is not None:
+            # A step that says something in between is none of its own.
+            self._left = 0 if not line["ok"] else self._left - (line["step"] != "registered")
+        else:
+            status = await asyncio.wait_for(self._running.wait(), deadline_s)
+            if status != 0 or self._left > 0:
+                raise ProgramError(f"the softphone ended with status {status} and {self._left} steps left: {self.said}")
+        return line
 
 
 class Lab(Program):

@@ -189,7 +189,7 @@ impl Watch {
         if history.due.is_some() && history.began <= to {
             seconds.push(history.running(self.garbage_collection_ms.load(Ordering::Acquire)));
         }
-        judge(&seconds, &history.machine.sizes())
+        judge(&seconds, to.saturating_duration_since(from), &history.machine.sizes())
     }
 }
 

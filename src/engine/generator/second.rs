@@ -1,6 +1,6 @@
 //! One second of the generator's life, and what a stretch of seconds says about the samples in it. Pure.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::diagnosis::facts::GeneratorFacts;
 
@@ -32,8 +32,16 @@ pub(super) struct Second {
     pub(super) counted: Counters,
 }
 
-/// What `seconds` say, with the sizes of now.
-pub(super) fn judge(seconds: &[Second], sizes: &Sizes) -> GeneratorFacts {
+impl Second {
+    /// How much of it nothing went on, µs: the longest delay of any kind, so that no delay counts twice.
+    fn stalled_us(&self) -> u64 {
+        let waited = self.counted.run_queue_us / self.counted.workers.max(1);
+        [self.lag_us, self.read_lag_us, self.counted.throttled_us, waited].into_iter().max().unwrap_or_default()
+    }
+}
+
+/// What `seconds` say of `window`, the time of a sample that they cover, with the sizes of now.
+pub(super) fn judge(seconds: &[Second], window: Duration, sizes: &Sizes) -> GeneratorFacts {
     let longest = |of: fn(&Second) -> u64| seconds.iter().map(of).max().unwrap_or_default();
     let sum = |of: fn(&Second) -> u64| seconds.iter().map(of).fold(0, u64::saturating_add);
     let ms = |us: u64| us / 1000;
@@ -97,6 +105,8 @@ pub(super) fn judge(seconds: &[Second], sizes: &Sizes) -> GeneratorFacts {
     }
     GeneratorFacts {
         starved,
+        stalled_us: sum(Second::stalled_us),
+        window_us: u64::try_from(window.as_micros()).unwrap_or(u64::MAX),
         limits,
         fd_limit: sizes.fd_limit,
         ports: sizes.ports,
@@ -117,6 +127,8 @@ fn nearly(used: Option<u64>, limit: Option<u64>) -> Option<String> {
 mod tests {
     use super::*;
 
+    const SECOND: Duration = Duration::from_secs(1);
+
     fn second(change: impl FnOnce(&mut Second)) -> Second {
         let now = Instant::now();
         let mut second = Second {
@@ -134,9 +146,9 @@ mod tests {
 
     #[test]
     fn ordinary_seconds_give_no_reason() {
-        let facts = judge(&[second(|_| {}), second(|_| {})], &Sizes::default());
+        let facts = judge(&[second(|_| {}), second(|_| {})], SECOND, &Sizes::default());
         assert_eq!((facts.starved, facts.limits), (vec![], vec![]));
-        assert_eq!(judge(&[], &Sizes::default()).starved, Vec::<String>::new());
+        assert_eq!(judge(&[], SECOND, &Sizes::default()).starved, Vec::<String>::new());
     }
 
     #[test]
@@ -149,7 +161,7 @@ mod tests {
             ("waited 600 ms", second(|second| second.counted.run_queue_us = 2_400_000)),
             ("for 900 ms", second(|second| second.garbage_collection_ms = 900)),
         ] {
-            let facts = judge(&[second(|_| {}), late], &Sizes::default());
+            let facts = judge(&[second(|_| {}), late], SECOND, &Sizes::default());
             assert!(facts.starved.iter().any(|reason| reason.contains(figure)), "{figure}: {:?}", facts.starved);
         }
     }
@@ -165,7 +177,7 @@ mod tests {
             tcp_time_wait: Some(90),
             ..Sizes::default()
         };
-        let facts = judge(&[second(|second| second.counted.receive_buffer_errors = 7)], &sizes);
+        let facts = judge(&[second(|second| second.counted.receive_buffer_errors = 7)], SECOND, &sizes);
         let text = facts.limits.join("; ");
         assert!(
             text.contains("1020 of 1024") && text.contains("100 of 100 local TCP") && text.contains("7 datagrams"),
@@ -173,5 +185,15 @@ mod tests {
         );
         assert!(!text.contains("UDP"), "{text}");
         assert_eq!((facts.tcp_sockets, facts.tcp_time_wait), (Some(100), Some(90)));
+    }
+
+    #[test]
+    fn the_longest_delays_of_all_seconds_are_the_time_it_stood_still() {
+        let late = [second(|second| second.lag_us = 700_000), second(|second| second.read_lag_us = 150_000)];
+        let of = |window| judge(&late, window, &Sizes::default());
+        assert_eq!((of(SECOND).stalled_us, of(SECOND).window_us), (850_000, 1_000_000));
+        assert!(of(Duration::from_secs(3)).stood_still(), "850 ms of 3 s");
+        assert!(!of(Duration::from_secs(30)).stood_still(), "850 ms explain no silence of 30 s");
+        assert!(!judge(&[second(|_| {})], Duration::ZERO, &Sizes::default()).stood_still(), "nothing was late");
     }
 }
