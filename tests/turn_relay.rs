@@ -9,6 +9,7 @@ use jmeter_webrtc::peer::{IceServer, IceTransportPolicy, Session};
 use jmeter_webrtc::socket::Trust;
 use peer_support::{close, connected, drained, session, until, within};
 use tokio::net::UdpSocket;
+use turn_support::scripted::{Says, Scripted};
 use turn_support::{Coturn, Over, SECRET, free_port, relay_only};
 
 /// Offers with these ICE servers and relays only, until gathering has ended; returns the session and what was seen.
@@ -254,6 +255,80 @@ async fn a_forbidden_peer_is_a_403_with_its_address() {
         assert_eq!(forbidden.method, StunMethod::CreatePermission);
         assert_eq!(forbidden.peer_address.map(|address| address.ip()), Some([127, 0, 0, 1].into()));
         close(&offerer, &answerer).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_allocate_with_a_stale_nonce_is_sent_again_with_the_new_one() {
+    within(async {
+        let script = &[Says::Refuse(401, "one"), Says::Refuse(438, "two"), Says::Grant];
+        let server = Scripted::start(script).await;
+        let (session, facts) = gathered(vec![server.ice_server()], 5_000).await;
+        let known = &facts.ice_servers[0];
+        assert_eq!((known.state, known.nonce_retries), (IceServerState::Ready, 1), "{facts:?}");
+        let codes: Vec<_> = facts.transactions.iter().map(|transaction| transaction.error_code).collect();
+        assert_eq!(codes, [Some(401), Some(438), None]);
+        assert_eq!(facts.transactions[1].nonce_changed, Some(true));
+        closed(&session).await;
+        assert!(session.wire().ice_servers[0].released);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_server_that_calls_every_nonce_stale_is_given_up() {
+    within(async {
+        let stale = [Says::Refuse(401, "a"), Says::Refuse(438, "b"), Says::Refuse(438, "c"), Says::Refuse(438, "d")];
+        let server = Scripted::start(Box::leak(Box::new([stale[0], stale[1], stale[2], stale[3], stale[1]]))).await;
+        let (session, facts) = gathered(vec![server.ice_server()], 5_000).await;
+        assert!(facts.ice_servers[0].failure.as_ref().is_some_and(|why| why.starts_with("438")), "{facts:?}");
+        assert_eq!(server.asked().len(), 5);
+        closed(&session).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_allocation_mismatch_is_answered_with_another_socket() {
+    within(async {
+        let script =
+            &[Says::Refuse(401, "one"), Says::Refuse(437, "one"), Says::Refuse(401, "two"), Says::Grant, Says::Grant];
+        let server = Scripted::start(script).await;
+        let (session, facts) = gathered(vec![server.ice_server()], 5_000).await;
+        assert_eq!(facts.ice_servers[0].state, IceServerState::Ready, "{facts:?}");
+        closed(&session).await;
+        let asked = server.asked();
+        assert!(asked.len() >= 5, "the allocation is deleted at the end: {asked:?}");
+        assert_eq!(asked[0], asked[1]);
+        assert!(asked[2] != asked[0] && asked[2..].iter().all(|source| *source == asked[2]), "{asked:?}");
+        assert!(session.wire().ice_servers[0].released);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn something_else_on_the_port_is_silence_at_the_deadline() {
+    within(async {
+        let server = Scripted::start(&[Says::Nonsense]).await;
+        let (session, facts) = gathered(vec![server.ice_server()], 600).await;
+        assert!(facts.other_datagrams > 0 && facts.transactions[0].is_unanswered(), "{facts:?}");
+        closed(&session).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_that_closes_while_it_allocates_leaves_nothing_behind() {
+    within(async {
+        let server = Coturn::start(16, &[]);
+        for after_ms in [0, 1, 2, 4, 8] {
+            let session = session(|config| relay_only(config, server.ice_server(Over::Tcp))).await;
+            session.create_offer().await.expect("offer");
+            tokio::time::sleep(Duration::from_millis(after_ms)).await;
+            closed(&session).await;
+        }
+        until("the server has no allocation left", || server.allocations() == 0).await;
     })
     .await;
 }

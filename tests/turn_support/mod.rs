@@ -1,5 +1,7 @@
 //! A TURN server of the package `coturn`, started for one test.
 #![allow(dead_code, unreachable_pub, reason = "every test file takes what it needs")]
+pub mod scripted;
+
 use std::io::{Read, Seek};
 use std::net::{TcpStream, UdpSocket};
 use std::path::PathBuf;
@@ -83,7 +85,7 @@ impl Coturn {
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
             let up = |port| TcpStream::connect(("127.0.0.1", port)).is_ok();
-            if up(self.port) && up(self.tls_port) {
+            if up(self.port) && up(self.tls_port) && udp_ports().any(|port| port == self.port) {
                 return;
             }
             let ended = self.child.try_wait().expect("a child");
@@ -123,12 +125,7 @@ impl Coturn {
 
     /// Allocations that it has: its sockets on relay ports.
     pub fn allocations(&self) -> usize {
-        let table = std::fs::read_to_string("/proc/net/udp").expect("procfs");
-        let ports = table.lines().skip(1).filter_map(|line| {
-            let (_, port) = line.split_whitespace().nth(1)?.split_once(':')?;
-            u16::from_str_radix(port, 16).ok()
-        });
-        ports.filter(|port| self.relay_ports.contains(port)).count()
+        udp_ports().filter(|port| self.relay_ports.contains(port)).count()
     }
 
     /// Its process.
@@ -144,6 +141,16 @@ impl Drop for Coturn {
         let _ = self.child.wait();
         let _ = std::fs::remove_dir_all(&self.directory);
     }
+}
+
+/// The local ports of all UDP sockets over IPv4.
+fn udp_ports() -> impl Iterator<Item = u16> {
+    let table = std::fs::read_to_string("/proc/net/udp").expect("procfs");
+    let port = |line: &str| {
+        let (_, port) = line.split_whitespace().nth(1)?.split_once(':')?;
+        u16::from_str_radix(port, 16).ok()
+    };
+    table.lines().skip(1).filter_map(port).collect::<Vec<_>>().into_iter()
 }
 
 /// Relay only, over this server.
