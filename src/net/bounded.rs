@@ -52,6 +52,10 @@ impl<T, const N: usize> Bounded<T, N> {
         self.entries.len()
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     pub(super) fn iter(&self) -> std::slice::Iter<'_, T> {
         self.entries.iter()
     }

@@ -17,6 +17,7 @@ mod stun;
 pub(crate) mod sys;
 pub mod tcp;
 mod transactions;
+pub mod turn;
 pub mod udp;
 pub mod wire;
 

@@ -31,6 +31,7 @@ pub(super) const XOR_RELAYED_ADDRESS: u16 = 0x0016;
 pub(super) const MESSAGE_INTEGRITY_SHA256: u16 = 0x001c;
 pub(super) const XOR_MAPPED_ADDRESS: u16 = 0x0020;
 pub(super) const USE_CANDIDATE: u16 = 0x0025;
+pub(super) const FINGERPRINT: u16 = 0x8028;
 pub(super) const ALTERNATE_SERVER: u16 = 0x8023;
 
 const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];

@@ -7,13 +7,16 @@ use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::io::Interest;
 use webrtc::runtime::{AsyncUdpSocket, RecvMeta, Transmit};
 
+use super::datagram::Kind;
 use super::facts::{ServerTransport, SocketCall};
+use super::turn::{Incoming, Outgoing, Relay};
 use super::wire::Wire;
 use super::{read_lag, sys};
 
@@ -29,6 +32,11 @@ const MAX_DATAGRAM_BYTES: usize = 2048;
 pub struct ObservedUdpSocket {
     socket: tokio::net::UdpSocket,
     wire: Arc<Wire>,
+    relay: Option<Arc<Relay>>,
+    /// Something other than RTP was received since the last look.
+    control_received: AtomicBool,
+    /// RTP was received since the last look.
+    media_received: AtomicBool,
 }
 
 impl ObservedUdpSocket {
@@ -37,6 +45,14 @@ impl ObservedUdpSocket {
     /// # Errors
     /// When the socket cannot be set up or registered with the runtime.
     pub fn new(socket: UdpSocket, wire: Arc<Wire>) -> io::Result<Self> {
+        Self::with_relay(socket, wire, None)
+    }
+
+    /// The same, for a session with a `relay`: what is for its TURN server goes and comes through it.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_relay(socket: UdpSocket, wire: Arc<Wire>, relay: Option<Arc<Relay>>) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         let address = socket.local_addr()?;
         sys::enable_timestamps(socket.as_fd())?;
@@ -44,7 +60,8 @@ impl ObservedUdpSocket {
         sys::set_receive_buffer(socket.as_fd(), RECEIVE_BUFFER_BYTES)?;
         let socket = tokio::net::UdpSocket::from_std(socket)?;
         wire.bound(address);
-        Ok(Self { socket, wire })
+        let (control_received, media_received) = Default::default();
+        Ok(Self { socket, wire, relay, control_received, media_received })
     }
 
     /// Datagrams the kernel dropped for want of receive buffer; 0 where the kernel does not say.
@@ -63,7 +80,7 @@ impl ObservedUdpSocket {
             let received = self.receive(&mut IoSliceMut::new(&mut datagram));
             let Ok(received) = received else { return };
             let queued = queued_for(received.kernel_time);
-            self.wire.received(&datagram[..received.len], received.source, std::time::Instant::now(), queued);
+            self.wire.received(&datagram[..received.len], received.source, Instant::now(), queued);
         }
     }
 }
@@ -76,6 +93,9 @@ impl ObservedUdpSocket {
         for _ in 0..RECEIVE_BUFFER_BYTES / SMALLEST_DATAGRAM_COST {
             let Ok(error) = sys::take_queued_error(self.socket.as_fd()) else { break };
             self.wire.returned(&error);
+            if let Some(relay) = &self.relay {
+                relay.unreachable(error.destination, error.errno);
+            }
             any = true;
         }
         any
@@ -93,6 +113,40 @@ impl ObservedUdpSocket {
         }
     }
 
+    /// Hands one datagram to the kernel without waiting. It is accounted for before, since the answer may be read on
+    /// another thread before this one goes on; a refusal is accounted for besides.
+    pub(super) fn send_observed(&self, datagram: &[u8], destination: SocketAddr) -> io::Result<usize> {
+        self.wire.sent(datagram, destination, ServerTransport::Udp, Instant::now());
+        let result = self.send(datagram, destination);
+        if let Err(error) = &result {
+            self.wire.refused(SocketCall::Send, Some(destination), error);
+        }
+        result
+    }
+
+    fn poll_send_observed(
+        &self,
+        cx: &mut Context<'_>,
+        datagram: &[u8],
+        destination: SocketAddr,
+    ) -> Poll<io::Result<usize>> {
+        // Before the call, in which loopback delivers and may even answer.
+        let mut at = Instant::now();
+        let mut result = self.send(datagram, destination);
+        if result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+            ready!(self.socket.poll_send_ready(cx))?;
+            // After an ICMP error tokio takes the socket for writable for ever. Where it is not, this datagram is lost
+            // here, and that is told, as it would be lost in the network.
+            at = Instant::now();
+            result = self.send(datagram, destination);
+        }
+        match &result {
+            Ok(_) => self.wire.sent(datagram, destination, ServerTransport::Udp, at),
+            Err(error) => self.wire.refused(SocketCall::Send, Some(destination), error),
+        }
+        Poll::Ready(result)
+    }
+
     /// Takes one datagram, around ICMP errors, which it accounts for.
     fn receive(&self, buffer: &mut IoSliceMut<'_>) -> io::Result<sys::Received> {
         loop {
@@ -103,39 +157,19 @@ impl ObservedUdpSocket {
             }
         }
     }
-}
 
-impl AsyncUdpSocket for ObservedUdpSocket {
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
-    }
-
-    fn poll_send(&self, cx: &mut Context<'_>, transmit: &Transmit<'_>) -> Poll<io::Result<usize>> {
-        let mut result = self.send(transmit.contents, transmit.destination);
-        if result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
-            ready!(self.socket.poll_send_ready(cx))?;
-            // After an ICMP error tokio takes the socket for writable for ever. Where it is not, this datagram is lost
-            // here, and that is told, as it would be lost in the network.
-            result = self.send(transmit.contents, transmit.destination);
-        }
-        match &result {
-            Ok(_) => {
-                let now = std::time::Instant::now();
-                self.wire.sent(transmit.contents, transmit.destination, ServerTransport::Udp, now);
-            }
-            Err(error) => self.wire.refused(SocketCall::Send, Some(transmit.destination), error),
-        }
-        Poll::Ready(result)
-    }
-
-    fn poll_recv(
+    /// The next datagram for the engine: its length, from whom, and when the kernel took it in.
+    fn poll_receive(
         &self,
         cx: &mut Context<'_>,
-        buffers: &mut [IoSliceMut<'_>],
-        meta: &mut [RecvMeta],
-    ) -> Poll<io::Result<usize>> {
-        let [buffer, ..] = buffers else { return Poll::Ready(Ok(0)) };
-        let [first, ..] = meta else { return Poll::Ready(Ok(0)) };
+        buffer: &mut IoSliceMut<'_>,
+    ) -> Poll<io::Result<(usize, SocketAddr, Option<Duration>)>> {
+        if let Some(relay) = &self.relay
+            && let Poll::Ready(length) = relay.poll_incoming(cx, buffer)
+        {
+            self.note_kind(&buffer[..length]);
+            return Poll::Ready(Ok((length, relay.engine_address(), None)));
+        }
         loop {
             ready!(self.socket.poll_recv_ready(cx))?;
             // Through `try_io`, which tells tokio when the socket ran dry; its readiness would stay set otherwise.
@@ -148,14 +182,82 @@ impl AsyncUdpSocket for ObservedUdpSocket {
                 Ok(received) => received,
             };
             let queued = queued_for(received.kernel_time);
-            self.wire.received(&buffer[..received.len], received.source, std::time::Instant::now(), queued);
-            *first = RecvMeta::default();
-            first.addr = received.source;
-            first.len = received.len;
-            first.stride = received.len.max(1);
-            first.timestamp = received.kernel_time;
-            return Poll::Ready(Ok(1));
+            let datagram = &buffer[..received.len];
+            self.wire.received(datagram, received.source, Instant::now(), queued);
+            let mut source = received.source;
+            if let Some(relay) = &self.relay {
+                match relay.incoming(datagram, source) {
+                    Incoming::Deliver => source = relay.engine_address(),
+                    Incoming::Taken => continue,
+                    Incoming::Reply(reply, server) => {
+                        // A reply that does not leave is accounted for; the request is sent again by its owner.
+                        let _ = self.send_observed(&reply, server);
+                        continue;
+                    }
+                    Incoming::Foreign => {}
+                }
+                self.note_kind(datagram);
+            }
+            return Poll::Ready(Ok((received.len, source, received.kernel_time)));
         }
+    }
+
+    /// Receives one datagram into `buffer`, outside the engine; as far as the relay is concerned it is handled.
+    pub(super) async fn receive_once(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        std::future::poll_fn(|cx| self.poll_receive(cx, &mut IoSliceMut::new(buffer))).await.map(|(length, ..)| length)
+    }
+
+    fn note_kind(&self, datagram: &[u8]) {
+        let media = match Kind::of(datagram) {
+            Kind::Rtp => true,
+            Kind::ChannelData(_, inner) => matches!(Kind::of(inner), Kind::Rtp),
+            _ => false,
+        };
+        match media {
+            true => self.media_received.store(true, Ordering::Relaxed),
+            false => self.control_received.store(true, Ordering::Relaxed),
+        }
+    }
+
+    /// Whether RTP and nothing but RTP was received since the last call; sessions without a relay do not look.
+    pub(super) fn received_only_media(&self) -> bool {
+        let control = self.control_received.swap(false, Ordering::Relaxed);
+        self.media_received.swap(false, Ordering::Relaxed) && !control
+    }
+}
+
+impl AsyncUdpSocket for ObservedUdpSocket {
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    fn poll_send(&self, cx: &mut Context<'_>, transmit: &Transmit<'_>) -> Poll<io::Result<usize>> {
+        if let Some(relay) = &self.relay
+            && transmit.destination == relay.engine_address()
+        {
+            return match relay.outgoing(cx, transmit.contents)? {
+                Outgoing::Send(message, server) => self.poll_send_observed(cx, &message, server),
+                Outgoing::Done => Poll::Ready(Ok(transmit.contents.len())),
+            };
+        }
+        self.poll_send_observed(cx, transmit.contents, transmit.destination)
+    }
+
+    fn poll_recv(
+        &self,
+        cx: &mut Context<'_>,
+        buffers: &mut [IoSliceMut<'_>],
+        meta: &mut [RecvMeta],
+    ) -> Poll<io::Result<usize>> {
+        let [buffer, ..] = buffers else { return Poll::Ready(Ok(0)) };
+        let [first, ..] = meta else { return Poll::Ready(Ok(0)) };
+        let (length, source, kernel_time) = ready!(self.poll_receive(cx, buffer))?;
+        *first = RecvMeta::default();
+        first.addr = source;
+        first.len = length;
+        first.stride = length.max(1);
+        first.timestamp = kernel_time;
+        Poll::Ready(Ok(1))
     }
 }
 
@@ -189,7 +291,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_closed_port_is_told_and_stops_nothing() {
-        let wire = Arc::new(Wire::new(std::time::Instant::now()));
+        let wire = Arc::new(Wire::new(Instant::now()));
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("bound");
         let observed = ObservedUdpSocket::new(socket, Arc::clone(&wire)).expect("observed");
         let peer = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("bound");
@@ -213,7 +315,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_nobody_read_is_accounted_for() {
-        let wire = Arc::new(Wire::new(std::time::Instant::now()));
+        let wire = Arc::new(Wire::new(Instant::now()));
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("bound");
         let address = socket.local_addr().expect("address");
         let observed = ObservedUdpSocket::new(socket, Arc::clone(&wire)).expect("observed");

@@ -266,7 +266,7 @@ impl Account {
                 }
             }
             Kind::Rtcp => facts.rtcp_sent += 1,
-            Kind::ChannelData(number, inner) => {
+            Kind::ChannelData(number, inner) if !self.channels.is_empty() => {
                 let path = self.through_channel(number, path);
                 return self.sent(inner, path, transport, at_us);
             }
@@ -305,7 +305,7 @@ impl Account {
                     return alert.is_fatal();
                 }
             }
-            Kind::Other => facts.other_datagrams += 1,
+            Kind::ChannelData(..) | Kind::Other => facts.other_datagrams += 1,
         }
         false
     }
@@ -327,7 +327,8 @@ impl Account {
                 return first;
             }
             Kind::Rtcp => facts.rtcp_received += 1,
-            Kind::ChannelData(number, inner) => {
+            // Before there is a channel these bytes are something else.
+            Kind::ChannelData(number, inner) if !self.channels.is_empty() => {
                 let path = self.through_channel(number, path);
                 return self.received(inner, path, at_us);
             }
@@ -379,7 +380,7 @@ impl Account {
                 }
                 return alert.is_some_and(|alert| alert.is_fatal());
             }
-            Kind::Other => facts.other_datagrams += 1,
+            Kind::ChannelData(..) | Kind::Other => facts.other_datagrams += 1,
         }
         false
     }
@@ -555,7 +556,12 @@ mod tests {
         let inner = rtp(1, 1);
         let mut channel = vec![0x40, 0, 0, inner.len() as u8];
         channel.extend(&inner);
-        let facts = observed([(0, channel), (0, stun(0x0017, &[(DATA, &rtp(2, 1))]))]);
+        let wire = Wire::new(Instant::now());
+        let peer = xored("198.51.100.7:4000", 4);
+        sent(&wire, &message(0x0009, 4, &[(CHANNEL_NUMBER, &[0x40, 0, 0, 0][..]), (XOR_PEER_ADDRESS, &peer)]));
+        came(&wire, &channel);
+        came(&wire, &stun(0x0017, &[(DATA, &rtp(2, 1))]));
+        let facts = wire.facts();
         assert_eq!((facts.rtp_received, facts.rtp_lost), (2, 0));
     }
 
@@ -565,6 +571,14 @@ mod tests {
 
     fn came(wire: &Wire, datagram: &[u8]) {
         wire.received(datagram, PEER, Instant::now(), Duration::ZERO);
+    }
+
+    #[test]
+    fn bytes_that_look_like_a_channel_are_none_before_one_is_bound() {
+        let wire = Wire::new(Instant::now());
+        came(&wire, b"HTTP/1.1 400 Bad Request");
+        let facts = wire.facts();
+        assert_eq!((facts.other_datagrams, facts.dtls_records_received), (1, 0));
     }
 
     #[test]

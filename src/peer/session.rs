@@ -33,6 +33,7 @@ use crate::diagnosis::facts::{Candidate, SessionFacts};
 use crate::media::AudioCodec;
 use crate::media::talker::{PacketSink, Talker};
 use crate::net::runtime::SessionRuntime;
+use crate::net::turn::Relay;
 use crate::net::wire::{Wire, WireFacts};
 
 /// How long an RTCP BYE may take to reach the wire before the socket closes over it.
@@ -73,7 +74,13 @@ impl Session {
         let wire = Arc::new(Wire::new(Instant::now()));
         let progress = Arc::new(Progress::new(Arc::clone(&wire)));
         let address = config.local_address();
-        let runtime = Arc::new(SessionRuntime::new(wire, Duration::from_millis(config.gather_timeout_ms)));
+        wire.configured(config.urls());
+        let gather_timeout = Duration::from_millis(config.gather_timeout_ms);
+        let turn_servers = config.turn_servers()?;
+        let relay = (!turn_servers.is_empty())
+            .then(|| Arc::new(Relay::new(Arc::clone(&wire), turn_servers, address, gather_timeout)));
+        let runtime = SessionRuntime::new(wire, gather_timeout).with_ice_servers(relay, config.stun_servers());
+        let runtime = Arc::new(runtime);
         let ssrc = rand::random_range(1..=u32::MAX);
         let track = Arc::new(TrackLocalStaticRTP::new(audio_track(ssrc, config.codecs[0])));
         let talker = Arc::new(Talker::new(ssrc, Box::new(TrackSink(Arc::clone(&track)))));
@@ -87,7 +94,7 @@ impl Session {
         let heard = Arc::default();
         let ear = Earpiece::new(ssrc, Arc::clone(&talker), Arc::clone(&heard));
         let built = PeerConnectionBuilder::new()
-            .with_configuration(engine_configuration(&config))
+            .with_configuration(engine_configuration(&config, address))
             .with_media_engine(media_engine(&config.codecs)?)
             .with_interceptor_registry(configure_rtcp_reports(Registry::new()).with(earpiece::SLOT, ear))
             .with_setting_engine(setting_engine(&config))
@@ -495,10 +502,12 @@ impl Inner {
         let ssrc = self.ssrc;
         self.tokio.spawn(async move {
             say_goodbye(&progress, &track, ssrc).await;
+            runtime.closing();
             progress.wire.socket_released(runtime.release_socket());
             if let Err(error) = connection.close().await {
                 log::warn!("closing a session: {error}");
             }
+            runtime.release_relay().await;
             progress.record("connectionState", ConnectionState::Closed.name(), |state, _| {
                 state.connection = ConnectionState::Closed;
                 state.closed = true;
@@ -581,17 +590,25 @@ fn media_engine(codecs: &[AudioCodec]) -> Result<MediaEngine, PeerError> {
     Ok(engine)
 }
 
-fn engine_configuration(config: &SessionConfig) -> webrtc::peer_connection::RTCConfiguration {
-    let servers = config.ice_servers.iter().map(|server| RTCIceServer {
-        urls: server.urls.clone(),
-        username: server.username.clone(),
-        credential: server.credential.clone(),
-    });
+fn engine_configuration(config: &SessionConfig, local: IpAddr) -> webrtc::peer_connection::RTCConfiguration {
+    let stun = config.stun_urls();
+    let mut servers = Vec::new();
+    if !stun.is_empty() {
+        servers.push(RTCIceServer { urls: stun, ..RTCIceServer::default() });
+    }
+    if config.has_turn_server() {
+        // The engine's server is our relay, which knows the credentials of the real ones.
+        servers.push(RTCIceServer {
+            urls: vec![Relay::engine_url(local)],
+            username: "relay".to_owned(),
+            credential: "relay".to_owned(),
+        });
+    }
     let policy = match config.ice_transport_policy {
         IceTransportPolicy::All => RTCIceTransportPolicy::All,
         IceTransportPolicy::Relay => RTCIceTransportPolicy::Relay,
     };
-    RTCConfigurationBuilder::default().with_ice_servers(servers.collect()).with_ice_transport_policy(policy).build()
+    RTCConfigurationBuilder::default().with_ice_servers(servers).with_ice_transport_policy(policy).build()
 }
 
 fn setting_engine(config: &SessionConfig) -> SettingEngine {

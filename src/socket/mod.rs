@@ -22,7 +22,7 @@ mod error;
 mod frame;
 mod inbox;
 mod literal;
-mod trust;
+pub(crate) mod trust;
 mod upgrade;
 mod wire;
 
