@@ -535,6 +535,14 @@ fn cases() -> Vec<(&'static str, Cause, Confidence, Case)> {
                 facts.wire.icmp_errors.push(icmp(3, 3, SERVER));
             }),
         ),
+        (
+            "a closed TURN port that was asked once",
+            Cause::StunPortClosed,
+            Certain,
+            relay_with(vec![StunTransaction { sends: 1, ..asked(StunMethod::Allocate) }], |facts| {
+                facts.wire.icmp_errors.push(icmp(3, 3, SERVER));
+            }),
+        ),
         ("a silent TURN server", Cause::TurnSilent, Likely, relay(vec![asked(StunMethod::Allocate)])),
         (
             "a TURN server that limits its challenges",
@@ -645,6 +653,12 @@ fn cases() -> Vec<(&'static str, Cause, Confidence, Case)> {
                 facts.wire.checks_received = 8;
                 facts.wire.pairs[0].last_received_us = Some(1_500_000);
             }),
+        ),
+        (
+            "an answer of another call",
+            Cause::IceStaleUfrag,
+            Certain,
+            unanswered(|facts| facts.wire.unknown_sender_checks_received = 59),
         ),
         (
             "checks for another description",
@@ -778,6 +792,23 @@ fn cases() -> Vec<(&'static str, Cause, Confidence, Case)> {
             Cause::EndedByPeer,
             Certain,
             session(Step::Ice, |facts| facts.end = End::EndedByPeer { reason: None }),
+        ),
+        (
+            "a hang-up of a call whose path was gone before",
+            Cause::ConsentLostPath,
+            Likely,
+            lost(|facts| {
+                facts.end = End::EndedByPeer { reason: Some("the connection to the caller failed".into()) };
+            }),
+        ),
+        (
+            "a hang-up of a call that worked",
+            Cause::EndedByPeer,
+            Certain,
+            lost(|facts| {
+                facts.end = End::EndedByPeer { reason: None };
+                facts.wire.consent.last_datagram_received_us = Some(NOW - 20_000);
+            }),
         ),
         (
             "an engine that ended",
@@ -1082,7 +1113,7 @@ mod properties {
                 prop_assert!(verdict.also.len() <= 4 && verdict.evidence.len() <= 8);
                 let certain_beside = verdict.also.iter().any(|other| other.confidence == Confidence::Certain);
                 let explains = verdict.cause == Cause::DuplicateIdentity || verdict.cause == Cause::IceNoHairpin
-                    || verdict.cause == Cause::ConsentLostTogether;
+                    || verdict.cause.layer() == Layer::Consent;
                 prop_assert!(verdict.confidence == Confidence::Certain || !certain_beside || explains, "{:#?}", verdict);
                 prop_assert!(verdict.also.iter().all(|other| other.also.is_empty() && other.cause != verdict.cause));
                 if let (Cause::GenCpuStarved, true) = (verdict.cause, certain_beside) {

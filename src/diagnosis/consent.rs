@@ -20,7 +20,9 @@ pub(super) fn find(facts: &SessionFacts, findings: &mut Vec<Finding>) {
     let consent = &wire.consent;
     let last_received = consent.last_datagram_received_us.or(wire.last_rtp_received_us);
     let silent = facts.now_us.saturating_sub(last_received.unwrap_or_default());
-    if facts.end == End::Open && (last_received.is_none() || silent < DISCONNECTED_US) {
+    // The other side may notice first, and hang up a call whose path is gone.
+    let goes_on = matches!(facts.end, End::Open | End::EndedByPeer { .. });
+    if goes_on && (last_received.is_none() || silent < DISCONNECTED_US) {
         return;
     }
     if wire.engine_ended && silent < DISCONNECTED_US {
@@ -68,7 +70,7 @@ pub(super) fn find(facts: &SessionFacts, findings: &mut Vec<Finding>) {
         Some((at, fact)) => verdict.at(at, fact),
         None => verdict,
     };
-    findings.push(verdict.into());
+    findings.push(verdict.explaining(&[Cause::EndedByPeer]));
     together(facts, findings);
 }
 

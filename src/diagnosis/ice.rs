@@ -87,6 +87,15 @@ fn stale(facts: &SessionFacts, findings: &mut Vec<Finding>) {
         let fact = format!("{} checks{from} are meant for another ufrag than ours", wire.foreign_checks_received);
         verdict = verdict.at(foreign.map(|check| check.at_us), fact);
     }
+    if wire.unknown_sender_checks_received > 0 {
+        let check = wire.unknown_sender_check.as_ref();
+        let from = check.and_then(|check| check.source).map_or_else(String::new, |source| format!(" from {source}"));
+        let fact = format!(
+            "{} checks{from} have another ufrag than the description we were given",
+            wire.unknown_sender_checks_received
+        );
+        verdict = verdict.at(check.map(|check| check.at_us), fact);
+    }
     for pair in wire.pairs.iter().filter(|pair| pair.unauthenticated > 0 || pair.bad_requests > 0) {
         let remote = pair.remote.map_or_else(String::new, |remote| format!("{remote} "));
         let fact = format!(

@@ -39,7 +39,12 @@ pub fn diagnose(facts: &SessionFacts) -> Option<Verdict> {
             findings.push(Verdict::certain(Cause::Cancelled).at(facts.now_us, "ended by our own side").into());
             return verdict::settle(findings);
         }
-        End::EndedByPeer { reason } => signaling::ended_by_peer(reason.as_deref(), facts, &mut findings),
+        End::EndedByPeer { reason } => {
+            signaling::ended_by_peer(reason.as_deref(), facts, &mut findings);
+            if facts.dtls_connected_us.is_some() {
+                consent::find(facts, &mut findings);
+            }
+        }
         End::HungUp => {
             media::accounts(facts, &mut findings);
             if !findings.is_empty() {

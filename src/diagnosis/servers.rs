@@ -174,17 +174,17 @@ fn silence(facts: &SessionFacts, findings: &mut Vec<Finding>) {
     for (server, transport) in servers {
         let its: Vec<&StunTransaction> =
             transactions.iter().filter(|t| (t.server, t.transport) == (Some(server), transport)).collect();
-        let is_silence = |t: &StunTransaction| {
-            t.is_unanswered()
-                && (t.sends >= 2 || transport != ServerTransport::Udp)
-                && facts.now_us >= t.first_sent_us.saturating_add(SILENT_US)
-        };
-        let Some(silent) = its.iter().rev().find(|t| is_silence(t)) else { continue };
         let closed = facts
             .wire
             .icmp_errors
             .iter()
             .find(|error| error.is_port_unreachable() && error.destination == Some(server));
+        // A closed port needs no second try to be told.
+        let is_silence = |t: &StunTransaction| {
+            let waited = facts.now_us >= t.first_sent_us.saturating_add(SILENT_US);
+            t.is_unanswered() && (closed.is_some() || (waited && (t.sends >= 2 || transport != ServerTransport::Udp)))
+        };
+        let Some(silent) = its.iter().rev().find(|t| is_silence(t)) else { continue };
         let answers_binding = its.iter().any(|t| t.method == StunMethod::Binding && t.answered_us.is_some());
         let answers_any = its.iter().any(|t| t.answered_us.is_some());
         let verdict = match (closed, silent.method) {

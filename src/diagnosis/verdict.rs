@@ -147,8 +147,10 @@ impl Verdict {
 /// before it. The first is the verdict, the others go along.
 pub(super) fn settle(mut findings: Vec<Finding>) -> Option<Verdict> {
     findings.sort_by_key(|finding| (std::cmp::Reverse(finding.verdict.confidence), finding.verdict.cause.layer()));
-    let first = findings.first()?.verdict.cause;
-    if let Some(reason) = findings.iter().position(|finding| finding.explains.contains(&first)) {
+    // A reason may have a reason; each can lead once.
+    for _ in 0..findings.len() {
+        let first = findings.first()?.verdict.cause;
+        let Some(reason) = findings.iter().position(|finding| finding.explains.contains(&first)) else { break };
         findings[..=reason].rotate_right(1);
     }
     let mut ordered = findings.into_iter().map(|finding| finding.verdict);
@@ -198,6 +200,16 @@ mod tests {
             Verdict::likely(Cause::DuplicateIdentity).explaining(&[Cause::ClosedByServer]),
         ]);
         assert_eq!(causes, [Cause::DuplicateIdentity, Cause::ClosedByServer, Cause::GenCpuStarved]);
+    }
+
+    #[test]
+    fn the_reason_of_a_reason_leads() {
+        let causes = settled(vec![
+            Verdict::certain(Cause::EndedByPeer).into(),
+            Verdict::likely(Cause::ConsentLostPath).explaining(&[Cause::EndedByPeer]),
+            Verdict::likely(Cause::ConsentLostTogether).explaining(&[Cause::ConsentLostPath]),
+        ]);
+        assert_eq!(causes, [Cause::ConsentLostTogether, Cause::ConsentLostPath, Cause::EndedByPeer]);
     }
 
     #[test]

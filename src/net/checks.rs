@@ -36,10 +36,40 @@ pub(super) struct Checks {
     /// Oldest place in `in_flight` once that is full.
     oldest: usize,
     local_ufrag: Option<Box<str>>,
-    foreign: u64,
-    foreign_at_us: u64,
-    foreign_source: Endpoint,
-    foreign_ufrag: [u8; UFRAG_BYTES],
+    remote_ufrag: Option<Box<str>>,
+    /// For somebody else.
+    foreign: Mistaken,
+    /// From somebody else than was described to us.
+    unknown_sender: Mistaken,
+}
+
+/// Checks with a ufrag that does not fit the descriptions, and the latest of them.
+#[derive(Debug, Default)]
+struct Mistaken {
+    count: u64,
+    at_us: u64,
+    source: Endpoint,
+    ufrag: [u8; UFRAG_BYTES],
+}
+
+impl Mistaken {
+    fn note(&mut self, ufrag: &[u8], source: SocketAddr, at_us: u64) {
+        let kept = ufrag.len().min(UFRAG_BYTES);
+        self.count += 1;
+        self.at_us = at_us;
+        self.source = source.into();
+        self.ufrag = [0; UFRAG_BYTES];
+        self.ufrag[..kept].copy_from_slice(&ufrag[..kept]);
+    }
+
+    fn latest(&self) -> Option<ForeignCheck> {
+        let length = self.ufrag.iter().position(|byte| *byte == 0).unwrap_or(UFRAG_BYTES);
+        (self.count > 0).then(|| ForeignCheck {
+            ufrag: String::from_utf8_lossy(&self.ufrag[..length]).into_owned(),
+            source: self.source.get(),
+            at_us: self.at_us,
+        })
+    }
 }
 
 #[derive(Debug)]
@@ -87,6 +117,11 @@ impl Checks {
     /// Our description says `a=ice-ufrag:` this.
     pub(super) fn described(&mut self, local_ufrag: &str) {
         self.local_ufrag = Some(local_ufrag.into());
+    }
+
+    /// The other side's description says `a=ice-ufrag:` this.
+    pub(super) fn described_remotely(&mut self, remote_ufrag: &str) {
+        self.remote_ufrag = Some(remote_ufrag.into());
     }
 
     /// A check left.
@@ -192,14 +227,12 @@ impl Checks {
     /// A check came.
     pub(super) fn received(&mut self, stun: &Stun<'_>, path: Path, at_us: u64, moments: &mut Moments) {
         if let Some(meant_for) = self.foreign_ufrag(stun) {
-            let kept = meant_for.len().min(UFRAG_BYTES);
-            self.foreign += 1;
-            self.foreign_at_us = at_us;
-            self.foreign_source = path.remote.into();
-            self.foreign_ufrag = [0; UFRAG_BYTES];
-            self.foreign_ufrag[..kept].copy_from_slice(&meant_for[..kept]);
+            self.foreign.note(meant_for, path.remote, at_us);
             moments.note(at_us, MomentEvent::ForeignCheck, path.remote, 0);
             return;
+        }
+        if let Some(sender) = self.unknown_sender(stun) {
+            self.unknown_sender.note(sender, path.remote, at_us);
         }
         let Some((_, pair)) = self.pair(path) else { return };
         pair.checks_received = pair.checks_received.saturating_add(1);
@@ -229,15 +262,10 @@ impl Checks {
         let relay = relayed.or(self.server);
         facts.pairs = self.pairs.iter().map(|pair| pair.tell(relay)).collect();
         facts.checks_omitted = self.pairs.omitted();
-        facts.foreign_checks_received = self.foreign;
-        facts.foreign_check = (self.foreign > 0).then(|| {
-            let length = self.foreign_ufrag.iter().position(|byte| *byte == 0).unwrap_or(UFRAG_BYTES);
-            ForeignCheck {
-                ufrag: String::from_utf8_lossy(&self.foreign_ufrag[..length]).into_owned(),
-                source: self.foreign_source.get(),
-                at_us: self.foreign_at_us,
-            }
-        });
+        facts.foreign_checks_received = self.foreign.count;
+        facts.foreign_check = self.foreign.latest();
+        facts.unknown_sender_checks_received = self.unknown_sender.count;
+        facts.unknown_sender_check = self.unknown_sender.latest();
     }
 
     /// The ufrag a check is meant for, where that is not ours (RFC 8445 §7.2.2: USERNAME is `theirs:ours` as its sender
@@ -247,6 +275,14 @@ impl Checks {
         let username = stun.attribute(USERNAME)?;
         let meant_for = username.split(|byte| *byte == b':').next().unwrap_or(username);
         (meant_for != local.as_bytes()).then_some(meant_for)
+    }
+
+    /// The ufrag of a check's sender, where the other side's description has another one.
+    fn unknown_sender<'a>(&self, stun: &Stun<'a>) -> Option<&'a [u8]> {
+        let remote = self.remote_ufrag.as_deref()?;
+        let username = stun.attribute(USERNAME)?;
+        let sender = username.splitn(2, |byte| *byte == b':').nth(1)?;
+        (sender != remote.as_bytes()).then_some(sender)
     }
 
     fn pair(&mut self, path: Path) -> Option<(usize, &mut Pair)> {
@@ -442,10 +478,24 @@ mod tests {
         account.received(&[(USERNAME, b"ours:them")], HERE, 2);
         account.received(&[(USERNAME, b"stale:them")], THERE, 3);
         account.received(&[(USERNAME, b"oursish:them")], THERE, 4);
+        account.checks.described_remotely("them");
+        account.received(&[(USERNAME, b"ours:them")], HERE, 5);
         let facts = account.told();
         assert_eq!((facts.foreign_checks_received, facts.pairs.len()), (2, 2));
         let foreign = facts.foreign_check.expect("the latest");
         assert_eq!((foreign.ufrag.as_str(), foreign.at_us), ("oursish", 4));
+    }
+
+    #[test]
+    fn a_check_from_another_ufrag_than_was_described_is_of_its_pair_and_is_counted() {
+        let mut account = Account::default();
+        account.checks.described("ours");
+        account.checks.described_remotely("them");
+        account.received(&[(USERNAME, b"ours:somebody")], HERE, 3);
+        let facts = account.told();
+        assert_eq!((facts.unknown_sender_checks_received, facts.foreign_checks_received), (1, 0));
+        assert_eq!(facts.unknown_sender_check.map(|check| check.ufrag).as_deref(), Some("somebody"));
+        assert_eq!(facts.pairs[0].checks_received, 1);
     }
 
     #[test]

@@ -110,6 +110,11 @@ pub struct WireFacts {
     pub foreign_checks_received: u64,
     /// The latest of these.
     pub foreign_check: Option<ForeignCheck>,
+    /// Checks for us whose USERNAME does not end with the `a=ice-ufrag` of the other side's description: that description
+    /// is not its present one (RFC 8445 §7.2.2).
+    pub unknown_sender_checks_received: u64,
+    /// The latest of these; its `ufrag` is the sender's.
+    pub unknown_sender_check: Option<ForeignCheck>,
     /// What keeps an established path alive (RFC 7675).
     pub consent: ConsentFacts,
     /// DTLS sent.
@@ -476,7 +481,7 @@ pub struct PairFacts {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ForeignCheck {
-    /// The ufrag it was meant for: USERNAME up to the colon, its first 16 bytes.
+    /// The ufrag that is wrong, its first 16 bytes: whom it was meant for, USERNAME up to the colon, or its sender's.
     pub ufrag: String,
     /// Who sent it.
     pub source: Option<SocketAddr>,

@@ -102,6 +102,11 @@ impl Wire {
         self.account.lock().checks.described(ufrag);
     }
 
+    /// Tells the `a=ice-ufrag` of the other side's description: checks of another one come from somebody else.
+    pub fn described_as(&self, remote_ufrag: &str) {
+        self.account.lock().checks.described_remotely(remote_ufrag);
+    }
+
     /// Tells the `a=fingerprint:sha-256` of the other side's description, such as `AB:CD:…` (RFC 8122 §5); another
     /// notation is not compared.
     pub fn described_remotely(&self, fingerprint: &str) {

@@ -432,7 +432,11 @@ impl Session {
             .filter(|attribute| attribute.key == "candidate")
             .filter_map(|attribute| attribute.value.clone())
             .collect();
+        let ufrag = attribute(&description.sdp, "ice-ufrag").map(ToOwned::to_owned);
         self.inner.connection.set_remote_description(description).await.map_err(|error| sdp(operation, error))?;
+        if let Some(ufrag) = ufrag {
+            self.inner.progress.wire.described_as(&ufrag);
+        }
         if let Some(fingerprint) = fingerprint {
             self.inner.progress.wire.described_remotely(&fingerprint);
         }

@@ -122,12 +122,14 @@ async def starved_while_connecting(world: World) -> list[Line]:
     await world.lab(namespace)
     phones: list[Program] = []
 
-    async def stop_at_the_offer(going: str, message: Line) -> list[Line]:
-        if going == "out" and message.get("type") == "offer":
+    async def stop_before_the_answer(going: str, message: Line) -> list[Line]:
+        if going == "in" and message.get("type") == "answer":
+            # The offer's time counts from when the softphone is through with sending it.
+            await asyncio.sleep(0.1)
             phones[0].signal(signal.SIGSTOP)
         return [message]
 
-    await world.enter(Meddler(namespace, MEDDLER, LAB, stop_at_the_offer))
+    await world.enter(Meddler(namespace, MEDDLER, LAB, stop_before_the_answer))
     phones.append(await world.softphone(namespace, opening(MEDDLER), calling(connectTimeoutMs=1500)))
     opened = await phones[0].line(20)
     await asyncio.sleep(3)

@@ -201,13 +201,19 @@ async def peer_killed(world: World) -> list[Line]:
     return said + await phone.lines(UNTIL_LOST_MS / 1000 + 20)
 
 
+async def without_farewell(going: str, message: Line) -> list[Line]:
+    """Keeps the other side's good-bye away: it may notice a loss before we do."""
+    return [] if going == "in" and message.get("type") == "bye" else [message]
+
+
 @provokes("CONSENT_LOST_TOGETHER", confidence=LIKELY, also=("CONSENT_LOST_PATH",), slow=True)
 async def many_lost_at_once(world: World) -> list[Line]:
     """Six calls of one generator lose the path in the same moment."""
     namespace = await world.namespace()
     await world.lab(namespace)
+    await world.enter(Meddler(namespace, MEDDLER, LAB, without_farewell))
     names = [f"call-{number}" for number in range(6)]
-    steps = [opening(), *(calling(session=name) for name in names), {"do": "wait", "ms": 34_000}, *(holding_call(UNTIL_LOST_MS, name) for name in names)]
+    steps = [opening(MEDDLER), *(calling(session=name) for name in names), {"do": "wait", "ms": 34_000}, *(holding_call(UNTIL_LOST_MS, name) for name in names)]
     phone, said = await up(world, namespace, *steps, calls=len(names))
     await namespace.drop(TO_PHONE, TO_LAB)
     return said + await phone.lines(UNTIL_LOST_MS / 1000 + 60)
@@ -218,11 +224,6 @@ async def generator_stopped(world: World) -> list[Line]:
     """The generator does nothing for longer than consent lasts."""
     namespace = await world.namespace()
     await world.lab(namespace)
-
-    async def without_farewell(going: str, message: Line) -> list[Line]:
-        # The other side notices first; its good-bye would hide whose fault it was.
-        return [] if going == "in" and message.get("type") == "bye" else [message]
-
     await world.enter(Meddler(namespace, MEDDLER, LAB, without_farewell))
     phone, said = await up(world, namespace, opening(MEDDLER), calling(), holding_call(UNTIL_LOST_MS))
     phone.signal(signal.SIGSTOP)
