@@ -13,13 +13,16 @@ import asyncio
 import json
 import os
 import re
+import signal
 import sys
 import time
+from typing import Any, Coroutine, TypeVar
 
 from tests.causes.programs import ROOT
 from tests.causes.provocations import provocations
 from tests.causes.runs import run_all
 
+Result = TypeVar("Result")
 RESULTS = ROOT / "target/causes.json"
 
 
@@ -40,7 +43,11 @@ def main() -> int:
         print("provoking needs root: it makes network namespaces", file=sys.stderr)
         return 2
     began = time.monotonic()
-    tallies = asyncio.run(run_all(chosen, options.times, options.parallel, lambda text: print(f"  {text}", flush=True)))
+    try:
+        tallies = asyncio.run(until_told_to_end(run_all(chosen, options.times, options.parallel, progress)))
+    except asyncio.CancelledError:
+        print("ended before all runs were done", file=sys.stderr)
+        return 130
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     RESULTS.write_text(json.dumps([tally.document() for tally in tallies.values()], indent=1) + "\n", encoding="utf-8")
     off = [tally for tally in tallies.values() if tally.faults]
@@ -53,8 +60,23 @@ def main() -> int:
         if tally.faults and tally.example:
             print(f"      code {tally.example.code}; also {', '.join(tally.example.also)}; {'; '.join(tally.example.evidence)[:400]}")
     runs = sum(sum(tally.verdicts.values()) for tally in tallies.values())
+    if again := sum(tally.disturbed for tally in tallies.values()):
+        print(f"{again} runs were done again: this machine was starved meanwhile, and the verdicts said so before the provoked cause")
     print(f"{len(tallies)} provocations, {runs} runs, {time.monotonic() - began:.0f} s; off: {len(off)}; {RESULTS.relative_to(ROOT)}")
     return 1 if off else 0
+
+
+def progress(text: str) -> None:
+    """Says how far it is."""
+    print(f"  {text}", flush=True)
+
+
+async def until_told_to_end(work: Coroutine[Any, Any, Result]) -> Result:
+    """Does the work; SIGINT and SIGTERM cancel it, so that everything is taken down."""
+    task = asyncio.create_task(work)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    return await task
 
 
 if __name__ == "__main__":

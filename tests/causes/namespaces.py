@@ -12,6 +12,7 @@ import ctypes
 import itertools
 import os
 import shutil
+import signal
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -141,12 +142,15 @@ def _table(rules: list[str], chain: str) -> str:
 
 
 async def remove_stale() -> None:
-    """Removes namespaces of processes of ours that no longer run."""
+    """Removes namespaces of processes of ours that no longer run, and ends what still runs in them."""
     if not HANDLES.is_dir():
         return
     for handle in HANDLES.iterdir():
         process = handle.name.removeprefix(PREFIX).partition("-")[0]
         if handle.name.startswith(PREFIX) and process.isdecimal() and not Path("/proc", process).exists():
             with contextlib.suppress(CommandError):
+                for inside in (await command("ip", "netns", "pids", handle.name)).split():
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(int(inside), signal.SIGKILL)
                 await command("ip", "netns", "delete", handle.name)
             shutil.rmtree(RESOLVERS / handle.name, ignore_errors=True)

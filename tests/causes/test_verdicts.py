@@ -6,7 +6,7 @@ import unittest
 from typing import Any
 
 from tests.causes.provocations import CERTAIN, LIKELY, Provocation
-from tests.causes.runs import BROKEN, OK, Tally
+from tests.causes.runs import BROKEN, OK, STARVED, Tally, is_disturbed
 from tests.causes.world import Verdict
 
 Line = dict[str, Any]
@@ -73,6 +73,13 @@ class Verdicts(unittest.TestCase):
     def test_any_verdict_on_a_healthy_run_is_a_fault(self) -> None:
         self.assertEqual([], provocation().faults(None))
         self.assertEqual(1, len(provocation().faults(Verdict("MEDIA_NONE_IN", LIKELY))))
+
+    def test_a_run_on_a_starved_machine_is_disturbed_only_where_the_provoked_cause_stands_beside_it(self) -> None:
+        starved = Verdict(STARVED, LIKELY, also=("DTLS_SILENT",))
+        self.assertTrue(is_disturbed(provocation("DTLS_SILENT"), starved))
+        self.assertFalse(is_disturbed(provocation("TURN_QUOTA"), starved), "the provoked cause was missed")
+        self.assertFalse(is_disturbed(provocation(STARVED, "DTLS_SILENT"), starved), "that was provoked")
+        self.assertFalse(is_disturbed(provocation("DTLS_SILENT"), None))
 
     def test_a_tally_counts_verdicts_confidence_and_what_broke(self) -> None:
         tally = Tally(provocation("TURN_QUOTA"))
