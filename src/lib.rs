@@ -13,5 +13,6 @@ pub mod lab;
 pub mod media;
 pub mod net;
 pub mod peer;
+pub mod preflight;
 pub mod signaling;
 pub mod socket;

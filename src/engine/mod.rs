@@ -13,6 +13,7 @@ mod generator;
 mod labs;
 mod matcher;
 mod operations;
+mod preflight;
 mod runtime;
 mod scopes;
 mod sessions;

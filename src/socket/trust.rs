@@ -38,7 +38,15 @@ pub(super) fn check(config: &SocketConfig) -> Result<(), ConfigError> {
 ///
 /// Reads the system's certificate store when [`Trust::System`] is asked for the first time.
 pub(super) fn client_config(config: &SocketConfig) -> Result<Arc<ClientConfig>, ConfigError> {
-    let distinct = (config.trust.clone(), config.client_certificate.clone());
+    shared((config.trust.clone(), config.client_certificate.clone()))
+}
+
+/// The rustls configuration for a trust alone, for others than WebSockets.
+pub(crate) fn tls_client(trust: &Trust) -> Result<Arc<ClientConfig>, ConfigError> {
+    shared((trust.clone(), None))
+}
+
+fn shared(distinct: Distinct) -> Result<Arc<ClientConfig>, ConfigError> {
     let mut configurations = CONFIGURATIONS.lock();
     if let Some(known) = configurations.get(&distinct) {
         return Ok(Arc::clone(known));
@@ -46,7 +54,7 @@ pub(super) fn client_config(config: &SocketConfig) -> Result<Arc<ClientConfig>, 
     if configurations.len() >= KEPT {
         configurations.retain(|_, configuration| Arc::strong_count(configuration) > 1);
     }
-    let made = Arc::new(make(&config.trust, config.client_certificate.as_ref())?);
+    let made = Arc::new(make(&distinct.0, distinct.1.as_ref())?);
     configurations.insert(distinct, Arc::clone(&made));
     Ok(made)
 }

@@ -151,7 +151,12 @@ public final class Columns {
     }
 
     private static void write(Collection<String> names) {
-        JMeterUtils.setProperty(SampleEvent.SAMPLE_VARIABLES, String.join(",", names));
+        if (names.isEmpty()) {
+            // JMeter takes an empty list for one variable without a name.
+            JMeterUtils.getJMeterProperties().remove(SampleEvent.SAMPLE_VARIABLES);
+        } else {
+            JMeterUtils.setProperty(SampleEvent.SAMPLE_VARIABLES, String.join(",", names));
+        }
     }
 
     /**

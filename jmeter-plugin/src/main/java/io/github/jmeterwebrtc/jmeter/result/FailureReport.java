@@ -19,6 +19,8 @@ public final class FailureReport {
     /** Longest line of evidence, characters: it stands in every failed row of a JTL. */
     static final int MAX_EVIDENCE_CHARS = 500;
 
+    /** What is passed on as the engine tells it: the evidence, other verdicts, and what the generator was short of. */
+    private static final String[] TOLD = {"evidence", "also", "starved", "starvedReasons"};
     private static final int MAX_SENTENCE_CHARS = 140;
     private static final double MICROS_PER_MILLI = 1000.0;
     private static final String CUT = "…";
@@ -34,6 +36,7 @@ public final class FailureReport {
     private final String confidence;
     private final String advice;
     private final JsonNode evidence;
+    private final JsonNode verdict;
     private final JsonNode details;
 
     /**
@@ -54,6 +57,7 @@ public final class FailureReport {
         this.confidence = verdict.path("confidence").asText("");
         this.advice = verdict.path("advice").asText("");
         this.evidence = verdict.path("evidence");
+        this.verdict = verdict;
         this.details = details;
     }
 
@@ -114,7 +118,7 @@ public final class FailureReport {
 
     /**
      * The response data: {@code {"error":…,"code":…,"cause":…,"confidence":…,"message":…,"advice":…,"evidence":[…],
-     * "details":{…}}}; what is not known is left out, {@code details} is always there.
+     * "also":[…],"starved":…,"starvedReasons":[…],"details":{…}}}; what is not known is left out, {@code details} is always there.
      *
      * @param maxChars details that would make it longer are replaced by a note
      * @return a JSON object
@@ -127,8 +131,10 @@ public final class FailureReport {
         putText(node, "confidence", confidence);
         putText(node, "message", sentence.equals(heading) ? "" : sentence);
         putText(node, "advice", advice);
-        if (evidence.isArray()) {
-            node.set("evidence", evidence);
+        for (String told : TOLD) {
+            if (verdict.has(told)) {
+                node.set(told, verdict.path(told));
+            }
         }
         int without = node.toString().length();
         if (details == null) {

@@ -88,10 +88,22 @@ public abstract class EngineSampler extends AbstractSampler
         return true;
     }
 
+    /**
+     * Whether this sampler makes a sample this time.
+     *
+     * @return false = none, and nothing is done
+     */
+    protected boolean takesPart() {
+        return true;
+    }
+
     @Override
     public final SampleResult sample(Entry ignored) {
         ResultBuilder result = new ResultBuilder(getName());
         try {
+            if (!takesPart()) {
+                return null;
+            }
             ThreadScope thread = TestRun.current().thread();
             try (BoundedWait bounded = beginWait(thread)) {
                 wait = bounded;
@@ -99,6 +111,9 @@ public abstract class EngineSampler extends AbstractSampler
                     thread.reportLostCalls();
                 }
                 attempt(thread, bounded, result);
+                if (!ignoresCalls()) {
+                    result.explain();
+                }
             } finally {
                 wait = null;
             }
