@@ -50,6 +50,10 @@ help: ## This list
 tools:
 	@scripts/install-tools
 
+.PHONY: test-tools
+test-tools:
+	@scripts/install-tools tests
+
 # --- Building -------------------------------------------------------------------------------------------------
 
 .PHONY: build
@@ -131,7 +135,7 @@ test-python: | tools ## Tests of the demo runner and of the scripts
 	python3 -m unittest discover --start-directory tests/scripts --top-level-directory .
 
 .PHONY: test-jmeter
-test-jmeter: $(INSTALLED_JAR) $(LAB) ## Plans through a real JMeter
+test-jmeter: $(INSTALLED_JAR) $(LAB) | test-tools ## Plans through a real JMeter
 	WEBRTC_LAB=$(CURDIR)/$(LAB) python3 -m unittest discover --start-directory tests/jmeter --top-level-directory .
 
 .PHONY: golden

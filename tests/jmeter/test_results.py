@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 from demo.processes import JMeter
 from demo.summary import read_results
 from tests.jmeter.busy_server import BusyServer
@@ -29,17 +32,20 @@ from tests.jmeter.runs import JMETER_HOME, RealJMeter
 PATIENCE = 150
 
 
-def softphones(port: int) -> list[Node]:
-    """Calls that work, that nobody takes, that get lost while the thread does something else, and at its end."""
+def softphones(port: int, of: str = "") -> list[Node]:
+    """Calls that work, that nobody takes, that get lost while the thread does something else, and at its end.
+
+    `of` makes names of callees differ between JMeters that run this at the same time.
+    """
 
     def answering(name: str, seconds: float) -> Node:
         """A thread that takes a call and hangs up after a while."""
-        answer = call_sampler("Call", f"answer {name}", mode="answer", registerAs=name, incomingTimeout="40000")
+        answer = call_sampler("Call", f"answer {name}", mode="answer", registerAs=name + of, incomingTimeout="40000")
         return thread_group(f"{name} answers", open_socket(port), answer, think(int(seconds * 1000)), hang_up())
 
     def calling(name: str, *then: Node) -> Node:
         """A thread that calls it a moment later, and does not notice when the call is over."""
-        return thread_group(f"{name} calls", think(3000), open_socket(port), call(f"call {name}", to=name), *then)
+        return thread_group(f"{name} calls", think(3000), open_socket(port), call(f"call {name}", to=name + of), *then)
 
     return [
         thread_group("good", open_socket(port), call(), think(300), hang_up(), threads=3),
@@ -117,8 +123,33 @@ class Results(RealJMeter):
         plain, said = self.folder / "plain", generate_report(first, self.folder / "plain")
         self.assertEqual(dashboard_counts(plain), csv_counts(one.rows), said)
         self.assertEqual(graph_series(plain, "SetUp"), [], "no plan was loaded")
-        said = generate_report(merged, self.folder / "merged")
+        said = generate_report(merged, self.folder / "merged", "-q", str(self.graphs()))
         self.assertEqual(dashboard_counts(self.folder / "merged"), csv_counts(one.rows) + csv_counts(two.rows), said)
+        self.assertTrue({"ice", "dtls"} <= set(graph_series(self.folder / "merged", "SetUp")), "the graphs were asked for")
+        self.assertEqual(len(graph_series(self.folder / "merged", "Failures")), 2)
+
+    def test_without_columns_of_ours_can_be_reported_with_our_graphs(self) -> None:
+        lab = self.lab()
+        run = self.run_plan(thread_group("good", open_socket(lab.port), call()), **{"webrtc.columns": "false"})
+        self.assertEqual([name for name in run.rows[0] if name and name.startswith("webrtc_")], [], "the off-switch")
+        said = generate_report(self.folder / "results.jtl", self.folder / "report", "-q", str(self.graphs()))
+        self.assertEqual(dashboard_counts(self.folder / "report"), Counts(2, 0), said)
+        self.assertEqual(graph_series(self.folder / "report", "SetUp"), [])
+
+    def test_of_a_plan_without_webrtc_elements_have_no_columns_of_ours(self) -> None:
+        lab = self.lab()
+        run = self.run_plan(thread_group("sockets", open_socket(lab.port), debug_sampler()))
+        self.assertEqual(len(run.rows), 2)
+        self.assertEqual([name for name in run.rows[0] if name and name.startswith("webrtc_")], [])
+
+    def graphs(self) -> Path:
+        """The definitions of our graphs, as the jar prints them."""
+        (jar,) = (JMETER_HOME / "lib/ext").glob("jmeter-webrtc-[0-9]*.jar")
+        file = self.folder / "webrtc-report.properties"
+        command = ["java", "-Xmx64m", "-jar", str(jar), "report-properties"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        file.write_text(done.stdout, encoding="utf-8")
+        return file
 
 
 class AppendedResults(RealJMeter):
@@ -156,22 +187,19 @@ class AppendedResults(RealJMeter):
 class RemoteResults(RemoteJMeter):
     def test_of_two_workers_are_complete_and_keep_their_evidence_in_stripped_batches(self) -> None:
         lab = self.lab()
-        ports = [self.start_worker({}, name) for name in ("one", "two")]
-        groups = [
-            thread_group("good", open_socket(lab.port), call(), think(300), hang_up(), threads=3),
-            thread_group("unknown", open_socket(lab.port), call("call nobody", to="nobody"), threads=4),
-        ]
-        plan = write_plan(self.folder / "plan.jmx", *groups)
+        ports = [self.start_worker({"who": name}, name) for name in ("one", "two")]
+        plan = write_plan(self.folder / "plan.jmx", *softphones(lab.port, of="-${__P(who)}"))
         results, report = self.folder / "results.jtl", self.folder / "report"
         output = self.run_remotely(plan, results, *ports, mode="StrippedBatch", report=report)
         rows = read_results(results)
-        expected = Counts(samples=2 * (9 + 8), errors=2 * 4)
+        expected = EXPECTED + EXPECTED
         self.assertEqual(csv_counts(rows), expected)
         self.assertEqual(dashboard_counts(report), expected)
         self.assertEqual(summariser_counts(output), expected)
         for row in (row for row in rows if row["success"] == "false"):
-            self.assertIn("nobody", row["webrtc_evidence"])
-            self.assertEqual(row["webrtc_cause"], "SIGNALING_REFUSED")
+            lost = row["label"] == "WebRTC lost"
+            self.assertIn("hung up" if lost else "nobody", row["webrtc_evidence"])
+            self.assertEqual(row["webrtc_cause"], "ENDED_BY_PEER" if lost else "SIGNALING_REFUSED")
         self.assertTrue({"ice", "dtls"} <= set(graph_series(report, "SetUp")))
 
     def test_that_the_controller_appends_keep_the_columns_of_their_file(self) -> None:

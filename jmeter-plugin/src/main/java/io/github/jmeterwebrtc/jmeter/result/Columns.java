@@ -74,6 +74,9 @@ public final class Columns {
     private static final Logger LOG = LoggerFactory.getLogger(Columns.class);
     private static final double MICROS_PER_MILLI = 1000.0;
 
+    /** The variables of this thread while all columns in them are empty: every element of a plan clears before every sample. */
+    private static final ThreadLocal<JMeterVariables> EMPTY = new ThreadLocal<>();
+
     private static volatile boolean registered;
 
     private Columns() {
@@ -174,12 +177,13 @@ public final class Columns {
      * @param variables the thread's variables; null is accepted
      */
     public static void clear(JMeterVariables variables) {
-        if (variables == null || !registered) {
+        if (variables == null || !registered || EMPTY.get() == variables) {
             return;
         }
         for (String name : NAMES) {
             variables.put(name, "");
         }
+        EMPTY.set(variables);
     }
 
     /**
@@ -192,6 +196,7 @@ public final class Columns {
     public static void put(JMeterVariables variables, String name, String value) {
         if (variables != null && registered) {
             variables.put(name, value);
+            EMPTY.remove();
         }
     }
 

@@ -19,8 +19,6 @@ public final class FailureReport {
     /** Longest line of evidence, characters: it stands in every failed row of a JTL. */
     static final int MAX_EVIDENCE_CHARS = 500;
 
-    /** What is passed on as the engine tells it: the evidence, other verdicts, and what the generator was short of. */
-    private static final String[] TOLD = {"evidence", "also", "starved", "starvedReasons"};
     private static final int MAX_SENTENCE_CHARS = 140;
     private static final double MICROS_PER_MILLI = 1000.0;
     private static final String CUT = "…";
@@ -36,7 +34,8 @@ public final class FailureReport {
     private final String confidence;
     private final String advice;
     private final JsonNode evidence;
-    private final JsonNode verdict;
+    private final JsonNode also;
+    private final JsonNode told;
     private final JsonNode details;
 
     /**
@@ -45,11 +44,13 @@ public final class FailureReport {
      * @param heading what failed, in a few words ({@code ICE Connection Failed})
      * @param code the fixed code that JMeter shows as response code
      * @param sentence what failed, where, with the evidence
-     * @param verdict may have {@code cause} (fixed code), {@code confidence}, {@code advice}, {@code evidence}
-     *                ({@code [{"atUs","fact"}]}); each may be absent
+     * @param told may have {@code cause} (fixed code), {@code confidence}, {@code advice}, {@code evidence}
+     *             ({@code [{"atUs","fact"}]}), or all of them in its member {@code verdict}, as the details of an
+     *             {@link io.github.jmeterwebrtc.EngineException} have it; each may be absent
      * @param details everything else that is known; may be null
      */
-    public FailureReport(String heading, String code, String sentence, JsonNode verdict, JsonNode details) {
+    public FailureReport(String heading, String code, String sentence, JsonNode told, JsonNode details) {
+        JsonNode verdict = told.has("verdict") ? told.path("verdict") : told;
         this.heading = heading;
         this.code = code;
         this.sentence = sentence;
@@ -57,7 +58,8 @@ public final class FailureReport {
         this.confidence = verdict.path("confidence").asText("");
         this.advice = verdict.path("advice").asText("");
         this.evidence = verdict.path("evidence");
-        this.verdict = verdict;
+        this.also = verdict.path("also");
+        this.told = told;
         this.details = details;
     }
 
@@ -131,10 +133,11 @@ public final class FailureReport {
         putText(node, "confidence", confidence);
         putText(node, "message", sentence.equals(heading) ? "" : sentence);
         putText(node, "advice", advice);
-        for (String told : TOLD) {
-            if (verdict.has(told)) {
-                node.set(told, verdict.path(told));
-            }
+        putList(node, "evidence", evidence);
+        putList(node, "also", also);
+        if (told.path("starved").asBoolean()) {
+            node.put("starved", true);
+            putList(node, "starvedReasons", told.path("starvedReasons"));
         }
         int without = node.toString().length();
         if (details == null) {
@@ -188,6 +191,12 @@ public final class FailureReport {
     private static void putText(ObjectNode node, String field, String value) {
         if (!value.isEmpty()) {
             node.put(field, value);
+        }
+    }
+
+    private static void putList(ObjectNode node, String field, JsonNode list) {
+        if (list.isArray()) {
+            node.set(field, list);
         }
     }
 
