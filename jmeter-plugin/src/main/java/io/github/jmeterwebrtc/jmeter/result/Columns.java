@@ -74,8 +74,8 @@ public final class Columns {
     private static final Logger LOG = LoggerFactory.getLogger(Columns.class);
     private static final double MICROS_PER_MILLI = 1000.0;
 
-    /** The variables of this thread while all columns in them are empty: every element of a plan clears before every sample. */
-    private static final ThreadLocal<JMeterVariables> EMPTY = new ThreadLocal<>();
+    /** Stands among the variables while all columns are empty: every element of a plan clears before every sample. */
+    private static final String EMPTY = "__webrtcColumnsAreEmpty";
 
     private static volatile boolean registered;
 
@@ -177,13 +177,13 @@ public final class Columns {
      * @param variables the thread's variables; null is accepted
      */
     public static void clear(JMeterVariables variables) {
-        if (variables == null || !registered || EMPTY.get() == variables) {
+        if (variables == null || !registered || variables.getObject(EMPTY) != null) {
             return;
         }
         for (String name : NAMES) {
             variables.put(name, "");
         }
-        EMPTY.set(variables);
+        variables.putObject(EMPTY, Boolean.TRUE);
     }
 
     /**
@@ -195,8 +195,8 @@ public final class Columns {
      */
     public static void put(JMeterVariables variables, String name, String value) {
         if (variables != null && registered) {
+            variables.remove(EMPTY);
             variables.put(name, value);
-            EMPTY.remove();
         }
     }
 
