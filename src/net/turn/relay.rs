@@ -32,6 +32,8 @@ const MAX_PENDING: usize = 16;
 const MAX_RETRIES: u8 = 3;
 /// The engine gives its first request up after the seventh send, 7.8 s; the answer to this one lets it go on to its second.
 const LAST_HOLD: u32 = 6;
+/// After this long the engine has given its second request up as well: 4.6 s until the sixth send of the first, 7.8 s more.
+const ENGINE_PATIENCE: Duration = Duration::from_secs(12);
 /// When a Refresh that deletes the allocation is sent again.
 const RELEASE_RETRY: Duration = Duration::from_millis(200);
 
@@ -353,7 +355,7 @@ impl Relay {
             state.attempt = Some((message.to_vec(), sends));
             if state.task.is_none() && state.outcome.is_none() && !state.stopped {
                 let relay = Arc::clone(self);
-                let deadline = Instant::now() + self.gather_timeout;
+                let deadline = Instant::now() + self.gather_timeout.min(ENGINE_PATIENCE);
                 state.task = Some(tokio::spawn(async move { relay.allocate(deadline).await }).abort_handle());
             }
         }
