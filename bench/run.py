@@ -4,7 +4,9 @@
 usage: bench/run.py [--sizes 200,1000,2000] [--rounds 5] [--skip-jmeter]
 
 Every figure is the median of its rounds. The lab always runs in a process of its own, so that the figures are
-the generator's. The file is a list of
+the generator's. Each round of the crate has a round of the bare engine beside it (`examples/bare_engine.rs`), because
+only figures of one run can be compared; `ratio to the bare engine` is the median of the rounds' own ratios.
+The file is a list of
 {"name", "value", "unit", "conditions": {"sessions", "through": "native"|"jmeter", "engine", ...}}.
 """
 import argparse
@@ -56,7 +58,7 @@ def main() -> int:
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf8")
     for figure in figures:
-        print(f"{figure['name']:42} {figure['value']:>12,.3f} {figure['unit']:4} {figure['conditions']}")
+        print(f"{figure['name']:68} {figure['value']:>12,.3f} {figure['unit']:4} {figure['conditions']}")
     print(f"written: {target}")
     return 0
 
@@ -91,14 +93,24 @@ def run_json(command: list[object], timeout: int) -> dict:
 def native_figures(sessions: int, rounds: int) -> list[dict]:
     """Costs through the Rust crate alone."""
     talk = sessions <= TALKING_SESSIONS_PER_CORE * (os.cpu_count() or 1)
-    seen = []
+    size = ["--sessions", sessions, "--talk-seconds", 10 if talk else 0]
+    bare, seen = [], []
     for number in range(rounds):
+        bare.append(run_json([RELEASE / "examples" / "bare_engine", *size], timeout=180))
         with lab() as ready:
-            seen.append(run_json([RELEASE / "examples" / "softphone_cost", "--signaling", ready["signalingUrl"],
-                                  "--sessions", sessions, "--talk-seconds", 10 if talk else 0], timeout=180))
-        print(f"native, {sessions} sessions, round {number + 1}: {seen[-1]}", file=sys.stderr)
-    return [figure(name, [round_[key] for round_ in seen], unit, sessions=sessions, through="native")
-            for key, (name, unit, needs_talk) in NATIVE_FIGURES.items() if talk or not needs_talk]
+            softphones = [RELEASE / "examples" / "softphone_cost", "--signaling", ready["signalingUrl"], *size]
+            seen.append(run_json(softphones, timeout=180))
+        print(f"native, {sessions} sessions, round {number + 1}: {seen[-1]}; bare engine: {bare[-1]}", file=sys.stderr)
+    figures = []
+    for key, (name, unit, needs_talk) in NATIVE_FIGURES.items():
+        if needs_talk and not talk:
+            continue
+        where = {"sessions": sessions, "through": "native"}
+        ratios = [ours[key] / alone[key] for ours, alone in zip(seen, bare)]
+        figures += [figure(name, [round_[key] for round_ in seen], unit, **where),
+                    figure(f"{name}: the bare engine", [round_[key] for round_ in bare], unit, **where),
+                    figure(f"{name}: ratio to the bare engine", ratios, "", **where)]
+    return figures
 
 
 def jmeter_figures(sessions: int, rounds: int) -> list[dict]:

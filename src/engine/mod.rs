@@ -126,6 +126,17 @@ impl Engine {
         self.state.snapshot(self.runtime.metrics().num_alive_tasks())
     }
 
+    /// Polls `work` on the calling thread; see [`runtime::park`]. Operation 0 is none.
+    fn park<T>(
+        &self,
+        what: &'static str,
+        operation: OperationKey,
+        deadline: Duration,
+        work: impl Future<Output = Result<T, EngineError>>,
+    ) -> Result<T, EngineError> {
+        runtime::park(what, &self.cancellation(operation)?, deadline, work)
+    }
+
     /// Parks the calling thread on `work`; see [`runtime::wait`]. Operation 0 is none.
     fn wait<T: Send + 'static>(
         &self,

@@ -15,6 +15,8 @@ import org.apache.jmeter.samplers.SampleResult;
 import org.apache.jmeter.samplers.Sampler;
 import org.apache.jmeter.testelement.TestStateListener;
 import org.apache.jmeter.testelement.ThreadListener;
+import org.apache.jmeter.threads.JMeterContext;
+import org.apache.jmeter.threads.JMeterContextService;
 import org.apache.jmeter.threads.JMeterVariables;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -182,6 +184,15 @@ public abstract class EngineSampler extends AbstractSampler
         }
         inProgress.cancel();
         return true;
+    }
+
+    /**
+     * The context of the calling thread, asked for each time. An element that keeps the context in which it is told of
+     * threads and samples cannot be run by the threads that a Parallel Controller starts for its children.
+     */
+    @Override
+    public JMeterContext getThreadContext() {
+        return JMeterContextService.getContext();
     }
 
     /** A row carries the values of its own sample only, also the rows of samplers that are not ours. */
