@@ -15,8 +15,9 @@ many=12000
 files=$(mktemp -d)
 trap 'rm -rf "$files"' EXIT
 
+# instructions PACKETS [OPTION]
 instructions() {
-    valgrind --tool=callgrind --callgrind-out-file="$files/out" "$example" --packets "$1" ${2:-} \
+    valgrind --tool=callgrind --callgrind-out-file="$files/out" "$example" --packets "$@" \
         > "$files/stdout" 2> "$files/stderr" || { cat "$files/stderr" >&2; exit 1; }
     sed -n 's/^summary: *//p; s/^totals: *//p' "$files/out" | head -n 1
 }
