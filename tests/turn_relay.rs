@@ -308,6 +308,19 @@ async fn an_allocation_mismatch_is_answered_with_another_socket() {
 }
 
 #[tokio::test]
+async fn a_server_that_asks_for_no_credentials_serves_too() {
+    within(async {
+        let server = Coturn::start_with(16, &["--no-auth"]);
+        let (offerer, answerer) = connected(|config| relay_only(config, server.ice_server(Over::Udp))).await;
+        offerer.first_rtp().await.expect("audio");
+        close(&offerer, &answerer).await;
+        assert!(offerer.wire().ice_servers[0].released);
+        until("the server has no allocation left", || server.allocations() == 0).await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn something_else_on_the_port_is_silence_at_the_deadline() {
     within(async {
         let server = Scripted::start(&[Says::Nonsense]).await;
@@ -322,11 +335,13 @@ async fn something_else_on_the_port_is_silence_at_the_deadline() {
 async fn a_session_that_closes_while_it_allocates_leaves_nothing_behind() {
     within(async {
         let server = Coturn::start(16, &[]);
-        for after_ms in [0, 1, 2, 4, 8] {
-            let session = session(|config| relay_only(config, server.ice_server(Over::Tcp))).await;
-            session.create_offer().await.expect("offer");
-            tokio::time::sleep(Duration::from_millis(after_ms)).await;
-            closed(&session).await;
+        for over in [Over::Udp, Over::Tcp] {
+            for after_us in [0, 300, 600, 900, 1_200, 1_500, 2_000, 4_000, 8_000] {
+                let session = session(|config| relay_only(config, server.ice_server(over))).await;
+                session.create_offer().await.expect("offer");
+                tokio::time::sleep(Duration::from_micros(after_us)).await;
+                closed(&session).await;
+            }
         }
         until("the server has no allocation left", || server.allocations() == 0).await;
     })

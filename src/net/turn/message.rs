@@ -73,11 +73,7 @@ impl Login {
     /// # Errors
     /// When `request` is no STUN message.
     pub(super) fn sign(&self, request: &[u8]) -> io::Result<Vec<u8>> {
-        let stun = Stun::parse(request).ok_or_else(|| invalid("the request is no STUN message"))?;
-        let mut message = begin(u16::from_be_bytes([request[0], request[1]]), stun.transaction_id());
-        for (kind, value) in stun.attributes().filter(|(kind, _)| !authenticates(*kind)) {
-            message.add(AttrType(kind), value);
-        }
+        let mut message = unauthenticated(request)?;
         message.add(AttrType(USERNAME), self.username.as_bytes());
         message.add(AttrType(REALM), &self.realm);
         message.add(AttrType(NONCE), &self.nonce);
@@ -86,6 +82,24 @@ impl Login {
         integrity.add_to(&mut message).map_err(io::Error::other)?;
         finish(message)
     }
+}
+
+/// `request` without any authentication, for a server that asks for none.
+///
+/// # Errors
+/// When `request` is no STUN message.
+pub(super) fn bare(request: &[u8]) -> io::Result<Vec<u8>> {
+    finish(unauthenticated(request)?)
+}
+
+/// `request` up to its authentication.
+fn unauthenticated(request: &[u8]) -> io::Result<Message> {
+    let stun = Stun::parse(request).ok_or_else(|| invalid("the request is no STUN message"))?;
+    let mut message = begin(u16::from_be_bytes([request[0], request[1]]), stun.transaction_id());
+    for (kind, value) in stun.attributes().filter(|(kind, _)| !authenticates(*kind)) {
+        message.add(AttrType(kind), value);
+    }
+    Ok(message)
 }
 
 /// Whether an attribute belongs to the authentication or comes after it, so that signing replaces it.
@@ -229,6 +243,7 @@ mod tests {
         assert!(is_signed_with(&second, "pass"));
         assert_eq!(stun(&second).attribute(NONCE), Some(&b"n2"[..]));
         assert_eq!(stun(&second).lifetime(), Some(0));
+        assert!(!stun(&bare(&second).expect("made")).has(NONCE));
         let kinds = |message: &[u8]| stun(message).attributes().map(|(kind, _)| kind).collect::<Vec<_>>();
         assert_eq!(kinds(&first), kinds(&second));
     }
