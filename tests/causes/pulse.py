@@ -10,7 +10,7 @@ INTERVAL_S = 0.02
 #: A timer that is later than this is what a softphone calls starved.
 LATE_S = 0.1
 #: How long calm is waited for before a run; a machine that never is calm gets no better by waiting.
-PATIENCE_S = 20
+PATIENCE_S = 5
 KEPT = 20_000
 
 
