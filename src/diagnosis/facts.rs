@@ -166,6 +166,10 @@ pub struct SignalingFacts {
 pub struct GeneratorFacts {
     /// Why its own times cannot be trusted, in words with figures; empty when they can.
     pub starved: Vec<String>,
+    /// How long timers of the engine were late, all together, µs: so much of the time it did nothing.
+    pub stalled_us: u64,
+    /// The time looked at, µs.
+    pub window_us: u64,
     /// Which of its limits are reached or nearly so, in words with figures.
     pub limits: Vec<String>,
     /// The limit of open descriptors of this process.

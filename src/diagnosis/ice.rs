@@ -115,7 +115,7 @@ fn late(facts: &SessionFacts, described: u64, settled: bool, findings: &mut Vec<
     {
         let fact =
             format!("the answer was applied {took_words} after the offer; {} ms were left for checks", left / 1000);
-        findings.push(Verdict::certain(Cause::IceAnswerLate).at(described, fact).with("took", took_words).into());
+        findings.push(Verdict::certain(Cause::IceAnswerLate).at(described, fact).into());
         return;
     }
     let last_check = wire.pairs.iter().filter_map(|pair| pair.last_received_us).max();
@@ -126,7 +126,7 @@ fn late(facts: &SessionFacts, described: u64, settled: bool, findings: &mut Vec<
         let verdict = Verdict::likely(Cause::IceAnswerLate)
             .at(last, format!("last of {} checks of the other side", wire.checks_received))
             .at(first_sent, format!("our first check, {took_words} after our description went out; none was answered"));
-        findings.push(verdict.with("took", took_words).into());
+        findings.push(verdict.into());
     }
 }
 

@@ -1,6 +1,6 @@
 //! One second of the generator's life, and what a stretch of seconds says about the samples in it. Pure.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::diagnosis::facts::GeneratorFacts;
 
@@ -22,6 +22,8 @@ pub(super) struct Second {
     pub(super) ended: Instant,
     /// Longest delay of a timer of the runtime.
     pub(super) lag_us: u64,
+    /// How long timers of the runtime were late, all together.
+    pub(super) stalled_us: u64,
     /// Longest time a datagram lay in the kernel before it was read.
     pub(super) read_lag_us: u64,
     /// Longest delay of an audio packet against its schedule.
@@ -32,8 +34,8 @@ pub(super) struct Second {
     pub(super) counted: Counters,
 }
 
-/// What `seconds` say, with the sizes of now.
-pub(super) fn judge(seconds: &[Second], sizes: &Sizes) -> GeneratorFacts {
+/// What `seconds`, which a `window` of time fell into, say with the sizes of now.
+pub(super) fn judge(seconds: &[Second], window: Duration, sizes: &Sizes) -> GeneratorFacts {
     let longest = |of: fn(&Second) -> u64| seconds.iter().map(of).max().unwrap_or_default();
     let sum = |of: fn(&Second) -> u64| seconds.iter().map(of).fold(0, u64::saturating_add);
     let ms = |us: u64| us / 1000;
@@ -95,8 +97,12 @@ pub(super) fn judge(seconds: &[Second], sizes: &Sizes) -> GeneratorFacts {
             starved.push(format!("on this machine something waited for a CPU for {} ms of a second", ms(pressure)));
         }
     }
+    let window_us = u64::try_from(window.as_micros()).unwrap_or(u64::MAX);
     GeneratorFacts {
         starved,
+        // Its first and last second are not all of the window.
+        stalled_us: sum(|second| second.stalled_us).min(window_us),
+        window_us,
         limits,
         fd_limit: sizes.fd_limit,
         ports: sizes.ports,
@@ -117,12 +123,15 @@ fn nearly(used: Option<u64>, limit: Option<u64>) -> Option<String> {
 mod tests {
     use super::*;
 
+    const WINDOW: Duration = Duration::from_secs(2);
+
     fn second(change: impl FnOnce(&mut Second)) -> Second {
         let now = Instant::now();
         let mut second = Second {
             began: now,
             ended: now,
             lag_us: 2_000,
+            stalled_us: 0,
             read_lag_us: 300,
             schedule_lag_us: 1_000,
             garbage_collection_ms: 20,
@@ -134,9 +143,9 @@ mod tests {
 
     #[test]
     fn ordinary_seconds_give_no_reason() {
-        let facts = judge(&[second(|_| {}), second(|_| {})], &Sizes::default());
+        let facts = judge(&[second(|_| {}), second(|_| {})], WINDOW, &Sizes::default());
         assert_eq!((facts.starved, facts.limits), (vec![], vec![]));
-        assert_eq!(judge(&[], &Sizes::default()).starved, Vec::<String>::new());
+        assert_eq!(judge(&[], WINDOW, &Sizes::default()).starved, Vec::<String>::new());
     }
 
     #[test]
@@ -149,9 +158,17 @@ mod tests {
             ("waited 600 ms", second(|second| second.counted.run_queue_us = 2_400_000)),
             ("for 900 ms", second(|second| second.garbage_collection_ms = 900)),
         ] {
-            let facts = judge(&[second(|_| {}), late], &Sizes::default());
+            let facts = judge(&[second(|_| {}), late], WINDOW, &Sizes::default());
             assert!(facts.starved.iter().any(|reason| reason.contains(figure)), "{figure}: {:?}", facts.starved);
         }
+    }
+
+    #[test]
+    fn the_time_that_was_lost_is_no_longer_than_the_window() {
+        let stalled = |us| second(|second| second.stalled_us = us);
+        assert_eq!(judge(&[stalled(300_000), stalled(200_000)], WINDOW, &Sizes::default()).stalled_us, 500_000);
+        let facts = judge(&[stalled(5_000_000)], WINDOW, &Sizes::default());
+        assert_eq!((facts.stalled_us, facts.window_us), (2_000_000, 2_000_000));
     }
 
     #[test]
@@ -165,7 +182,7 @@ mod tests {
             tcp_time_wait: Some(90),
             ..Sizes::default()
         };
-        let facts = judge(&[second(|second| second.counted.receive_buffer_errors = 7)], &sizes);
+        let facts = judge(&[second(|second| second.counted.receive_buffer_errors = 7)], WINDOW, &sizes);
         let text = facts.limits.join("; ");
         assert!(
             text.contains("1020 of 1024") && text.contains("100 of 100 local TCP") && text.contains("7 datagrams"),

@@ -42,11 +42,13 @@ public final class FailureReport {
      * @param heading what failed, in a few words ({@code ICE Connection Failed})
      * @param code the fixed code that JMeter shows as response code
      * @param sentence what failed, where, with the evidence
-     * @param verdict may have {@code cause} (fixed code), {@code confidence}, {@code advice}, {@code evidence}
-     *                ({@code [{"atUs","fact"}]}); each may be absent
+     * @param told may have {@code cause} (fixed code), {@code confidence}, {@code advice}, {@code evidence}
+     *             ({@code [{"atUs","fact"}]}), or all of them in its member {@code verdict}, as the details of an
+     *             {@link io.github.jmeterwebrtc.EngineException} have it; each may be absent
      * @param details everything else that is known; may be null
      */
-    public FailureReport(String heading, String code, String sentence, JsonNode verdict, JsonNode details) {
+    public FailureReport(String heading, String code, String sentence, JsonNode told, JsonNode details) {
+        JsonNode verdict = told.has("verdict") ? told.path("verdict") : told;
         this.heading = heading;
         this.code = code;
         this.sentence = sentence;
