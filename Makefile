@@ -50,6 +50,10 @@ help: ## This list
 tools:
 	@scripts/install-tools
 
+.PHONY: test-tools
+test-tools:
+	@scripts/install-tools tests
+
 # --- Building -------------------------------------------------------------------------------------------------
 
 .PHONY: build
@@ -116,7 +120,7 @@ bench: $(INSTALLED_JAR) $(LAB) ## What softphones and sockets cost: target/bench
 # --- Proving --------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: test-rust test-java test-python test-jmeter golden ## Everything that proves it
+test: test-rust test-java test-python test-jmeter golden test-plans ## Everything that proves it
 
 .PHONY: test-rust
 test-rust: | tools ## Rust unit and integration tests
@@ -131,16 +135,23 @@ test-python: | tools ## Tests of the demo runner and of the scripts
 	python3 -m unittest discover --start-directory tests/scripts --top-level-directory .
 
 .PHONY: test-jmeter
-test-jmeter: $(INSTALLED_JAR) $(LAB) ## Plans through a real JMeter
+test-jmeter: $(INSTALLED_JAR) $(LAB) | test-tools ## Plans through a real JMeter
 	WEBRTC_LAB=$(CURDIR)/$(LAB) python3 -m unittest discover --start-directory tests/jmeter --top-level-directory .
 
 .PHONY: golden
 golden: $(INSTALLED_JAR) ## Plans for WebSocket Samplers behave as recorded, case by case
 	python3 -m unittest tests.compat.test_golden
 
+# Everything of tests/compat but `golden`, which is a target of its own.
+PLAN_TESTS := $(filter-out tests.compat.test_golden,$(subst /,.,$(basename $(wildcard tests/compat/test_*.py))))
+
+.PHONY: test-plans
+test-plans: $(INSTALLED_JAR) ## Existing plans in every shape, and some random ones through the original too
+	python3 -m unittest $(PLAN_TESTS)
+
 .PHONY: test-compat
-test-compat: $(INSTALLED_JAR) ## Existing plans in every shape, and random ones through the original too; minutes
-	python3 -m unittest discover --start-directory tests/compat --top-level-directory .
+test-compat: golden ## All of that, with many more random plans; many minutes
+	COMPAT_SEEDS="$$(seq -s ' ' 101 115)" python3 -m unittest $(PLAN_TESTS)
 
 .PHONY: interop
 interop: | tools ## Real peers: Chromium, aiortc and pion, both roles

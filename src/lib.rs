@@ -14,5 +14,6 @@ pub mod lab;
 pub mod media;
 pub mod net;
 pub mod peer;
+pub mod preflight;
 pub mod signaling;
 pub mod socket;

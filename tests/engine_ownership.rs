@@ -154,7 +154,8 @@ fn closing_a_scope_ends_what_is_being_opened_in_it() {
         let opening = std::thread::spawn(move || {
             engine.open_socket(scope, NOBODY(), "a", config.as_bytes(), Duration::from_secs(50))
         });
-        silent.accept().expect("it connects");
+        // Held, so that it is the scope that ends the opening and not the server.
+        let _accepted = silent.accept().expect("it connects");
         bench.engine.close_scope(scope, LONG).expect("closed");
         let outcome = opening.join().expect("no panic");
         assert!(matches!(outcome, Err(EngineError::Stale { .. })), "{outcome:?}");

@@ -15,6 +15,7 @@ mod identities;
 mod labs;
 mod matcher;
 mod operations;
+mod preflight;
 mod runtime;
 mod scopes;
 mod sessions;
@@ -173,6 +174,17 @@ impl Engine {
                 pass = gate.pass(&server) => Ok(Some(pass)),
             }
         })
+    }
+
+    /// Polls `work` on the calling thread; see [`runtime::park`]. Operation 0 is none.
+    fn park<T>(
+        &self,
+        what: &'static str,
+        operation: OperationKey,
+        deadline: Duration,
+        work: impl Future<Output = Result<T, EngineError>>,
+    ) -> Result<T, EngineError> {
+        runtime::park(what, &self.cancellation(operation)?, deadline, work)
     }
 
     /// Parks the calling thread on `work`; see [`runtime::wait`]. Operation 0 is none.

@@ -1,15 +1,18 @@
 //! The one tokio runtime, and how a thread of the caller waits for work on it.
 //!
-//! Work always runs on the runtime's own threads, never on the caller's stack. The caller parks on the first of: the
-//! result, its deadline, its cancellation. On deadline and cancel the work is dropped; what it had finished in the same
-//! moment is still handed over, so that nothing is lost. A panic of the work is an error of that one call.
+//! Work runs on the runtime's own threads and not on the caller's stack, except what only sends or receives a frame
+//! ([`park`]). The caller parks on the first of: the result, its deadline, its cancellation. On deadline and cancel the
+//! work is dropped; what it had finished in the same moment is still handed over, so that nothing is lost. A panic of the
+//! work is an error of that one call, of a parked one at the bridge.
 
 use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::num::NonZero;
 use std::pin::pin;
-use std::task::Poll;
-use std::time::Duration;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
@@ -100,6 +103,51 @@ pub(super) fn wait<T: Send + 'static>(
     })
 }
 
+/// Polls `work` on this very thread, which parks until it is done, `deadline` passes or `cancel` is cancelled.
+///
+/// Only for work that never blocks, needs little stack and no runtime: what sends and receives frames. It costs no task
+/// and no timer, and whoever completes the work wakes the caller and nobody else. The work is dropped on deadline and
+/// cancel, after a last look at whether it is done.
+pub(super) fn park<T>(
+    what: &'static str,
+    cancel: &CancellationToken,
+    deadline: Duration,
+    work: impl Future<Output = Result<T, EngineError>>,
+) -> Result<T, EngineError> {
+    let until = Instant::now() + deadline.min(LONGEST);
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut work = pin!(work);
+    let mut cancelled = pin!(cancel.cancelled());
+    loop {
+        if cancelled.as_mut().poll(&mut context).is_ready() {
+            return Err(EngineError::Cancelled { what });
+        }
+        if let Poll::Ready(done) = work.as_mut().poll(&mut context) {
+            return done;
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
+            return Err(EngineError::Deadline { what, deadline_ms });
+        }
+        std::thread::park_timeout(left);
+    }
+}
+
+/// Wakes a parked thread.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
 fn settle<T>(what: &'static str, joined: Result<Result<T, EngineError>, JoinError>) -> Result<T, EngineError> {
     joined.unwrap_or_else(|error| match error.try_into_panic() {
         Ok(payload) => Err(EngineError::Panicked { what, text: panic_text(&*payload) }),
@@ -145,6 +193,29 @@ mod tests {
         }
         let never = wait::<()>(&runtime, "test", &cancel, Duration::ZERO, Unwatched::Drop, std::future::pending());
         assert!(matches!(never, Err(EngineError::Deadline { deadline_ms: 0, .. })), "{never:?}");
+    }
+
+    #[test]
+    fn a_parked_thread_is_woken_by_what_completes_its_work() {
+        let runtime = start().expect("the runtime starts");
+        let cancel = CancellationToken::new();
+        let (give, take) = oneshot::channel();
+        runtime.spawn(async move {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let _taken = give.send(7);
+        });
+        let outcome = park("test", &cancel, SOON, async { Ok(take.await.expect("sent")) });
+        assert_eq!(outcome.expect("done"), 7);
+        assert_eq!(park("test", &cancel, Duration::ZERO, async { Ok(1) }).expect("what is ready is taken"), 1);
+        let late: Result<(), _> = park("test", &cancel, Duration::from_millis(20), std::future::pending());
+        assert!(matches!(late, Err(EngineError::Deadline { deadline_ms: 20, .. })), "{late:?}");
+        let during = cancel.clone();
+        runtime.spawn(async move {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            during.cancel();
+        });
+        let parked: Result<(), _> = park("test", &cancel, SOON, std::future::pending());
+        assert!(matches!(parked, Err(EngineError::Cancelled { .. })), "{parked:?}");
     }
 
     #[test]

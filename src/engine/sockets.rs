@@ -229,9 +229,8 @@ impl Engine {
             return Err(ConfigError::new("payload", format!("{} bytes", payload.len()), reason).into());
         }
         let socket = self.state.socket(key)?;
-        let sent = self.wait("send a frame", operation, deadline, Unwatched::Drop, async move {
-            Ok(socket.send(opcode, fin, &payload).await?)
-        })?;
+        let sending = async { Ok(socket.send(opcode, fin, &payload).await?) };
+        let sent = self.park("send a frame", operation, deadline, sending)?;
         Ok((sent.bytes, sent.at.saturating_duration_since(started)))
     }
 
@@ -243,14 +242,7 @@ impl Engine {
     ) -> Result<Received, EngineError> {
         let started = Instant::now();
         let socket = self.state.socket(key)?;
-        let frame =
-            self.wait(
-                "wait for a frame",
-                operation,
-                deadline,
-                Unwatched::Drop,
-                async move { Ok(socket.receive().await?) },
-            )?;
+        let frame = self.park("wait for a frame", operation, deadline, async { Ok(socket.receive().await?) })?;
         Ok(Received { waited: frame.at.saturating_duration_since(started), frame })
     }
 
@@ -263,9 +255,8 @@ impl Engine {
     ) -> Result<Received, EngineError> {
         let started = Instant::now();
         let socket = self.state.socket(key)?;
-        let frame = self.wait("wait for a matching frame", operation, deadline, Unwatched::Drop, async move {
-            Ok(socket.receive_matching(&|frame: &Frame| matcher.matches(frame)).await?)
-        })?;
+        let receiving = async { Ok(socket.receive_matching(&|frame: &Frame| matcher.matches(frame)).await?) };
+        let frame = self.park("wait for a matching frame", operation, deadline, receiving)?;
         Ok(Received { waited: frame.at.saturating_duration_since(started), frame })
     }
 

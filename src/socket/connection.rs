@@ -366,26 +366,35 @@ impl Connection {
 
     /// Sets the cause of the end, once, and tells everybody. TCP stays until [`Connection::release`].
     fn end(&self, cause: CloseCause) {
-        let cause = {
-            let mut core = self.core.lock();
-            if core.cause.is_some() {
-                return;
+        if let Some(cause) = self.settle(cause) {
+            self.tell(&cause);
+        }
+    }
+
+    /// Sets the cause of the end and gives it; `None` when there was one already.
+    fn settle(&self, cause: CloseCause) -> Option<CloseCause> {
+        let mut core = self.core.lock();
+        if core.cause.is_some() {
+            return None;
+        }
+        let cause = match (cause, core.close_sent) {
+            // How TCP ends after our own close frame is the server's business.
+            (CloseCause::Fin | CloseCause::Reset | CloseCause::Io { .. }, Some(code)) if !self.write_after_end => {
+                CloseCause::ClosedByUs { code }
             }
-            let cause = match (cause, core.close_sent) {
-                // How TCP ends after our own close frame is the server's business.
-                (CloseCause::Fin | CloseCause::Reset | CloseCause::Io { .. }, Some(code)) if !self.write_after_end => {
-                    CloseCause::ClosedByUs { code }
-                }
-                (cause, _) => cause,
-            };
-            core.ended_at = Some(Instant::now());
-            core.cause.insert(cause).clone()
+            (cause, _) => cause,
         };
-        self.inbox.end(&cause);
+        core.ended_at = Some(Instant::now());
+        Some(core.cause.insert(cause).clone())
+    }
+
+    /// Tells everybody of the end.
+    fn tell(&self, cause: &CloseCause) {
+        self.inbox.end(cause);
         let taps = std::mem::take(&mut self.taps.lock().list);
         self.ended.notify_waiters();
         for (_, tap) in taps.iter() {
-            tap.closed(&cause);
+            tap.closed(cause);
         }
     }
 
@@ -445,8 +454,10 @@ impl Connection {
         }
     }
 
-    /// The peer's close frame has come and was delivered: answer it and keep its cause.
-    fn close_received(&self, code: Option<u16>, reason: String) {
+    /// The peer's close frame has come: answer it, keep its cause, then deliver it. Whoever reads it may give TCP up at
+    /// once, and finds answer and cause in their place.
+    fn close_received(&self, frame: Frame) {
+        let (code, reason) = frame.close_status();
         let answer = {
             let core = self.core.lock();
             self.echo_close && core.close_sent.is_none()
@@ -461,10 +472,14 @@ impl Connection {
             };
             self.send_close(status, "");
         }
-        self.end(match close_sent {
+        let first = self.settle(match close_sent {
             Some(code) => CloseCause::ClosedByUs { code },
             None => CloseCause::CloseFrame { code, reason },
         });
+        self.frame(frame);
+        if let Some(cause) = first {
+            self.tell(&cause);
+        }
     }
 
     /// Sends a close frame as far as the kernel takes it.
@@ -745,9 +760,7 @@ impl Task {
         while self.linger_until.is_none() {
             match self.parser.next(&mut bytes, at) {
                 Ok(Some(frame)) if frame.opcode == Opcode::Close => {
-                    let (code, reason) = frame.close_status();
-                    connection.frame(frame);
-                    connection.close_received(code, reason);
+                    connection.close_received(frame);
                     self.linger_until = Some(at + LINGER);
                 }
                 Ok(Some(frame)) => connection.frame(frame),

@@ -36,6 +36,7 @@ pub use dial::{OpenFailure, Opened, Phases};
 pub use error::SocketError;
 pub use frame::{Frame, Opcode};
 pub use literal::{Inflate, Lapse, Literal};
+pub(crate) use trust::tls_client;
 
 use connection::Connection;
 

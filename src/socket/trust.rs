@@ -41,6 +41,11 @@ pub(super) fn client_config(config: &SocketConfig) -> Result<Arc<ClientConfig>, 
     tls_config(&config.trust, config.client_certificate.as_ref())
 }
 
+/// The rustls configuration for a trust alone, for others than WebSockets.
+pub(crate) fn tls_client(trust: &Trust) -> Result<Arc<ClientConfig>, ConfigError> {
+    tls_config(trust, None)
+}
+
 /// The same for a connection that is no WebSocket.
 ///
 /// # Errors

@@ -20,6 +20,8 @@ from tests.compat import homes, jmeter_process, jmx, random_plans, results
 from tests.compat.random_plans import Place, Scenario
 from tests.compat.scripted_server import ScriptedServer
 
+DEADLINE_S = 600
+"""Of one run: most of its time are read timeouts, but a busy machine may need minutes for the rest."""
 STRICT = {"webrtc.websocket.compat": "strict"}
 Outcome = tuple[dict[str, list[results.Sample]], dict[str, list[str]]]
 
@@ -61,7 +63,8 @@ class Bench:
                      "-Djavax.net.ssl.keyStoreType=PKCS12"]
         self._plain.recorder.take(), self._secure.recorder.take()
         home, strict = (self.original, {}) if side == "original" else (self.ours, STRICT)
-        run = jmeter_process.run(home, directory / "plan.jmx", directory, options.properties | strict, arguments, java)
+        run = jmeter_process.run(home, directory / "plan.jmx", directory, options.properties | strict, arguments, java,
+                                  deadline=DEADLINE_S)
         time.sleep(0.5)
         samples: dict[str, list[results.Sample]] = {}
         for sample in results.read(run.results):
@@ -73,6 +76,14 @@ class Bench:
 
 
 def _wire_differences(want: list[str], got: list[str]) -> list[str]:
+    """A close frame that only one side's server has heard is no difference; the rows say whether it was sent.
+
+    A client that ends TCP right behind its close frame, with frames of the server unread, makes its kernel send an RST.
+    That takes the close frame back where the server has not read it yet, which is chance with the original too.
+    """
+    heard_by_both = set(want) & set(got)
+    want, got = ([event for event in events if not event.startswith("FRAME 88") or event in heard_by_both]
+                 for events in (want, got))
     if want == got:
         return []
     for i, (a, b) in enumerate(zip([*want, "(nothing)"], [*got, "(nothing)"], strict=False)):

@@ -19,7 +19,7 @@ OURS = ROOT / "target" / "jmeter"
 ORIGINAL_GROUP = "net.luminis.jmeter"
 ORIGINAL_ARTIFACT = "jmeter-websocket-samplers"
 ORIGINAL_VERSIONS = ("1.3.2", "1.3.1")
-"""Newest first; the first one that the configured Maven repositories serve is the peer."""
+"""Newest first; the first one that the configured Maven repositories serve is the peer. Maven Central has no 1.3.2."""
 COPY_GOAL = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
 
 
@@ -56,11 +56,18 @@ def original() -> tuple[Home, str]:
     return _derived("original", f"original-{version}", [jar]), version
 
 
-def ours_and_original() -> Home:
-    """Our home with the original jar beside ours, as the Plugins Manager leaves it."""
+def ours_and_original(upgrades: str = "") -> Home:
+    """Our home with the original jar beside ours, as the Plugins Manager leaves it.
+
+    `upgrades` are lines at the end of its `bin/upgrade.properties`; a home with such lines is one of its own.
+    """
     jar, version = original_jar()
     mine = sorted((ours().path / "lib" / "ext").glob("jmeter-webrtc-*.jar"))
-    return _derived("both", f"both-{version}", [*mine, jar])
+    home = _derived("both", f"both{'-upgraded' if upgrades else ''}-{version}", [*mine, jar])
+    if upgrades:
+        properties = (_base() / "bin" / "upgrade.properties").read_text(encoding="utf8")
+        (home.path / "bin" / "upgrade.properties").write_text(f"{properties}\n{upgrades}\n", encoding="utf8")
+    return home
 
 
 def ours_without_dropin() -> Home:
@@ -70,11 +77,11 @@ def ours_without_dropin() -> Home:
 
 
 def ours_with_parallel_controller() -> Home:
-    """Our home with the bzm Parallel Controller (Apache-2.0)."""
+    """Our home with the bzm Parallel Controller (Apache-2.0); 0.12 is the first version that runs in JMeter 5.6."""
     mine = sorted((ours().path / "lib" / "ext").glob("jmeter-webrtc-*.jar"))
-    jar = TARGET / "parallel" / "jmeter-parallel-0.11.jar"
+    jar = TARGET / "parallel" / "jmeter-parallel-0.12.jar"
     if not jar.is_file():
-        subprocess.run(["mvn", "-q", "-B", COPY_GOAL, "-Dartifact=com.blazemeter:jmeter-parallel:0.11",
+        subprocess.run(["mvn", "-q", "-B", COPY_GOAL, "-Dartifact=com.blazemeter:jmeter-parallel:0.12",
                         f"-DoutputDirectory={jar.parent}"], cwd=ROOT, capture_output=True, timeout=300, check=True)
     return _derived("parallel", "parallel", [*mine, jar])
 

@@ -45,6 +45,7 @@ def run(home: Home, plan: Path, directory: Path, properties: dict[str, str] | No
     for old in (results, log):
         old.unlink(missing_ok=True)
     command = ["java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true",
+               "--add-opens=java.base/java.lang=ALL-UNNAMED",  # as bin/jmeter does
                *(java or []), "-jar", str(home.launcher), "-n", "-t", str(plan), "-l", str(results), "-j", str(log)]
     command += [f"-J{key}={value}" for key, value in (SAVE_EVERYTHING | (properties or {})).items()]
     command += arguments or []

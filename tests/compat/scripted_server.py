@@ -11,7 +11,9 @@ A script is words separated by spaces, executed in order (percent-decoded when i
 
 `GET /s/SCRIPT` runs a script after the upgrade, `GET /h/VARIANT` answers with an odd response head (see HEADS),
 `GET /e…` is a plain echo. A text message that starts with `!` is a script; everything else is echoed; ping is
-answered by pong, close by close. Every request head and frame is recorded under the `sc` parameter of the query.
+answered by pong, close by close. After a close frame of its own it sends nothing more (RFC 6455 §5.5.1): what a client
+leaves unread when it ends TCP makes its kernel send an RST, which takes the client's last frames back where the
+server has not read them yet, and whether that happens is chance. Every request head and frame is recorded under the `sc` parameter of the query.
 An `http://` request target or `CONNECT` is handled as a proxy would.
 """
 from __future__ import annotations
@@ -142,6 +144,7 @@ class Connection:
         self._scenario = "?"
         self._held: list[str] = []
         self._ended = False
+        self._closing = False
         self._deflater = zlib.compressobj(wbits=-15)
 
     async def serve(self) -> None:
@@ -225,6 +228,7 @@ class Connection:
             await self._send(frame(PONG, payload))
         elif opcode == CLOSE:
             await self._send(frame(CLOSE, payload))
+            self._closing = True
             self._end()
 
     async def _run(self, script: str) -> None:
@@ -247,6 +251,7 @@ class Connection:
                 self._reset()
             elif name:
                 await self._send(self._bytes_of(name, rest))
+                self._closing |= name == "c"
 
     def _bytes_of(self, name: str, rest: str) -> bytes:
         if name == "t":
@@ -288,6 +293,8 @@ class Connection:
         raise ValueError(f"unknown word {name!r} in a script")
 
     async def _send(self, data: bytes) -> None:
+        if self._closing:
+            return
         self._writer.write(data)
         await self._writer.drain()
 

@@ -27,11 +27,9 @@ class InstalledTogetherTest(unittest.TestCase):
         self.assertEqual(together, alone)
 
     def test_upgrade_properties_give_elements_back_to_the_original(self) -> None:
-        home = homes.ours_and_original()
         old_names = [line.split("=")[0] for line in MAPPING.read_text(encoding="utf8").splitlines() if line.startswith("eu.")]
         self.assertEqual(len(old_names), 22)
-        with (home.path / "bin" / "upgrade.properties").open("a", encoding="utf8") as properties:
-            properties.writelines(f"\n{name}={name}" for name in old_names)
+        home = homes.ours_and_original("\n".join(f"{name}={name}" for name in old_names))
         given_back, log = self._run(home, "given-back")
         self.assertNotIn(WHO_RUNS, log)
         self.assertIn("rejected as already defined", log)

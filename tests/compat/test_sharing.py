@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import unittest
+from collections import Counter
 
 from tests.compat import homes, jmeter_process, jmx, results
 from tests.compat.homes import Home
@@ -27,9 +28,11 @@ class SharingTest(unittest.TestCase):
                                  jmx.single_write("write", **used, payloadType="Text", requestData="echo")
                                  .holding(jmx.constant_timer(300))),
                 jmx.request_response("after", **used, payloadType="Text", requestData="after"), threads=3, loops=2)
-            failed = _failed(homes.ours_with_parallel_controller(), "parallel", [group])
+            samples = _samples(homes.ours_with_parallel_controller(), "parallel", [group])
             self.assertEqual(server.connections, 6, "one connection for each iteration of a thread")
-        self.assertEqual(failed, [])
+        self.assertEqual([(s["label"], s["message"]) for s in samples if not s["success"]], [])
+        self.assertEqual(Counter(s["label"] for s in samples if s["label"] != "at once"),
+                         {"open": 6, "read": 6, "write": 6, "after": 6})
 
     def test_a_socket_that_a_set_up_group_opens_for_the_test_is_found_by_all_threads(self) -> None:
         with ScriptedServer() as server:
@@ -57,12 +60,16 @@ class SharingTest(unittest.TestCase):
 
 
 def _failed(home: Home, name: str, groups: list[Element]) -> list[tuple[object, object]]:
+    return [(sample["label"], sample["message"]) for sample in _samples(home, name, groups) if not sample["success"]]
+
+
+def _samples(home: Home, name: str, groups: list[Element]) -> list[results.Sample]:
     directory = homes.TARGET / "sharing" / name
     plan = jmx.write(directory / "plan.jmx", jmx.test_plan(*groups))
     run = jmeter_process.run(home, plan, directory)
     samples = results.read(run.results)
     assert samples, "no samples at all"
-    return [(sample["label"], sample["message"]) for sample in samples if not sample["success"]]
+    return samples
 
 
 if __name__ == "__main__":

@@ -35,16 +35,12 @@ class InfluxSink:
 
     def counts(self) -> tuple[int, int]:
         """Samples and errors over all labels; every line counts what came since the one before."""
+        totals = [line for line in self.lines if ",transaction=all,statut=all " in line]
 
-        def total(status: str) -> int:
-            wanted = re.compile(rf"[^ ]*\btransaction=all\b[^ ]*\bstatut={status}\b[^ ]* .*?\bcount=(\d+)")
-            return sum(int(found.group(1)) for found in map(wanted.match, self.lines) if found)
+        def total(field: str) -> int:
+            return sum(int(number) for line in totals for number in re.findall(rf"[ ,]{field}=(\d+)", line))
 
-        return total("all"), total("ko") if any("statut=ko" in line for line in self.lines) else self._errors()
-
-    def _errors(self) -> int:
-        """With `summaryOnly` there is no line of its own for errors."""
-        return sum(int(found.group(1)) for line in self.lines for found in re.finditer(r"\bcountError=(\d+)", line))
+        return total("count"), total("countError")
 
     def __enter__(self) -> InfluxSink:
         self._thread.start()

@@ -32,7 +32,7 @@ class RemoteJMeter(RealJMeter):
                 start_new_session=True,
             )
         self.addCleanup(terminate, worker)
-        wait_until(lambda: log.exists() and "Bound to RMI registry" in log.read_text(encoding="utf-8"), 60, "the worker")
+        wait_until(lambda: log.exists() and "Bound to RMI registry" in log.read_text(encoding="utf-8"), 120, "the worker")
         return port
 
     def run_remotely(

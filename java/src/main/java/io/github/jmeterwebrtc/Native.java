@@ -136,6 +136,12 @@ final class Native {
     /** Does nothing for a stale handle. */
     static native void closeSession(long session);
 
+    static native byte[] preflight(long operation, byte[] config, long deadlineMs)
+            throws EngineException, java.util.concurrent.TimeoutException;
+
+    /** Arguments end with NUL each; exit status in one byte, then the text. */
+    static native byte[] doctor(byte[] arguments) throws EngineException;
+
     static native long startLab(byte[] config, long deadlineMs)
             throws EngineException, java.util.concurrent.TimeoutException;
 

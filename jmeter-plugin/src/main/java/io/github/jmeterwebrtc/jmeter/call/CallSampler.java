@@ -1,6 +1,7 @@
 package io.github.jmeterwebrtc.jmeter.call;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.jmeterwebrtc.CallOutcome;
 import io.github.jmeterwebrtc.EngineException;
@@ -150,7 +151,13 @@ public class CallSampler extends WebRtcSampler {
 
     private static FailureReport failure(CallOutcome outcome) {
         JsonNode error = outcome.json().path("error");
-        return new FailureReport(error.path("error").asText("Call failed"), outcome.code(), outcome.message(), error,
+        ObjectNode verdict = error.isObject() ? error.deepCopy() : JsonNodeFactory.instance.objectNode();
+        for (String ofOutcome : new String[] {"starved", "starvedReasons"}) {
+            if (outcome.json().has(ofOutcome)) {
+                verdict.set(ofOutcome, outcome.json().path(ofOutcome));
+            }
+        }
+        return new FailureReport(error.path("error").asText("Call failed"), outcome.code(), outcome.message(), verdict,
                 error.path("details"));
     }
 

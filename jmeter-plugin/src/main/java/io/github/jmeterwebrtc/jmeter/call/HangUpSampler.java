@@ -30,6 +30,7 @@ public class HangUpSampler extends WebRtcSampler {
         }
         writeSessionColumns(before);
         writeMediaColumns(report.path("media"));
+        result.starved(report.path("starved").asBoolean());
         result.json(report);
         // A lost call has already been told as a sample of its own; ending it is a success.
         result.success("200", report.path("lost").isObject() ? "The call had been lost before" : "OK");

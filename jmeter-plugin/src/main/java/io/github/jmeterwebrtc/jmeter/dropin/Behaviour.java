@@ -35,6 +35,7 @@ final class Behaviour {
     private final boolean closeEcho;
     private final boolean setCookie;
     private final boolean parallel;
+    private final boolean lateMark;
     private final boolean countsDiscarded = JMeterUtils.getPropDefault("websocket.result.size_includes_filtered_frames", false);
     private final long pingIntervalMs;
     private final String pingText;
@@ -49,6 +50,7 @@ final class Behaviour {
         closeEcho = fix("close_echo");
         setCookie = fix("set_cookie");
         parallel = fix("parallel");
+        lateMark = fix("late_mark");
         pingIntervalMs = fixed ? pingInterval() : 0;
         pingText = JMeterUtils.getPropDefault(PING_TEXT, "");
     }
@@ -134,9 +136,9 @@ final class Behaviour {
         return parallel;
     }
 
-    /** Host names are resolved by the JVM, as long as that takes, and only the first address is tried. */
-    boolean resolvesInJava() {
-        return !fixed;
+    /** The response headers of a sample say that it got the first frame after another one's timeout. */
+    boolean marksLateReplies() {
+        return lateMark;
     }
 
     /** Frames that filters discard are part of the size of the sample; a property of the plugin itself. */

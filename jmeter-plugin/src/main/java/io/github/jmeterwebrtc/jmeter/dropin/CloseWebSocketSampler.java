@@ -52,6 +52,7 @@ public class CloseWebSocketSampler extends CloseSampler {
                     return;
                 }
                 sample.count(received);
+                sample.showResponseHeaders();
                 Integer code = FrameWords.closeStatus(received.payload());
                 String reason = FrameWords.closeReason(received.payload());
                 String status = code == null ? "" : code.toString();

@@ -4,6 +4,8 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.jmeterwebrtc.jmeter.run.BoundedWait;
+import io.github.jmeterwebrtc.jmeter.websocket.ClientIdentity;
+import io.github.jmeterwebrtc.jmeter.websocket.ProxySettings;
 import io.github.jmeterwebrtc.jmeter.websocket.Surroundings;
 import java.io.IOException;
 import java.net.InetAddress;
@@ -13,7 +15,6 @@ import java.util.Map;
 /** The engine's configuration of a connection that an existing plan asks for. */
 final class Dialing {
     private static final ObjectMapper JSON = new ObjectMapper();
-    private static final long DNS_TIMEOUT_MS = 20_000;
     /** What the deadline of the whole call leaves beyond the deadlines of the phases, ms. */
     private static final long MARGIN_MS = 1_000;
     /** How much may wait in memory for a reader; beyond that it waits in the kernel and at the server. */
@@ -39,7 +40,6 @@ final class Dialing {
         for (Map.Entry<String, String> header : headers.sent().entrySet()) {
             pairs.addArray().add(header.getKey()).add(header.getValue());
         }
-        config.put("dnsTimeoutMs", DNS_TIMEOUT_MS);
         config.put("connectTimeoutMs", address.connectTimeoutMs());
         config.put("handshakeTimeoutMs", address.readTimeoutMs());
         config.put("queueFrames", QUEUE_FRAMES);
@@ -52,16 +52,16 @@ final class Dialing {
         if (behaviour.pingIntervalMs() > 0 && !behaviour.pingText().isEmpty()) {
             config.put("pingText", behaviour.pingText());
         }
-        StaticProxy proxy = StaticProxy.forServer(address.host());
+        ProxySettings proxy = ProxySettings.forServer(address.host());
         if (proxy != null) {
-            proxy.put(config);
+            proxy.put(config, literal(resolved(proxy.host())));
         } else {
             addresses(config, address.host(), around, behaviour);
         }
         if (address.isSecure()) {
             // As JMeter does with https: whoever answers is trusted.
             config.put("trust", "all");
-            test.identity().put(config);
+            ClientIdentity.put(config);
         }
         config.putObject("literal")
                 .put("secure", address.isSecure())
@@ -78,7 +78,22 @@ final class Dialing {
     static long deadlineMs(Address address) {
         return address.readTimeoutMs() == 0
                 ? BoundedWait.FOREVER_MS
-                : DNS_TIMEOUT_MS + address.connectTimeoutMs() + 3L * address.readTimeoutMs() + MARGIN_MS;
+                : address.connectTimeoutMs() + 3L * address.readTimeoutMs() + MARGIN_MS;
+    }
+
+    /** As the JVM resolves it, which takes as long as the system lets it; of several addresses the first. */
+    private static InetAddress resolved(String host) throws UnknownHostException {
+        try {
+            return InetAddress.getByName(host);
+        } catch (UnknownHostException e) {
+            // The JVM's text has the reason of the system behind the name; plans know the name alone.
+            throw new UnknownHostException(host);
+        }
+    }
+
+    /** Without the zone of a link-local address, which the engine takes from the route. */
+    private static String literal(InetAddress address) {
+        return address.getHostAddress().replaceFirst("%.*", "");
     }
 
     private static void addresses(ObjectNode config, String host, Surroundings around, Behaviour behaviour)
@@ -89,18 +104,12 @@ final class Dialing {
             if (resolved == null) {
                 throw new UnknownHostException(host);
             }
-        } else if (behaviour.resolvesInJava()) {
-            try {
-                resolved = new InetAddress[] {InetAddress.getByName(host)};
-            } catch (UnknownHostException e) {
-                throw new UnknownHostException(host);
-            }
         } else {
-            return;
+            resolved = new InetAddress[] {resolved(host)};
         }
         ArrayNode addresses = config.putArray("addresses");
         for (InetAddress address : resolved) {
-            addresses.add(address.getHostAddress().replaceFirst("%.*", ""));
+            addresses.add(literal(address));
         }
     }
 }

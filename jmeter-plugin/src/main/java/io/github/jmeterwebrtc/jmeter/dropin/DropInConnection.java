@@ -18,6 +18,7 @@ final class DropInConnection {
     private boolean closeReceived;
     private boolean dropped;
     private boolean tlsBroken;
+    private String missed;
     private Opcode message = Opcode.TEXT;
 
     /** One that a drop-in element has opened. */
@@ -55,12 +56,12 @@ final class DropInConnection {
 
     /**
      * Where the next sampler that wants to use it connects to anew: a connection that was dropped for one that could not
-     * even be tried comes back this way.
+     * even be tried comes back this way, and one whose closing handshake was completed by the sample that opened it.
      *
      * @return null when it is not that kind of connection
      */
     Address comebackAddress() {
-        return dropped && !closeSent && !closeReceived ? address : null;
+        return closeSent == closeReceived && (closeSent || dropped) ? address : null;
     }
 
     /** The state of a connection that ended by a close frame, in the word of the messages about it. */
@@ -102,6 +103,22 @@ final class DropInConnection {
     /** Whether {@link #broke()} was told of a TLS connection. */
     boolean isTlsBroken() {
         return tlsBroken;
+    }
+
+    /** A sampler has waited in vain for a frame; in words that go on after "since". */
+    void missed(String words) {
+        missed = words;
+    }
+
+    /**
+     * Who waited in vain just before the frame that has come now; told once.
+     *
+     * @return null when nobody did
+     */
+    String takeMissed() {
+        String words = missed;
+        missed = null;
+        return words;
     }
 
     /** Ends TCP now, without a close frame. */

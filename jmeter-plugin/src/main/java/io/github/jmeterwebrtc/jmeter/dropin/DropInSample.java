@@ -11,6 +11,7 @@ import io.github.jmeterwebrtc.jmeter.result.ResultBuilder;
 import io.github.jmeterwebrtc.jmeter.run.BoundedWait;
 import io.github.jmeterwebrtc.jmeter.run.InvalidElementException;
 import io.github.jmeterwebrtc.jmeter.run.ThreadScope;
+import io.github.jmeterwebrtc.jmeter.websocket.ProxySettings;
 import io.github.jmeterwebrtc.jmeter.websocket.Surroundings;
 import io.github.jmeterwebrtc.jmeter.websocket.WebSocketSampler;
 import io.github.jmeterwebrtc.jmeter.websocket.filter.FilterChain;
@@ -35,6 +36,9 @@ import org.apache.jmeter.samplers.SampleResult;
 final class DropInSample {
     /** Response code of a sample that is not as the plan wants it. */
     static final String SAMPLER_ERROR = "Sampler error";
+
+    /** Name of the line in the response headers of a sample that got a reply which came too late for another one. */
+    static final String LATE_REPLY = "webrtc-late-reply";
 
     private static final int CONTROL_FRAME_BYTES = 6;
 
@@ -87,6 +91,11 @@ final class DropInSample {
             return SAMPLER_ERROR;
         }
 
+        /** Whether what it reads is a message, which may come too late for it. */
+        default boolean awaitsMessage() {
+            return false;
+        }
+
         /** Sends and receives. */
         void exchange(DropInSample sample)
                 throws InvalidElementException, IOException, EngineException, TimeoutException;
@@ -102,7 +111,9 @@ final class DropInSample {
             result.failure(SAMPLER_ERROR, "Sampler error: " + e.getMessage());
             return;
         } catch (UnusableElementException e) {
-            dropForNothing();
+            if (sampler.getCreateNewConnection()) {
+                dropForNothing();
+            }
             throw e;
         }
         if (address == null) {
@@ -123,12 +134,18 @@ final class DropInSample {
             if (isEnded()) {
                 throw new CancellationException(bounded.endedBy());
             }
+            if (connection != null && steps.awaitsMessage()) {
+                connection.missed("'" + sampler.getName() + "' timed out after " + sampler.getReadTimeout() + " ms");
+            }
             result.failure(FailureWords.IO_ERROR, FailureWords.io("Read timed out"));
         } catch (EngineException e) {
             result.onJavaClock();
             words().use(e, writing, connection, result);
         } catch (OpenFailedException e) {
             connection = null;
+        } catch (UnusableElementException e) {
+            dropForNothing();
+            throw e;
         } catch (IOException e) {
             result.onJavaClock();
             result.failure(FailureWords.IO_ERROR, FailureWords.io(e.getMessage()));
@@ -148,9 +165,10 @@ final class DropInSample {
         }
     }
 
+    /** Ends the connection whose place a new one was to take that could not even be tried; it keeps its place. */
     private void dropForNothing() {
         DropInConnection old = connections.get(id);
-        if (old != null && sampler.getCreateNewConnection()) {
+        if (old != null) {
             old.drop();
         }
     }
@@ -201,7 +219,7 @@ final class DropInSample {
             welcome(socket.opened(), resolvedUs, address);
         } catch (EngineException e) {
             result.onJavaClock();
-            words().open(e, StaticProxy.forServer(address.host()) != null, result);
+            words().open(e, ProxySettings.forServer(address.host()) != null, result);
             throw new OpenFailedException();
         } catch (IOException e) {
             result.onJavaClock();
@@ -214,10 +232,8 @@ final class DropInSample {
         opened = true;
         Behaviour behaviour = test.behaviour();
         result.opened(how);
-        if (behaviour.resolvesInJava()) {
-            result.took(resolvedUs);
-        }
-        long connectUs = how.totalUs() + (behaviour.resolvesInJava() ? resolvedUs : 0);
+        result.took(resolvedUs);
+        long connectUs = how.totalUs() + resolvedUs;
         result.milestones(connectUs, behaviour.setsLatency() ? how.totalUs() - how.upgradeUs() + how.firstByteUs() : 0);
         spentUs = connectUs;
         headerBytes = how.responseBytes();
@@ -293,8 +309,23 @@ final class DropInSample {
             if (discarding != null) {
                 discard(received, discarding);
             } else if (received.kind() != Opcode.PING || !test.behaviour().answersPings()) {
+                markIfLate(received.kind());
                 return received;
             }
+        }
+    }
+
+    /** Says beside an unchanged row that its frame may be the reply another sampler waited for. */
+    private void markIfLate(Opcode kind) {
+        if (kind != Opcode.TEXT && kind != Opcode.BINARY) {
+            return;
+        }
+        String missed = connection.takeMissed();
+        if (missed != null && test.behaviour().marksLateReplies()) {
+            String mark = LATE_REPLY + ": the first frame since " + missed;
+            responseHeaders += responseHeaders.isEmpty() ? mark : "\n" + mark;
+            result.responseHeaders(mark);
+            test.announceLateReply(sampler.getName(), mark);
         }
     }
 
@@ -351,8 +382,13 @@ final class DropInSample {
         result.failure("Sampler error: unexpected frame type (" + received.type() + ").", "Received: " + received.words());
     }
 
-    void succeed() {
+    /** Those of the upgrade where this sample has opened the connection. */
+    void showResponseHeaders() {
         result.responseHeaders(responseHeaders);
+    }
+
+    void succeed() {
+        showResponseHeaders();
         if (opened) {
             result.success("101", "Switching Protocols");
         } else {

@@ -9,6 +9,7 @@ import io.github.jmeterwebrtc.jmeter.websocket.WebSocketSampler;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.apache.jmeter.threads.JMeterContext;
 import org.apache.jmeter.threads.JMeterVariables;
 import org.apache.jmeter.util.JMeterUtils;
@@ -34,8 +35,8 @@ final class DropInTest implements AutoCloseable {
     private static final long LAST_FRAME_MS = 500;
 
     private final Behaviour behaviour = Behaviour.ofProperties();
-    private final ClientIdentity identity = new ClientIdentity();
     private final InternalsNotice internals = new InternalsNotice();
+    private final AtomicBoolean lateReplies = new AtomicBoolean();
     private final Map<Thread, Connections> byThread = new ConcurrentHashMap<>();
 
     DropInTest() {
@@ -62,10 +63,6 @@ final class DropInTest implements AutoCloseable {
 
     Behaviour behaviour() {
         return behaviour;
-    }
-
-    ClientIdentity identity() {
-        return identity;
     }
 
     /**
@@ -99,6 +96,14 @@ final class DropInTest implements AutoCloseable {
     static BoundedWait beginWait(WebSocketSampler sampler, ThreadScope thread) {
         JMeterContext context = sampler.getThreadContext();
         return "0".equals(sampler.getReadTimeout()) ? thread.beginWait(context) : thread.beginUncutWait(context);
+    }
+
+    /** Logs the first late reply of the test. */
+    void announceLateReply(String sampler, String mark) {
+        if (lateReplies.compareAndSet(false, true)) {
+            LOG.warn("'{}' got {}. Each reply goes to the next sampler that reads, as it always has; response headers say"
+                    + " so from now on, and this log no more", sampler, mark);
+        }
     }
 
     /** A thread with a drop-in element starts. */

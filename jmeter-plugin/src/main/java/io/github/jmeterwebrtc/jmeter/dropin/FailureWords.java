@@ -42,11 +42,18 @@ final class FailureWords {
                             "Connecting proxy failed with status code " + details.path("status").asText());
                     return;
                 }
+                if (details.path("detail").asText().endsWith("after 0 bytes")) {
+                    // As with compressed frames: the words of a JVM of today for an answer that never came.
+                    result.failure(DropInSample.SAMPLER_ERROR, with("Sampler error: java.lang.NullPointerException: Cannot invoke"
+                            + " \"java.lang.CharSequence.length()\" because \"this.text\" is null",
+                            details.path("detail").asText()));
+                    return;
+                }
                 break;
             default:
         }
         String words = openWords(failure.code(), failure.getMessage(), details);
-        boolean atProxy = throughProxy && (failure.code().startsWith("CONNECT") || failure.code().equals("DNS")
+        boolean atProxy = throughProxy && (failure.code().startsWith("CONNECT")
                 || failure.code().equals("PROXY") || "proxy".equals(details.path("phase").asText()));
         result.failure(IO_ERROR, io(atProxy ? "Proxy connection setup error: " + words : words));
     }

@@ -5,7 +5,9 @@ import io.github.jmeterwebrtc.jmeter.result.ResultBuilder;
 import io.github.jmeterwebrtc.jmeter.run.BoundedWait;
 import io.github.jmeterwebrtc.jmeter.run.InvalidElementException;
 import io.github.jmeterwebrtc.jmeter.run.ThreadScope;
+import io.github.jmeterwebrtc.jmeter.websocket.RequestPayload;
 import io.github.jmeterwebrtc.jmeter.websocket.RequestResponseSampler;
+import io.github.jmeterwebrtc.jmeter.websocket.filter.HexBytes;
 import java.io.IOException;
 import java.util.concurrent.TimeoutException;
 import org.apache.jmeter.config.ConfigTestElement;
@@ -21,17 +23,21 @@ public class RequestResponseWebSocketSampler extends RequestResponseSampler {
 
             @Override
             public Address check() throws InvalidElementException {
+                Address address = getCreateNewConnection() ? Address.of(RequestResponseWebSocketSampler.this) : null;
                 timeoutMs = Address.readTimeout(getReadTimeout());
-                return getCreateNewConnection()
-                        ? Address.of(RequestResponseWebSocketSampler.this)
-                        : Address.ofExisting(RequestResponseWebSocketSampler.this);
+                return address == null ? Address.ofExisting(RequestResponseWebSocketSampler.this) : address;
+            }
+
+            @Override
+            public boolean awaitsMessage() {
+                return true;
             }
 
             @Override
             public void exchange(DropInSample sample)
                     throws InvalidElementException, IOException, EngineException, TimeoutException {
                 sample.describeRequest(null);
-                RequestData data = RequestData.of(RequestResponseWebSocketSampler.this);
+                RequestPayload data = RequestPayload.of(RequestResponseWebSocketSampler.this);
                 sample.describeRequest(data.shown());
                 sample.send(data.opcode(), data.bytes());
                 sample.accept(sample.read(timeoutMs), data.opcode());
@@ -42,6 +48,12 @@ public class RequestResponseWebSocketSampler extends RequestResponseSampler {
     @Override
     protected BoundedWait beginWait(ThreadScope thread) {
         return DropInTest.beginWait(this, thread);
+    }
+
+    /** As it has always been read: what does not fit a byte is cut. */
+    @Override
+    protected byte[] bytesOfHex(String text) {
+        return HexBytes.parse(text);
     }
 
     /** Every configuration element in scope is merged in, as old plans rely on. */

@@ -21,10 +21,14 @@ public class SingleReadWebSocketSampler extends SingleReadSampler {
 
             @Override
             public Address check() throws InvalidElementException {
+                Address address = getCreateNewConnection() ? Address.of(SingleReadWebSocketSampler.this) : null;
                 timeoutMs = Address.readTimeout(getReadTimeout());
-                return getCreateNewConnection()
-                        ? Address.of(SingleReadWebSocketSampler.this)
-                        : Address.ofExisting(SingleReadWebSocketSampler.this);
+                return address == null ? Address.ofExisting(SingleReadWebSocketSampler.this) : address;
+            }
+
+            @Override
+            public boolean awaitsMessage() {
+                return true;
             }
 
             @Override

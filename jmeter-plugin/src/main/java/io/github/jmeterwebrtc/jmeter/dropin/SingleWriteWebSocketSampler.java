@@ -5,7 +5,9 @@ import io.github.jmeterwebrtc.jmeter.result.ResultBuilder;
 import io.github.jmeterwebrtc.jmeter.run.BoundedWait;
 import io.github.jmeterwebrtc.jmeter.run.InvalidElementException;
 import io.github.jmeterwebrtc.jmeter.run.ThreadScope;
+import io.github.jmeterwebrtc.jmeter.websocket.RequestPayload;
 import io.github.jmeterwebrtc.jmeter.websocket.SingleWriteSampler;
+import io.github.jmeterwebrtc.jmeter.websocket.filter.HexBytes;
 import java.io.IOException;
 import java.util.concurrent.TimeoutException;
 import org.apache.jmeter.config.ConfigTestElement;
@@ -28,7 +30,7 @@ public class SingleWriteWebSocketSampler extends SingleWriteSampler {
             public void exchange(DropInSample sample)
                     throws InvalidElementException, IOException, EngineException, TimeoutException {
                 sample.describeRequest(null);
-                RequestData data = RequestData.of(SingleWriteWebSocketSampler.this);
+                RequestPayload data = RequestPayload.of(SingleWriteWebSocketSampler.this);
                 sample.describeRequest(data.shown());
                 sample.send(data.opcode(), data.bytes());
                 sample.succeed();
@@ -45,6 +47,12 @@ public class SingleWriteWebSocketSampler extends SingleWriteSampler {
     @Override
     protected BoundedWait beginWait(ThreadScope thread) {
         return DropInTest.beginWait(this, thread);
+    }
+
+    /** As it has always been read: what does not fit a byte is cut. */
+    @Override
+    protected byte[] bytesOfHex(String text) {
+        return HexBytes.parse(text);
     }
 
     /** Every configuration element in scope is merged in, as old plans rely on. */

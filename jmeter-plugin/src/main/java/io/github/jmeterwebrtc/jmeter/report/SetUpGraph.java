@@ -1,9 +1,11 @@
 package io.github.jmeterwebrtc.jmeter.report;
 
 import io.github.jmeterwebrtc.jmeter.result.Columns;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import org.apache.jmeter.report.core.Sample;
 import org.apache.jmeter.report.processor.AggregatorFactory;
@@ -24,7 +26,13 @@ public final class SetUpGraph extends ColumnGraph {
 
     @Override
     Iterable<String> series(Sample sample) {
-        return PHASES.keySet();
+        List<String> measured = new ArrayList<>();
+        PHASES.forEach((phase, column) -> {
+            if (number(sample, column) != null) {
+                measured.add(phase);
+            }
+        });
+        return measured;
     }
 
     @Override

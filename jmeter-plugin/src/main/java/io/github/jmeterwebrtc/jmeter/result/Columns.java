@@ -74,6 +74,9 @@ public final class Columns {
     private static final Logger LOG = LoggerFactory.getLogger(Columns.class);
     private static final double MICROS_PER_MILLI = 1000.0;
 
+    /** Stands among the variables while all columns are empty: every element of a plan clears before every sample. */
+    private static final String EMPTY = "__webrtcColumnsAreEmpty";
+
     private static volatile boolean registered;
 
     private Columns() {
@@ -151,7 +154,12 @@ public final class Columns {
     }
 
     private static void write(Collection<String> names) {
-        JMeterUtils.setProperty(SampleEvent.SAMPLE_VARIABLES, String.join(",", names));
+        if (names.isEmpty()) {
+            // JMeter takes an empty list for one variable without a name.
+            JMeterUtils.getJMeterProperties().remove(SampleEvent.SAMPLE_VARIABLES);
+        } else {
+            JMeterUtils.setProperty(SampleEvent.SAMPLE_VARIABLES, String.join(",", names));
+        }
     }
 
     /**
@@ -169,12 +177,13 @@ public final class Columns {
      * @param variables the thread's variables; null is accepted
      */
     public static void clear(JMeterVariables variables) {
-        if (variables == null || !registered) {
+        if (variables == null || !registered || variables.getObject(EMPTY) != null) {
             return;
         }
         for (String name : NAMES) {
             variables.put(name, "");
         }
+        variables.putObject(EMPTY, Boolean.TRUE);
     }
 
     /**
@@ -186,6 +195,7 @@ public final class Columns {
      */
     public static void put(JMeterVariables variables, String name, String value) {
         if (variables != null && registered) {
+            variables.remove(EMPTY);
             variables.put(name, value);
         }
     }

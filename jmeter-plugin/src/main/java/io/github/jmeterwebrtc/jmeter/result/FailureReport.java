@@ -34,6 +34,8 @@ public final class FailureReport {
     private final String confidence;
     private final String advice;
     private final JsonNode evidence;
+    private final JsonNode also;
+    private final JsonNode told;
     private final JsonNode details;
 
     /**
@@ -56,6 +58,8 @@ public final class FailureReport {
         this.confidence = verdict.path("confidence").asText("");
         this.advice = verdict.path("advice").asText("");
         this.evidence = verdict.path("evidence");
+        this.also = verdict.path("also");
+        this.told = told;
         this.details = details;
     }
 
@@ -116,7 +120,7 @@ public final class FailureReport {
 
     /**
      * The response data: {@code {"error":…,"code":…,"cause":…,"confidence":…,"message":…,"advice":…,"evidence":[…],
-     * "details":{…}}}; what is not known is left out, {@code details} is always there.
+     * "also":[…],"starved":…,"starvedReasons":[…],"details":{…}}}; what is not known is left out, {@code details} is always there.
      *
      * @param maxChars details that would make it longer are replaced by a note
      * @return a JSON object
@@ -129,8 +133,11 @@ public final class FailureReport {
         putText(node, "confidence", confidence);
         putText(node, "message", sentence.equals(heading) ? "" : sentence);
         putText(node, "advice", advice);
-        if (evidence.isArray()) {
-            node.set("evidence", evidence);
+        putList(node, "evidence", evidence);
+        putList(node, "also", also);
+        if (told.path("starved").asBoolean()) {
+            node.put("starved", true);
+            putList(node, "starvedReasons", told.path("starvedReasons"));
         }
         int without = node.toString().length();
         if (details == null) {
@@ -184,6 +191,12 @@ public final class FailureReport {
     private static void putText(ObjectNode node, String field, String value) {
         if (!value.isEmpty()) {
             node.put(field, value);
+        }
+    }
+
+    private static void putList(ObjectNode node, String field, JsonNode list) {
+        if (list.isArray()) {
+            node.set(field, list);
         }
     }
 

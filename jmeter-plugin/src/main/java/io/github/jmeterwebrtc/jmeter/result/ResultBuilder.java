@@ -418,7 +418,15 @@ public final class ResultBuilder {
      */
     public void evidence(String error, String errorCode, JsonNode details) {
         JsonNode verdict = details == null ? MissingNode.getInstance() : details;
+        starved(verdict.path("starved").asBoolean());
         told(new FailureReport(error, errorCode, error, verdict, details));
+    }
+
+    /** Makes JSON with the message the response data of a failure that has none yet. */
+    public void explain() {
+        if (!successful && data.length == 0) {
+            evidence(message, code, null);
+        }
     }
 
     private void told(FailureReport failure) {

@@ -15,6 +15,8 @@ import org.apache.jmeter.samplers.SampleResult;
 import org.apache.jmeter.samplers.Sampler;
 import org.apache.jmeter.testelement.TestStateListener;
 import org.apache.jmeter.testelement.ThreadListener;
+import org.apache.jmeter.threads.JMeterContext;
+import org.apache.jmeter.threads.JMeterContextService;
 import org.apache.jmeter.threads.JMeterVariables;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -88,10 +90,22 @@ public abstract class EngineSampler extends AbstractSampler
         return true;
     }
 
+    /**
+     * Whether this sampler makes a sample this time.
+     *
+     * @return false = none, and nothing is done
+     */
+    protected boolean takesPart() {
+        return true;
+    }
+
     @Override
     public final SampleResult sample(Entry ignored) {
         ResultBuilder result = new ResultBuilder(getName());
         try {
+            if (!takesPart()) {
+                return null;
+            }
             ThreadScope thread = TestRun.current().thread();
             try (BoundedWait bounded = beginWait(thread)) {
                 wait = bounded;
@@ -99,6 +113,9 @@ public abstract class EngineSampler extends AbstractSampler
                     thread.reportLostCalls();
                 }
                 attempt(thread, bounded, result);
+                if (!ignoresCalls()) {
+                    result.explain();
+                }
             } finally {
                 wait = null;
             }
@@ -179,6 +196,15 @@ public abstract class EngineSampler extends AbstractSampler
         }
         inProgress.cancel();
         return true;
+    }
+
+    /**
+     * The context of the calling thread, asked for each time. An element that keeps the context in which it is told of
+     * threads and samples cannot be run by the threads that a Parallel Controller starts for its children.
+     */
+    @Override
+    public JMeterContext getThreadContext() {
+        return JMeterContextService.getContext();
     }
 
     /**

@@ -13,6 +13,7 @@ import io.github.jmeterwebrtc.jmeter.run.BoundedWait;
 import io.github.jmeterwebrtc.jmeter.run.Connection;
 import io.github.jmeterwebrtc.jmeter.run.InvalidElementException;
 import io.github.jmeterwebrtc.jmeter.run.ThreadScope;
+import java.io.IOException;
 import java.net.InetAddress;
 import java.net.MalformedURLException;
 import java.net.URI;
@@ -71,10 +72,8 @@ final class ConnectionRequest {
         config.put("dnsTimeoutMs", DNS_TIMEOUT_MS);
         config.put("connectTimeoutMs", timeoutMs);
         config.put("handshakeTimeoutMs", timeoutMs);
-        if (tls) {
-            TlsFiles.put(config, true);
-        }
-        ProxySettings.put(config, uri.getHost());
+        secure(config, tls, true);
+        proxy(config, uri.getHost());
         if (gate != null) {
             config.set("gate", gate);
         }
@@ -107,14 +106,32 @@ final class ConnectionRequest {
         config.put("connectTimeoutMs", connectTimeoutMs);
         config.put("handshakeTimeoutMs", readTimeoutMs);
         keepAlive(sampler, config);
-        if (tls) {
-            TlsFiles.put(config, sampler.getVerifyCertificate());
-        }
-        ProxySettings.put(config, server);
+        secure(config, tls, sampler.getVerifyCertificate());
+        proxy(config, server);
         GateSettings.putOfProperties(config);
         addresses(config, server, sampler.surroundings().dns());
         long phases = DNS_TIMEOUT_MS + connectTimeoutMs + 3 * readTimeoutMs + MARGIN_MS;
         return new ConnectionRequest(url, config.toString(), headers.lines(), readTimeoutMs == 0 ? 0 : phases);
+    }
+
+    private static void secure(ObjectNode config, boolean tls, boolean verify) throws InvalidElementException {
+        if (!tls) {
+            return;
+        }
+        TrustStore.put(config, verify);
+        try {
+            ClientIdentity.put(config);
+        } catch (IOException e) {
+            throw new InvalidElementException("javax.net.ssl.keyStore: " + e.getMessage());
+        }
+    }
+
+    private static void proxy(ObjectNode config, String server) throws InvalidElementException {
+        ProxySettings proxy = ProxySettings.forServer(server);
+        if (proxy != null) {
+            port(proxy.port());
+            proxy.put(config, proxy.host());
+        }
     }
 
     /** What JMeter's DNS Cache Manager says, where there is one; a proxy resolves by itself. */

@@ -2,105 +2,110 @@ package io.github.jmeterwebrtc.jmeter.websocket;
 
 import io.github.jmeterwebrtc.Opcode;
 import io.github.jmeterwebrtc.jmeter.run.InvalidElementException;
-import java.io.ByteArrayOutputStream;
+import io.github.jmeterwebrtc.jmeter.websocket.filter.HexBytes;
 import java.io.File;
+import java.io.FileInputStream;
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
+import java.util.Arrays;
+import org.apache.commons.io.IOUtils;
 
-/** The frame that request data make. Reading a file apart, pure. */
-final class RequestPayload {
+/** The frame that request data make, and how they stand in the sampler data. Immutable. */
+public final class RequestPayload {
     /** Response code for request data that make no frame: with a capital E, unlike the other one. */
-    static final String BAD_DATA = "Sampler Error";
+    private static final String BAD_DATA = "Sampler Error";
 
     private static final int SHOWN_BYTES = 100;
 
-    private final PayloadType type;
+    private final Opcode opcode;
     private final byte[] bytes;
     private final String shown;
 
-    private RequestPayload(PayloadType type, byte[] bytes, String shown) {
-        this.type = type;
+    private RequestPayload(Opcode opcode, byte[] bytes, String shown) {
+        this.opcode = opcode;
         this.bytes = bytes;
         this.shown = shown;
     }
 
-    /** From the text of the plan. */
-    static RequestPayload of(PayloadType type, String data) throws InvalidElementException {
-        if (type == PayloadType.Binary) {
-            return new RequestPayload(type, binary(data), data);
+    /**
+     * What a sampler sends: its request data, or the content of its file (bytes as they are, text as UTF-8, no variable
+     * replaced).
+     *
+     * @param sampler the sampler
+     * @return one frame
+     * @throws InvalidElementException when the data are to be hexadecimal and are not, or there is no such file, or it may
+     *     not be read
+     * @throws IOException when reading the file fails
+     */
+    public static RequestPayload of(RequestSampler sampler) throws InvalidElementException, IOException {
+        PayloadType type = sampler.getType();
+        if (sampler.getLoadDataFromFile()) {
+            byte[] content = content(sampler.getDataFile());
+            return type == PayloadType.Binary
+                    ? new RequestPayload(Opcode.BINARY, content, shown(content))
+                    : text(new String(content, StandardCharsets.UTF_8));
         }
-        String text = type == PayloadType.TextStomp ? data.replace("^@", "\0") : data;
-        return new RequestPayload(type, text.getBytes(StandardCharsets.UTF_8), data);
-    }
-
-    /** From a file: bytes as they are, text as UTF-8, no variable is replaced. */
-    static RequestPayload ofFile(PayloadType type, String name) throws InvalidElementException {
-        File file = new File(name);
-        if (!file.exists()) {
-            throw badData("Request data cannot be loaded, file '" + name + "' not found");
+        String data = sampler.getRequestData();
+        if (type != PayloadType.Binary) {
+            return text(type == PayloadType.TextStomp ? data.replace("^@", "\0") : data);
         }
-        byte[] content;
         try {
-            content = Files.readAllBytes(file.toPath());
-        } catch (IOException e) {
-            throw badData("Request data cannot be loaded, file '" + name + "' not readable");
+            return new RequestPayload(Opcode.BINARY, sampler.bytesOfHex(data), data);
+        } catch (NumberFormatException e) {
+            throw new InvalidElementException(BAD_DATA, "Request data is not binary: " + data);
         }
-        if (type == PayloadType.Binary) {
-            return new RequestPayload(type, content, FrameText.hex(content, SHOWN_BYTES));
-        }
-        return of(type, new String(content, StandardCharsets.UTF_8));
     }
 
-    Opcode opcode() {
-        return type == PayloadType.Binary ? Opcode.BINARY : Opcode.TEXT;
+    private static byte[] content(String path) throws InvalidElementException, IOException {
+        File file = new File(path).getAbsoluteFile();
+        if (!file.exists()) {
+            throw new InvalidElementException(BAD_DATA, "Request data cannot be loaded, file '" + path + "' not found");
+        }
+        if (!file.canRead()) {
+            throw new InvalidElementException(BAD_DATA, "Request data cannot be loaded, file '" + path + "' not readable");
+        }
+        if (file.isDirectory()) {
+            throw new IOException("Is a directory");
+        }
+        try (InputStream in = new FileInputStream(file)) {
+            return IOUtils.toByteArray(in);
+        }
     }
 
-    byte[] bytes() {
+    private static String shown(byte[] content) {
+        String hex = HexBytes.format(Arrays.copyOf(content, Math.min(content.length, SHOWN_BYTES)), SHOWN_BYTES);
+        return content.length > SHOWN_BYTES ? hex + "..." : hex;
+    }
+
+    private static RequestPayload text(String text) {
+        return new RequestPayload(Opcode.TEXT, text.getBytes(StandardCharsets.UTF_8), text);
+    }
+
+    /**
+     * Kind of the frame.
+     *
+     * @return TEXT or BINARY
+     */
+    public Opcode opcode() {
+        return opcode;
+    }
+
+    /**
+     * Payload of the frame.
+     *
+     * @return not a copy
+     */
+    public byte[] bytes() {
         return bytes;
     }
 
-    /** As it stands in "Request data:". */
-    String shown() {
+    /**
+     * As it stands in "Request data:".
+     *
+     * @return of a binary file the first {@value #SHOWN_BYTES} bytes
+     */
+    public String shown() {
         return shown;
-    }
-
-    /** {@code 0x} tokens are one byte each, others are pairs of hex digits with an odd last digit as a byte of its own. */
-    static byte[] binary(String text) throws InvalidElementException {
-        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-        for (String token : text.trim().split("\\s+")) {
-            if (token.isEmpty()) {
-                continue;
-            }
-            try {
-                if (token.startsWith("0x") || token.startsWith("0X")) {
-                    int value = Integer.decode(token);
-                    if (value > 0xff) {
-                        throw badData("Request data is not binary: " + text);
-                    }
-                    bytes.write(value);
-                } else {
-                    for (int i = 0; i < token.length(); i += 2) {
-                        bytes.write(hexByte(token.substring(i, Math.min(i + 2, token.length()))));
-                    }
-                }
-            } catch (NumberFormatException e) {
-                throw badData("Request data is not binary: " + text);
-            }
-        }
-        return bytes.toByteArray();
-    }
-
-    private static int hexByte(String digits) {
-        for (int i = 0; i < digits.length(); i++) {
-            if (Character.digit(digits.charAt(i), 16) < 0) {
-                throw new NumberFormatException(digits);
-            }
-        }
-        return Integer.parseInt(digits, 16);
-    }
-
-    private static InvalidElementException badData(String message) {
-        return new InvalidElementException(BAD_DATA, message);
     }
 }

@@ -25,7 +25,7 @@ public class RequestResponseSampler extends RequestSampler {
         long timeoutMs = readTimeoutMs();
         PayloadType type = getType();
         boolean fresh = getCreateNewConnection();
-        Connection connection = sendRequest(thread, bounded, result, fresh, type, timeoutMs);
+        Connection connection = sendRequest(thread, bounded, result, fresh, timeoutMs);
         if (connection != null) {
             Frame frame = readFrame(connection, bounded, timeoutMs, result);
             accept(connection, frame, type == PayloadType.Binary ? Opcode.BINARY : Opcode.TEXT, result, fresh);

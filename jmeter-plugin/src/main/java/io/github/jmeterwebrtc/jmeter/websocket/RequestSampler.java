@@ -6,13 +6,17 @@ import io.github.jmeterwebrtc.jmeter.run.BoundedWait;
 import io.github.jmeterwebrtc.jmeter.run.Connection;
 import io.github.jmeterwebrtc.jmeter.run.InvalidElementException;
 import io.github.jmeterwebrtc.jmeter.run.ThreadScope;
+import io.github.jmeterwebrtc.jmeter.websocket.filter.HexBytes;
+import java.io.IOException;
 import java.util.concurrent.TimeoutException;
+import java.util.regex.Pattern;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /** The samplers that send request data: one frame, final, of the payload's type. */
 public abstract class RequestSampler extends WebSocketSampler {
     private static final long serialVersionUID = 1L;
+    private static final Pattern ONE_BYTE_OR_DIGITS = Pattern.compile("0[xX][0-9a-fA-F]{1,2}|[0-9a-fA-F]+");
     private static final Logger LOG = LoggerFactory.getLogger(RequestSampler.class);
 
     /** Text, or hexadecimal text for a binary payload (default empty). */
@@ -26,10 +30,21 @@ public abstract class RequestSampler extends WebSocketSampler {
     /** Path, relative to the JVM's working directory. */
     public static final String DATA_FILE = "dataFile";
 
-    final RequestPayload payload(PayloadType type) throws InvalidElementException {
-        return getLoadDataFromFile()
-                ? RequestPayload.ofFile(type, getDataFile())
-                : RequestPayload.of(type, getRequestData());
+    /**
+     * Reads hexadecimal request data, see {@link HexBytes}; a token that is not one byte or a row of digits is refused.
+     *
+     * @param text the request data
+     * @return the bytes
+     * @throws NumberFormatException where it is not hexadecimal
+     */
+    protected byte[] bytesOfHex(String text) {
+        String data = text.trim();
+        for (String token : data.isEmpty() ? new String[0] : data.split("\\s+")) {
+            if (!ONE_BYTE_OR_DIGITS.matcher(token).matches()) {
+                throw new NumberFormatException(token);
+            }
+        }
+        return HexBytes.parse(data.replaceAll("\\s+", " ").replace("0X", "0x"));
     }
 
     /** Sends the payload; bounded by the read timeout, since a peer that does not read stops a sender too. */
@@ -41,8 +56,13 @@ public abstract class RequestSampler extends WebSocketSampler {
 
     /** Finds or opens the connection and sends; the rest is the sampler's own. */
     final Connection sendRequest(ThreadScope thread, BoundedWait bounded, ResultBuilder result, boolean createNew,
-            PayloadType type, long timeoutMs) throws InvalidElementException, EngineException, TimeoutException {
-        RequestPayload payload = payload(type);
+            long timeoutMs) throws InvalidElementException, EngineException, TimeoutException {
+        RequestPayload payload;
+        try {
+            payload = RequestPayload.of(this);
+        } catch (IOException e) {
+            throw new InvalidElementException("Data file ('dataFile') '" + getDataFile() + "': " + e.getMessage());
+        }
         Connection connection = connection(thread, bounded, result, createNew, payload.shown());
         if (connection != null) {
             send(connection, payload, bounded, result, timeoutMs);

@@ -16,7 +16,7 @@ public class SingleWriteSampler extends RequestSampler {
             throws InvalidElementException, EngineException, TimeoutException {
         long timeoutMs = readTimeoutMs();
         boolean fresh = getCreateNewConnection();
-        if (sendRequest(thread, bounded, result, fresh, getType(), timeoutMs) != null) {
+        if (sendRequest(thread, bounded, result, fresh, timeoutMs) != null) {
             succeed(result, fresh);
         }
     }

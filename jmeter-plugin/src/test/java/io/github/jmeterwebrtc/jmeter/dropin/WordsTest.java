@@ -42,13 +42,6 @@ class WordsTest {
         assertEquals(words, FrameWords.type(opcode, isFinal));
     }
 
-    @ParameterizedTest
-    @CsvSource({"localhost, localhost, true", "LOCALHOST, localhost|x, true", "a.example, *.example, true",
-        "example, *.example, false", "a.example, '', false", "a.example, b|*, true", "127.0.0.1, localhost, false"})
-    void aServerIsExemptFromTheProxyByName(String server, String list, boolean exempt) {
-        assertEquals(exempt, StaticProxy.isExempt(server, list));
-    }
-
     @Test
     void aScriptIsToldWhatReplacesTheInternalsItReachesFor() {
         String script = "def f = eu.luminis.jmeter.wssampler.WebsocketSampler.getDeclaredField('threadLocalCachedConnection')\n"

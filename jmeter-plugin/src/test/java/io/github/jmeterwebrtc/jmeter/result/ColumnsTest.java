@@ -53,6 +53,14 @@ class ColumnsTest {
     }
 
     @Test
+    void aFileWithoutSampleVariablesGetsNone() {
+        JMeterUtils.getJMeterProperties().remove(SampleEvent.SAMPLE_VARIABLES);
+        Columns.register();
+        Columns.fitTo(ResultsHeader.parse("timeStamp,elapsed,label"), "old.jtl");
+        assertEquals(0, SampleEvent.getVarCount());
+    }
+
+    @Test
     void aFileOfAnEarlierVersionKeepsTheColumnsThatItHas() {
         JMeterUtils.setProperty(SampleEvent.SAMPLE_VARIABLES, "");
         Columns.register();

@@ -62,6 +62,14 @@ class FailureReportTest {
     }
 
     @Test
+    void aVerdictMayStandBesideOtherMembers() throws Exception {
+        FailureReport failure = new FailureReport("WebSocket", "CONNECT", "refused",
+                json("{\"errno\":111,\"starved\":true,\"starvedReasons\":[\"CPU\"],\"verdict\":" + VERDICT + "}"), null);
+        assertEquals("TURN_REJECTED", failure.cause());
+        assertEquals("CPU", failure.json(1000).path("starvedReasons").path(0).asText());
+    }
+
+    @Test
     void theEvidenceIsOneLineWithTimes() throws Exception {
         assertEquals("1.200 ms Allocate sent; 2.500 ms error 401", turn().evidenceLine());
     }

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import io.github.jmeterwebrtc.Opcode;
 import io.github.jmeterwebrtc.jmeter.run.InvalidElementException;
+import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -28,7 +29,7 @@ class RequestPayloadTest {
     })
     void hexadecimalTextBecomesBytes(String text, String expected) throws Exception {
         StringBuilder hex = new StringBuilder();
-        for (byte b : RequestPayload.binary(text)) {
+        for (byte b : payload(PayloadType.Binary, text).bytes()) {
             hex.append(String.format("%02x", b));
         }
         assertEquals(expected, hex.toString());
@@ -38,23 +39,23 @@ class RequestPayloadTest {
     @ValueSource(strings = {"zz", "0x100", "0xzz", "-1", "+f", "12 g0"})
     void otherTextIsRefusedByItsContent(String text) {
         InvalidElementException refused =
-                assertThrows(InvalidElementException.class, () -> RequestPayload.of(PayloadType.Binary, text));
+                assertThrows(InvalidElementException.class, () -> payload(PayloadType.Binary, text));
         assertEquals("Request data is not binary: " + text, refused.getMessage());
         assertEquals("Sampler Error", refused.code());
     }
 
     @Test
     void textIsUtf8() throws Exception {
-        RequestPayload payload = RequestPayload.of(PayloadType.Text, "grüße^@");
+        RequestPayload payload = payload(PayloadType.Text, "grüße^@");
         assertArrayEquals("grüße^@".getBytes(StandardCharsets.UTF_8), payload.bytes());
         assertEquals(Opcode.TEXT, payload.opcode());
     }
 
     @Test
     void stompTextEndsWithNul() throws Exception {
-        RequestPayload payload = RequestPayload.of(PayloadType.TextStomp, "SEND\n\nx^@");
+        RequestPayload payload = payload(PayloadType.TextStomp, "SEND\n\nx^@");
         assertArrayEquals("SEND\n\nx\0".getBytes(StandardCharsets.UTF_8), payload.bytes());
-        assertEquals("SEND\n\nx^@", payload.shown());
+        assertEquals("SEND\n\nx\0", payload.shown());
     }
 
     @Test
@@ -62,24 +63,38 @@ class RequestPayloadTest {
         byte[] content = new byte[101];
         content[0] = (byte) 0xca;
         Path file = Files.write(directory.resolve("data.bin"), content);
-        RequestPayload payload = RequestPayload.ofFile(PayloadType.Binary, file.toString());
+        RequestPayload payload = ofFile(PayloadType.Binary, file.toString());
         assertArrayEquals(content, payload.bytes());
         assertEquals("0xca 0x00", payload.shown().substring(0, 9));
-        assertEquals(" ...", payload.shown().substring(payload.shown().length() - 4));
-        assertEquals(100 * 5 - 1 + 4, payload.shown().length());
+        assertEquals("0x00...", payload.shown().substring(payload.shown().length() - 7));
+        assertEquals(100 * 5 - 1 + 3, payload.shown().length());
     }
 
     @Test
     void aMissingFileIsNamed() {
         InvalidElementException refused = assertThrows(
-                InvalidElementException.class, () -> RequestPayload.ofFile(PayloadType.Text, "/nope/x"));
+                InvalidElementException.class, () -> ofFile(PayloadType.Text, "/nope/x"));
         assertEquals("Request data cannot be loaded, file '/nope/x' not found", refused.getMessage());
     }
 
     @Test
-    void anUnreadableFileIsNamed(@TempDir Path directory) {
-        InvalidElementException refused = assertThrows(
-                InvalidElementException.class, () -> RequestPayload.ofFile(PayloadType.Text, directory.toString()));
-        assertEquals("Request data cannot be loaded, file '" + directory + "' not readable", refused.getMessage());
+    void aDirectoryIsNoFile(@TempDir Path directory) {
+        IOException refused = assertThrows(IOException.class, () -> ofFile(PayloadType.Text, directory.toString()));
+        assertEquals("Is a directory", refused.getMessage());
+    }
+
+    private static RequestPayload payload(PayloadType type, String data) throws Exception {
+        SingleWriteSampler sampler = new SingleWriteSampler();
+        sampler.setType(type);
+        sampler.setRequestData(data);
+        return RequestPayload.of(sampler);
+    }
+
+    private static RequestPayload ofFile(PayloadType type, String path) throws Exception {
+        SingleWriteSampler sampler = new SingleWriteSampler();
+        sampler.setType(type);
+        sampler.setLoadDataFromFile(true);
+        sampler.setDataFile(path);
+        return RequestPayload.of(sampler);
     }
 }

@@ -1,41 +1,46 @@
-package io.github.jmeterwebrtc.jmeter.dropin;
+package io.github.jmeterwebrtc.jmeter.websocket;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
-import java.nio.charset.StandardCharsets;
 import java.security.PrivateKey;
 import java.security.cert.CertificateEncodingException;
 import java.security.cert.X509Certificate;
-import java.util.Base64;
+import java.util.Collections;
 import java.util.Map;
+import java.util.WeakHashMap;
 import java.util.concurrent.ConcurrentHashMap;
 import org.apache.jmeter.util.SSLManager;
 import org.apache.jmeter.util.keystore.JmeterKeyStore;
 
 /**
- * The client certificate that JMeter's SSL Manager would present: key store, Keystore Configuration and alias variable
- * are JMeter's own business; only the chosen entry is handed to the engine, as PEM.
+ * The client certificate that JMeter's SSL Manager would present: key store ({@code javax.net.ssl.keyStore}), Keystore
+ * Configuration and alias variable are JMeter's own business; only the chosen entry is handed to the engine, as PEM.
  *
- * <p>PEM texts are kept by alias for the time of a test, since a key store does not change within one. Nothing is logged.
+ * <p>PEM texts are kept as long as JMeter keeps the key store they come from, since that does not change. Nothing is
+ * logged. Thread safe.
  */
-final class ClientIdentity {
-    private static final Base64.Encoder PEM = Base64.getMimeEncoder(64, new byte[] {'\n'});
+public final class ClientIdentity {
+    private static final Map<JmeterKeyStore, Map<String, String[]>> BY_STORE =
+            Collections.synchronizedMap(new WeakHashMap<>());
 
-    private final Map<String, String[]> byAlias = new ConcurrentHashMap<>();
+    private ClientIdentity() {
+    }
 
     /**
-     * Adds {@code clientCertificate} to a socket configuration, if JMeter has one for this thread.
+     * Adds {@code clientCertificate} to a socket configuration, if JMeter has one for the calling thread.
      *
+     * @param config the configuration
      * @throws IOException when the key store cannot be read
      */
-    void put(ObjectNode config) throws IOException {
+    public static void put(ObjectNode config) throws IOException {
         JmeterKeyStore store = keyStore();
         String alias = store == null || store.getAliasCount() == 0 ? null : store.getAlias();
         if (alias == null || alias.isEmpty()) {
             return;
         }
+        Map<String, String[]> byAlias = BY_STORE.computeIfAbsent(store, ignored -> new ConcurrentHashMap<>());
         String[] pem = byAlias.get(alias);
         if (pem == null) {
             pem = pem(store, alias);
@@ -66,19 +71,13 @@ final class ClientIdentity {
         StringBuilder certificates = new StringBuilder();
         try {
             for (X509Certificate certificate : chain) {
-                append(certificates, "CERTIFICATE", certificate.getEncoded());
+                Pem.append(certificates, "CERTIFICATE", certificate.getEncoded());
             }
         } catch (CertificateEncodingException e) {
             throw new IOException("The certificate '" + alias + "' cannot be read: " + e.getMessage(), e);
         }
         StringBuilder privateKey = new StringBuilder();
-        append(privateKey, "PRIVATE KEY", key.getEncoded());
+        Pem.append(privateKey, "PRIVATE KEY", key.getEncoded());
         return new String[] {certificates.toString(), privateKey.toString()};
-    }
-
-    private static void append(StringBuilder pem, String kind, byte[] der) {
-        pem.append("-----BEGIN ").append(kind).append("-----\n")
-                .append(new String(PEM.encode(der), StandardCharsets.US_ASCII))
-                .append("\n-----END ").append(kind).append("-----\n");
     }
 }

@@ -6,27 +6,36 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.github.jmeterwebrtc.jmeter.JMeterHome;
 import io.github.jmeterwebrtc.jmeter.run.InvalidElementException;
 import java.nio.file.Path;
 import java.nio.file.Paths;
 import java.util.concurrent.TimeUnit;
+import org.apache.jmeter.util.SSLManager;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 @Timeout(60)
-class TlsFilesTest {
+class KeyAndTrustStoreTest {
     private static final String[] PROPERTIES = {
         "javax.net.ssl.trustStore", "javax.net.ssl.trustStorePassword", "javax.net.ssl.trustStoreType",
         "javax.net.ssl.keyStore", "javax.net.ssl.keyStorePassword", "javax.net.ssl.keyStoreType",
     };
+
+    @BeforeAll
+    static void home() {
+        JMeterHome.use();
+    }
 
     @AfterEach
     void forgetStores() {
         for (String property : PROPERTIES) {
             System.clearProperty(property);
         }
+        SSLManager.reset();
     }
 
     @Test
@@ -37,7 +46,9 @@ class TlsFilesTest {
         System.setProperty("javax.net.ssl.keyStore", store.toString());
         System.setProperty("javax.net.ssl.keyStorePassword", "changeit");
         ObjectNode config = new ObjectMapper().createObjectNode();
-        TlsFiles.put(config, true);
+        SSLManager.reset();
+        TrustStore.put(config, true);
+        ClientIdentity.put(config);
         assertEquals("system", config.path("trust").asText());
         assertTrue(config.path("clientCertificate").path("chainPem").asText().startsWith("-----BEGIN CERTIFICATE-----\n"));
         assertTrue(config.path("clientCertificate").path("keyPem").asText().startsWith("-----BEGIN PRIVATE KEY-----\n"));
@@ -57,7 +68,7 @@ class TlsFilesTest {
         System.setProperty("javax.net.ssl.trustStore", trust.toString());
         System.setProperty("javax.net.ssl.trustStorePassword", "changeit");
         ObjectNode config = new ObjectMapper().createObjectNode();
-        TlsFiles.put(config, true);
+        TrustStore.put(config, true);
         assertTrue(config.path("trust").path("pem").asText().startsWith("-----BEGIN CERTIFICATE-----\n"));
     }
 
@@ -65,7 +76,7 @@ class TlsFilesTest {
     void aStoreThatCannotBeReadIsNamed() {
         System.setProperty("javax.net.ssl.trustStore", "/nope/trust.p12");
         InvalidElementException refused = assertThrows(InvalidElementException.class,
-                () -> TlsFiles.put(new ObjectMapper().createObjectNode(), true));
+                () -> TrustStore.put(new ObjectMapper().createObjectNode(), true));
         assertTrue(refused.getMessage().startsWith("javax.net.ssl.trustStore: '/nope/trust.p12' cannot be read"),
                 refused.getMessage());
     }
