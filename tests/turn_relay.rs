@@ -69,6 +69,25 @@ async fn a_call_goes_through_a_relay_over_tls_and_leaves_no_allocation() {
 }
 
 #[tokio::test]
+async fn a_call_over_ipv6_gets_a_relay_of_that_family() {
+    within(async {
+        let credentials = format!("--user={}:{}", turn_support::USER, turn_support::PASSWORD);
+        let server = Coturn::start_at("::1", 16, &["--lt-cred-mech", &credentials]);
+        let (offerer, answerer) = connected(|config| {
+            relay_only(config, server.ice_server(Over::Udp));
+            config.source_address = Some("::1".parse().expect("an address"));
+        })
+        .await;
+        offerer.first_rtp().await.expect("audio");
+        assert!(offerer.selected_pair().is_some_and(|(local, _)| local.starts_with("relay [::1]:")));
+        assert_eq!(server.allocations(), 2);
+        close(&offerer, &answerer).await;
+        until("the server has no allocation left", || server.allocations() == 0).await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_wrong_password_is_a_401_to_a_signed_request() {
     within(async {
         let server = Coturn::start(16, &[]);
@@ -308,6 +327,19 @@ async fn an_allocation_mismatch_is_answered_with_another_socket() {
 }
 
 #[tokio::test]
+async fn a_server_that_asks_for_no_credentials_serves_too() {
+    within(async {
+        let server = Coturn::start_with(16, &["--no-auth"]);
+        let (offerer, answerer) = connected(|config| relay_only(config, server.ice_server(Over::Udp))).await;
+        offerer.first_rtp().await.expect("audio");
+        close(&offerer, &answerer).await;
+        assert!(offerer.wire().ice_servers[0].released);
+        until("the server has no allocation left", || server.allocations() == 0).await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn something_else_on_the_port_is_silence_at_the_deadline() {
     within(async {
         let server = Scripted::start(&[Says::Nonsense]).await;
@@ -322,11 +354,13 @@ async fn something_else_on_the_port_is_silence_at_the_deadline() {
 async fn a_session_that_closes_while_it_allocates_leaves_nothing_behind() {
     within(async {
         let server = Coturn::start(16, &[]);
-        for after_ms in [0, 1, 2, 4, 8] {
-            let session = session(|config| relay_only(config, server.ice_server(Over::Tcp))).await;
-            session.create_offer().await.expect("offer");
-            tokio::time::sleep(Duration::from_millis(after_ms)).await;
-            closed(&session).await;
+        for over in [Over::Udp, Over::Tcp] {
+            for after_us in [0, 300, 600, 900, 1_200, 1_500, 2_000, 4_000, 8_000] {
+                let session = session(|config| relay_only(config, server.ice_server(over))).await;
+                session.create_offer().await.expect("offer");
+                tokio::time::sleep(Duration::from_micros(after_us)).await;
+                closed(&session).await;
+            }
         }
         until("the server has no allocation left", || server.allocations() == 0).await;
     })

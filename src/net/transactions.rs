@@ -279,4 +279,56 @@ mod tests {
         assert_eq!(facts.transactions.len(), MAX_TRANSACTIONS);
         assert_eq!(facts.transactions_omitted, 31 - MAX_TRANSACTIONS as u64);
     }
+
+    #[test]
+    fn what_coturn_really_says_is_understood() {
+        // Recorded from coturn 4.6.1 on loopback.
+        const CHALLENGE: &str = concat!(
+            "011300482112a442000102030405060708090a0b0009001000000401556e617574686f72697a656400150010646134356130",
+            "30333163666136313237001400047465737480220014436f7475726e2d342e362e312027476f72737427",
+        );
+        const REQUEST: &str = concat!(
+            "000300482112a4420102030405060708090a0b0c001900041100000000060005616c69636500000000140004746573740015",
+            "00106461343561303033316366613631323700080014f9840f0e053c7594f61b151787e2e5c9df7071bf",
+        );
+        const SUCCESS: &str = concat!(
+            "010300502112a4420102030405060708090a0b0c00160008000145cc5e12a443002000080001f6a25e12a443000d00040000",
+            "025880220014436f7475726e2d342e362e312027476f72737427000800149fe6d21eaf8d8b09bbb82f60ccb39db8b99ffa2b",
+        );
+        const STALE: &str = concat!(
+            "011400482112a44202030405060708090a0b0c0d00090010000004265374616c65206e6f6e63650000150010646134356130",
+            "30333163666136313237001400047465737480220014436f7475726e2d342e362e312027476f72737427",
+        );
+        const DELETED: &str = concat!(
+            "010400382112a442030405060708090a0b0c0d0e000d00040000000080220014436f7475726e2d342e362e312027476f7273",
+            "742700080014ef79297b95027fced3a8a5723fcebd802ddef9e2",
+        );
+        let hex = |digits: &str| -> Vec<u8> {
+            let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).expect("hexadecimal");
+            (0..digits.len()).step_by(2).map(byte).collect()
+        };
+        let id = |first: u8| -> [u8; 12] { std::array::from_fn(|at| first + at as u8) };
+        let with_id = |mut bytes: Vec<u8>, first: u8| {
+            bytes[8..20].copy_from_slice(&id(first));
+            bytes
+        };
+        let facts = told(&[
+            (true, with_id(message(0x0003, 0, &[]), 0)),
+            (false, hex(CHALLENGE)),
+            (true, hex(REQUEST)),
+            (false, hex(SUCCESS)),
+            (true, with_id(signed(0x0004, 2, b"xxxxxxxxxxxxxxxx"), 2)),
+            (false, hex(STALE)),
+            (true, with_id(message(0x0004, 3, &[(LIFETIME, &[0; 4]), (MESSAGE_INTEGRITY, &[0; 20])]), 3)),
+            (false, hex(DELETED)),
+        ]);
+        let [challenge, allocated, stale, deleted] = &facts.transactions[..] else { panic!("{facts:?}") };
+        assert!(challenge.is_challenge());
+        assert!(allocated.with_integrity && allocated.error_code.is_none());
+        assert_eq!(allocated.relayed_address, Some("127.0.0.1:25822".parse().expect("an address")));
+        assert_eq!(allocated.mapped_address, Some("127.0.0.1:55216".parse().expect("an address")));
+        assert_eq!(allocated.lifetime_s, Some(600));
+        assert_eq!((stale.error_code, stale.nonce_changed), (Some(438), Some(true)));
+        assert_eq!((deleted.requested_lifetime_s, deleted.lifetime_s, deleted.error_code), (Some(0), Some(0), None));
+    }
 }

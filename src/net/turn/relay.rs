@@ -32,6 +32,8 @@ const MAX_PENDING: usize = 16;
 const MAX_RETRIES: u8 = 3;
 /// The engine gives its first request up after the seventh send, 7.8 s; the answer to this one lets it go on to its second.
 const LAST_HOLD: u32 = 6;
+/// After this long the engine has given its second request up as well: 4.6 s until the sixth send of the first, 7.8 s more.
+const ENGINE_PATIENCE: Duration = Duration::from_secs(12);
 /// When a Refresh that deletes the allocation is sent again.
 const RELEASE_RETRY: Duration = Duration::from_millis(200);
 
@@ -69,11 +71,28 @@ struct State {
     pending: Vec<Pending>,
     /// The exchange of the task over the session's own socket.
     awaited: Option<(SocketAddr, TransactionId)>,
+    /// It carries credentials, so that its answer may be an allocation.
+    awaited_signed: bool,
     answer: Option<Result<Vec<u8>, Failure>>,
     /// Place of the server that serves.
     index: usize,
     released: bool,
     stopped: bool,
+}
+
+impl State {
+    /// A request as the server wants it.
+    fn authenticated(&self, request: &[u8]) -> io::Result<Vec<u8>> {
+        match &self.login {
+            Some(login) => login.sign(request),
+            None => message::bare(request),
+        }
+    }
+
+    /// Whether the answer to a request that makes an allocation is on its way over the session's own socket.
+    fn is_allocating(&self) -> bool {
+        self.awaited_signed && self.awaited.is_some()
+    }
 }
 
 #[derive(Debug)]
@@ -158,11 +177,14 @@ impl Relay {
         self.local_ip
     }
 
-    /// Ends allocating; what is connected stays for [`Self::release`].
+    /// Ends allocating, unless an allocation may be on its way, which [`Self::release`] waits for; what is connected stays
+    /// for that, too.
     pub fn stop(&self) {
         let mut state = self.state.lock();
         state.stopped = true;
-        if let Some(task) = state.task.take() {
+        if !state.is_allocating()
+            && let Some(task) = state.task.take()
+        {
             task.abort();
         }
     }
@@ -182,8 +204,7 @@ impl Relay {
                 self.asked(&mut state, &stun, &message)?;
                 return Ok(Outgoing::Done);
             }
-            let Some(login) = &state.login else { return Ok(Outgoing::Done) };
-            let signed = login.sign(&message)?;
+            let signed = state.authenticated(&message)?;
             let (id, deletes) = (stun.transaction_id(), stun.method() == REFRESH && stun.lifetime() == Some(0));
             remember(&mut state.pending, Pending { id, request: message.into_owned(), retries: 0, deletes });
             message = Cow::Owned(signed);
@@ -264,7 +285,22 @@ impl Relay {
     /// Deletes the allocation and gives up the server, once the engine has stopped: waits for the server's word, at most
     /// [`RELEASE_TIMEOUT`].
     pub async fn release(&self, socket: &ObservedUdpSocket) {
-        self.stop();
+        let allocating = async {
+            while self.state.lock().task.is_some() {
+                tokio::select! {
+                    _ = self.receive_one(socket) => {}
+                    // The task goes on with what was received.
+                    () = tokio::time::sleep(Duration::from_millis(1)) => {}
+                }
+            }
+        };
+        if self.state.lock().is_allocating() {
+            // Past the time there is nothing to delete that we know of.
+            let _ = tokio::time::timeout(RELEASE_TIMEOUT, allocating).await;
+        }
+        if let Some(task) = self.state.lock().task.take() {
+            task.abort();
+        }
         let index = {
             let mut state = self.state.lock();
             if state.link.is_none() {
@@ -299,7 +335,6 @@ impl Relay {
     }
 
     async fn read_until_released(&self, socket: &ObservedUdpSocket) {
-        let mut buffer = vec![0; 2048];
         loop {
             {
                 let state = self.state.lock();
@@ -307,8 +342,16 @@ impl Relay {
                     return;
                 }
             }
-            // What comes for the engine has no reader any more.
-            let _ = socket.receive_once(&mut buffer).await;
+            self.receive_one(socket).await;
+        }
+    }
+
+    /// Handles one message; what comes for the engine has no reader any more.
+    async fn receive_one(&self, socket: &ObservedUdpSocket) {
+        if let Err(error) = socket.receive_once(&mut [0; 2048]).await {
+            log::debug!("receiving while closing: {error}");
+            // A socket that only fails must not keep a processor busy until the deadline.
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
@@ -316,12 +359,11 @@ impl Relay {
     async fn send_release(&self, socket: &ObservedUdpSocket) -> io::Result<()> {
         let (signed, shared) = {
             let mut state = self.state.lock();
-            let Some(login) = &state.login else { return Ok(()) };
             let request = match state.pending.iter().find(|pending| pending.deletes) {
                 Some(pending) => pending.request.clone(),
                 None => message::delete()?,
             };
-            let signed = login.sign(&request)?;
+            let signed = state.authenticated(&request)?;
             let shared = match &state.link {
                 Some(Link::Shared(server)) => Some(*server),
                 _ => None,
@@ -353,7 +395,7 @@ impl Relay {
             state.attempt = Some((message.to_vec(), sends));
             if state.task.is_none() && state.outcome.is_none() && !state.stopped {
                 let relay = Arc::clone(self);
-                let deadline = Instant::now() + self.gather_timeout;
+                let deadline = Instant::now() + self.gather_timeout.min(ENGINE_PATIENCE);
                 state.task = Some(tokio::spawn(async move { relay.allocate(deadline).await }).abort_handle());
             }
         }
@@ -494,7 +536,9 @@ impl Relay {
 impl Relay {
     pub(super) fn expect(&self, server: SocketAddr, request: &[u8]) {
         let mut state = self.state.lock();
-        state.awaited = Stun::parse(request).map(|stun| (server, stun.transaction_id()));
+        let stun = Stun::parse(request);
+        state.awaited = stun.map(|stun| (server, stun.transaction_id()));
+        state.awaited_signed = stun.is_some_and(|stun| stun.has_integrity());
         state.answer = None;
     }
 
