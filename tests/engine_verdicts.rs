@@ -84,7 +84,10 @@ fn a_closed_port_and_a_silent_one_are_told_apart() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
         let url = format!("ws://{}/", listener.local_addr().expect("an address"));
         let silent = bench.open("s", json!({"url": url, "handshakeTimeoutMs": 300})).expect_err("nobody answers");
-        assert_eq!(verdict(&silent)["cause"], "CONNECT_TIMEOUT");
+        // Of a machine that lost a third of these 300 ms it is said first.
+        let silence = verdict(&silent);
+        assert!(silence["cause"] == "CONNECT_TIMEOUT" || silence["cause"] == "GEN_CPU_STARVED", "{silence}");
+        assert!(silence.to_string().contains("CONNECT_TIMEOUT"), "{silence}");
         drop(listener);
         let refused = bench.open("s", json!({"url": url})).expect_err("nobody listens");
         assert_eq!(verdict(&refused)["cause"], "CONNECT_REFUSED");

@@ -69,6 +69,25 @@ async fn a_call_goes_through_a_relay_over_tls_and_leaves_no_allocation() {
 }
 
 #[tokio::test]
+async fn a_call_over_ipv6_gets_a_relay_of_that_family() {
+    within(async {
+        let credentials = format!("--user={}:{}", turn_support::USER, turn_support::PASSWORD);
+        let server = Coturn::start_at("::1", 16, &["--lt-cred-mech", &credentials]);
+        let (offerer, answerer) = connected(|config| {
+            relay_only(config, server.ice_server(Over::Udp));
+            config.source_address = Some("::1".parse().expect("an address"));
+        })
+        .await;
+        offerer.first_rtp().await.expect("audio");
+        assert!(offerer.selected_pair().is_some_and(|(local, _)| local.starts_with("relay [::1]:")));
+        assert_eq!(server.allocations(), 2);
+        close(&offerer, &answerer).await;
+        until("the server has no allocation left", || server.allocations() == 0).await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_wrong_password_is_a_401_to_a_signed_request() {
     within(async {
         let server = Coturn::start(16, &[]);

@@ -60,6 +60,12 @@ fn session(step: Step, change: impl FnOnce(&mut SessionFacts)) -> Case {
     Case::Session(Box::new(facts))
 }
 
+/// A generator that lost so much of 30 s.
+fn starved(stalled_us: u64) -> GeneratorFacts {
+    let starved = vec!["a timer was 700 ms late".into()];
+    GeneratorFacts { starved, stalled_us, window_us: 30_000_000, ..GeneratorFacts::default() }
+}
+
 /// ICE that sent its checks into silence.
 fn unanswered(change: impl FnOnce(&mut SessionFacts)) -> Case {
     session(Step::Ice, |facts| {
@@ -295,7 +301,7 @@ fn cases() -> Vec<(&'static str, Cause, Confidence, Case)> {
             Cause::GenCpuStarved,
             Likely,
             unanswered(|facts| {
-                facts.generator.starved = vec!["a timer was 700 ms late".into()];
+                facts.generator = starved(10_000_000);
             }),
         ),
         (
@@ -844,11 +850,18 @@ fn every_cause_has_facts_that_lead_to_it() {
 #[test]
 fn a_coded_rejection_on_a_starved_machine_wins_and_both_are_shown() {
     let case = relay_with(vec![answered(StunMethod::Allocate, 401)], |facts| {
-        facts.generator.starved = vec!["a timer was 900 ms late".into()];
+        facts.generator = starved(30_000_000);
     });
     let verdict = case.verdict().expect("a verdict");
     assert_eq!((verdict.cause, verdict.confidence), (Cause::TurnCredentialsRejected, Confidence::Certain));
     assert!(verdict.also.iter().any(|other| other.cause == Cause::GenCpuStarved), "{verdict:#?}");
+}
+
+#[test]
+fn a_generator_that_lost_little_of_its_time_is_only_a_possibility() {
+    let verdict = unanswered(|facts| facts.generator = starved(9_999_999)).verdict().expect("a verdict");
+    assert_eq!(verdict.cause, Cause::IceChecksUnanswered);
+    assert_eq!((verdict.also[0].cause, verdict.also[0].confidence), (Cause::GenCpuStarved, Confidence::Ambiguous));
 }
 
 #[test]
@@ -903,7 +916,7 @@ fn a_session_that_is_up_or_on_its_way_has_no_verdict() {
     facts.wire.last_rtp_received_us = Some(NOW - 20_000);
     facts.wire.rtp_received = 1000;
     facts.wire.rtp_lost = 1;
-    facts.generator.starved = vec!["a timer was 200 ms late".into()];
+    facts.generator = starved(30_000_000);
     assert_eq!(diagnose(&facts), None, "one lost packet, and a starved second");
     facts.end = End::HungUp;
     facts.peer_received = Some(999);

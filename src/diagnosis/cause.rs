@@ -96,7 +96,7 @@ macro_rules! causes {
                 match self { $(Self::$name => $separates,)+ }
             }
 
-            /// What to do; a word in braces stands for a fact of the case.
+            /// What to do; a word in braces stands for a fact of the case, one that all cases of a kind share: results are grouped by it.
             pub const fn advice(self) -> &'static str {
                 match self { $(Self::$name => $advice,)+ }
             }
@@ -151,7 +151,7 @@ causes! {
     GenCpuStarved = "GEN_CPU_STARVED" {
         layer: Generator,
         heading: "Generator Starved of CPU",
-        separates: "timers of the runtime late, datagrams waiting in the kernel, or the CPU quota used up, within the time of the sample",
+        separates: "timers of the runtime late, datagrams waiting in the kernel, or the CPU quota used up, within the time of the sample; likely when a third of that time was lost, else only possible",
         advice: "Do not read this sample as a fault of the server. Fewer softphones per generator, more cores, a higher CPU limit of the container, or JMeter's distributed mode.",
     }
     /// Packets do not leave: this machine's rules, its routes or a router on the way refuse them.
@@ -418,7 +418,7 @@ causes! {
         layer: Ice,
         heading: "Answer Too Late for ICE",
         separates: "checks of the other side before ours and none after, or hardly any time between answer and deadline",
-        advice: "Signaling took {took}: many stacks give a pair up after 1.4 s of checks. Speed the answer up, trickle candidates, or give connecting more time.",
+        advice: "Many stacks give a pair up after 1.4 s of checks. Speed the answer up, trickle candidates, or give connecting more time.",
     }
     /// One side uses an old description of the other.
     IceStaleUfrag = "ICE_STALE_UFRAG" {
@@ -509,7 +509,7 @@ causes! {
         layer: Consent,
         heading: "Many Lost at Once",
         separates: "at least three and a fifth of the sessions that were up, within one second",
-        advice: "Look for what they share ({shared}): one relay, one media server, one NAT, or this generator. It is one fault and not {count}.",
+        advice: "Look for what they share ({shared}): one relay, one media server, one NAT, or this generator. It is one fault, not many.",
     }
     /// The other side hung up.
     EndedByPeer = "ENDED_BY_PEER" {
@@ -588,7 +588,8 @@ same word. This page lists every cause there is.
 - `evidence` has at most eight facts; `atUs` is µs since the start of the sample's call or connection, `null` where a fact has no one moment. No
   secret stands in it.
 - `starved` is true when this generator could not keep its own times while the sample ran; `starvedReasons` says how it was seen. A starved
-  sample that failed by silence has the cause `GEN_CPU_STARVED`; a coded answer of a server stays the cause, whatever the generator's state.
+  sample that failed by silence has the cause `GEN_CPU_STARVED` if the generator lost a third of its time, else it stands in `also`; a coded answer
+  of a server stays the cause, whatever the generator's state.
 - 1006 is never on the wire (RFC 6455 section 7.4.1) and never an ICE cause: what lies beneath it is `CLOSED_BY_FIN`, `CLOSED_BY_RESET`,
   `CLOSED_HALF_OPEN` or `TLS_ALERT`.
 "#;

@@ -92,7 +92,6 @@ fn together(facts: &SessionFacts, findings: &mut Vec<Finding>) {
     let verdict = Verdict::likely(Cause::ConsentLostTogether)
         .at(facts.now_us, format!("{} of {} sessions were lost within one second", others.lost_together, others.up))
         .fact(format!("they share {shared}"))
-        .with("shared", shared)
-        .with("count", others.lost_together.to_string());
+        .with("shared", shared);
     findings.push(verdict.explaining(&[Cause::ConsentLostPath, Cause::ConsentLostPeer]));
 }

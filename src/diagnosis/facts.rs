@@ -166,9 +166,9 @@ pub struct SignalingFacts {
 pub struct GeneratorFacts {
     /// Why its own times cannot be trusted, in words with figures; empty when they can.
     pub starved: Vec<String>,
-    /// How much of `window_us` it stood still, as far as its latest timer, datagram and thread of each second tell.
+    /// How long timers of the engine were late, all together, µs: so much of the time it did nothing.
     pub stalled_us: u64,
-    /// The time that these facts are of: of the sample.
+    /// The time looked at, µs.
     pub window_us: u64,
     /// Which of its limits are reached or nearly so, in words with figures.
     pub limits: Vec<String>,
@@ -184,14 +184,6 @@ pub struct GeneratorFacts {
     pub udp_sockets: Option<u64>,
     /// Datagrams dropped for want of receive buffer in the whole network namespace meanwhile.
     pub receive_buffer_errors: u64,
-}
-
-impl GeneratorFacts {
-    /// Whether it stood still for so much of the time that this may well be why something came too late or never: a quarter
-    /// of it. A timer that is late once spoils a time measured in milliseconds, and explains no silence of seconds.
-    pub fn stood_still(&self) -> bool {
-        !self.starved.is_empty() && self.stalled_us.saturating_mul(4) >= self.window_us
-    }
 }
 
 /// The same user, or the same TURN account, elsewhere.

@@ -42,8 +42,9 @@ pub(super) fn is_full(used: Option<u64>, there_are: Option<u64>) -> bool {
 /// What an errno says that speaks of this machine; `None` where it speaks of something else.
 pub(super) fn refused_by_errno(errno: i32, to: Option<SocketAddr>, generator: &GeneratorFacts) -> Option<Verdict> {
     let name = errno_name(errno);
-    let target = to.map_or_else(|| "the destination".to_owned(), |to| to.to_string());
-    let fact = format!("the kernel refused to send to {target}: {name}");
+    let full = to.map_or_else(|| "the destination".to_owned(), |to| to.to_string());
+    let target = to.map_or_else(|| "the destination".to_owned(), |to| to.ip().to_string());
+    let fact = format!("the kernel refused to send to {full}: {name}");
     let refusal = match errno {
         libc::EMFILE => {
             let limit = generator.fd_limit.map_or_else(String::new, |limit| format!(", now {limit}"));
@@ -128,14 +129,15 @@ pub(super) fn refusals(facts: &SessionFacts, findings: &mut Vec<Finding>) {
 }
 
 fn unreachable(error: &IcmpError) -> Verdict {
-    let to = error.destination.map_or_else(|| "the destination".to_owned(), |to| to.to_string());
+    let full = error.destination.map_or_else(|| "the destination".to_owned(), |to| to.to_string());
+    let to = error.destination.map_or_else(|| "the destination".to_owned(), |to| to.ip().to_string());
     let by = error.offender.map_or_else(|| "a router".to_owned(), |by| by.to_string());
     let refusal = if error.is_prohibited() {
         format!("A firewall at {by} refuses packets to {to}: open UDP there, or use a TURN relay.")
     } else {
         format!("{by} cannot deliver packets to {to}: check the route and whether that host is up.")
     };
-    let fact = format!("ICMP {}/{} from {by} for {to}", error.icmp_type, error.icmp_code);
+    let fact = format!("ICMP {}/{} from {by} for {full}", error.icmp_type, error.icmp_code);
     Verdict::certain(Cause::SendRefused).at(error.at_us, fact).with("refusal", refusal)
 }
 
@@ -170,15 +172,25 @@ pub(super) fn receive_buffer(facts: &SessionFacts, findings: &mut Vec<Finding>) 
     }
 }
 
+/// A generator that stood still for less than this share of the time (one third) does not explain why somebody else was silent.
+const EXPLAINS: u64 = 3;
+
 /// The state of the machine meanwhile; only beside a finding, since a starved machine on which all went well has no fault to
 /// explain.
 pub(super) fn starved(generator: &GeneratorFacts, findings: &mut Vec<Finding>) {
     if findings.is_empty() || generator.starved.is_empty() {
         return;
     }
-    let confidence = if generator.stood_still() { Confidence::Likely } else { Confidence::Ambiguous };
+    let confidence = if stood_still(generator) { Confidence::Likely } else { Confidence::Ambiguous };
     let verdict = Verdict::new(Cause::GenCpuStarved, confidence);
+    let (stalled, window) = (generator.stalled_us / 1000, generator.window_us / 1000);
+    let verdict = verdict.fact(format!("timers of the engine were late for {stalled} of {window} ms"));
     let verdict =
         generator.starved.iter().chain(&generator.limits).fold(verdict, |verdict, reason| verdict.fact(reason));
     findings.push(verdict.into());
+}
+
+/// Whether the generator did nothing for so much of the time that this alone may explain what came too late.
+pub(super) fn stood_still(generator: &GeneratorFacts) -> bool {
+    !generator.starved.is_empty() && generator.stalled_us.saturating_mul(EXPLAINS) >= generator.window_us
 }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::cause::Cause;
 use super::facts::{Candidate, End, SessionFacts};
+use super::generator::stood_still;
 use super::verdict::{Confidence, Finding, Verdict};
 
 /// As long as many stacks check a pair: 7 checks at 200 ms.
@@ -125,9 +126,8 @@ fn late(facts: &SessionFacts, described: u64, settled: bool, findings: &mut Vec<
         let fact =
             format!("the answer was applied {took_words} after the offer; {} ms were left for checks", left / 1000);
         // A generator that stood still may have had the answer long before it read it.
-        let confidence = if facts.generator.stood_still() { Confidence::Likely } else { Confidence::Certain };
-        let verdict = Verdict::new(Cause::IceAnswerLate, confidence);
-        findings.push(verdict.at(described, fact).with("took", took_words).into());
+        let confidence = if stood_still(&facts.generator) { Confidence::Likely } else { Confidence::Certain };
+        findings.push(Verdict::new(Cause::IceAnswerLate, confidence).at(described, fact).into());
         return;
     }
     let last_check = wire.pairs.iter().filter_map(|pair| pair.last_received_us).max();
@@ -138,7 +138,7 @@ fn late(facts: &SessionFacts, described: u64, settled: bool, findings: &mut Vec<
         let verdict = Verdict::likely(Cause::IceAnswerLate)
             .at(last, format!("last of {} checks of the other side", wire.checks_received))
             .at(first_sent, format!("our first check, {took_words} after our description went out; none was answered"));
-        findings.push(verdict.with("took", took_words).into());
+        findings.push(verdict.into());
     }
 }
 

@@ -45,7 +45,7 @@ pub(super) fn find(facts: &SessionFacts, findings: &mut Vec<Finding>) {
             );
         } else {
             findings
-                .push(Verdict::certain(Cause::SignalingRefused).at(facts.now_us, fact).with("refusal", refusal).into());
+                .push(Verdict::certain(Cause::SignalingRefused).at(facts.now_us, fact).with("refusal", code).into());
         }
     }
     if let Some(cause) = &signaling.closed {
@@ -302,8 +302,8 @@ fn refused_upgrade(status: u16, status_line: &str, headers: &[(String, String)],
             let after =
                 headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("Retry-After")).map(|(_, value)| value);
             let words = match after {
-                Some(value) => format!("it asks to wait: Retry-After {value}"),
-                None => "it names no time to wait".to_owned(),
+                Some(_) => "its Retry-After says how long to wait",
+                None => "it names no time to wait",
             };
             Verdict::certain(Cause::UpgradeRateLimited)
                 .maybe(after.map(|value| format!("Retry-After: {value}")))

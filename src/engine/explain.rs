@@ -72,7 +72,7 @@ impl State {
     /// Completes the verdict of a call that did not come up. `turn_others`: other sessions with the same TURN account.
     pub(super) fn explain_call(&self, failure: &mut CallFailure, signaling: IdentityFacts, turn_others: u32) {
         let facts = &mut failure.facts;
-        facts.generator = self.watch.between(failure.started, Instant::now());
+        facts.generator = self.watch.until_now(failure.started);
         facts.identity = IdentityFacts { same_turn_account_here: turn_others, ..signaling };
         failure.outcome.starved_reasons = reasons(&facts.generator);
         failure.outcome.starved = !failure.outcome.starved_reasons.is_empty();
@@ -123,7 +123,7 @@ impl State {
             PeerError::Deadline { .. } => end_of(&facts, ConnectionState::Failed),
             PeerError::Failed { state, .. } => end_of(&facts, *state),
         };
-        facts.generator = self.watch.between(began, Instant::now());
+        facts.generator = self.watch.until_now(began);
         let explanation = Explanation { starved_reasons: reasons(&facts.generator), verdict: diagnose(&facts) };
         EngineError::Explained { error: Box::new(error.into()), explanation: Box::new(explanation) }
     }
@@ -144,7 +144,7 @@ impl State {
             dns_from_cache: phases.and_then(|phases| phases.dns_from_cache).unwrap_or_default(),
             server: server.to_owned(),
             source_address,
-            generator: self.watch.between(began, Instant::now()),
+            generator: self.watch.until_now(began),
             identity: IdentityFacts { same_user_here, ..IdentityFacts::default() },
             ..SocketFacts::default()
         };

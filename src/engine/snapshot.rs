@@ -53,6 +53,7 @@ impl State {
         let beginning = *self.beginning.lock();
         let process = ProcessClock::now();
         let size = ProcessSize::now();
+        let (watched_seconds, starved_seconds) = self.watch.seconds();
         let receive_buffer_errors = process
             .receive_buffer_errors
             .map(|errors| errors.saturating_sub(beginning.process.receive_buffer_errors.unwrap_or_default()));
@@ -84,6 +85,8 @@ impl State {
                 "receiveBufferErrors": receive_buffer_errors,
                 "scheduleLagP99Ms": schedule_lag_p99_ms(),
                 "loopLagP99Ms": self.watch.lag_p99_ms(),
+                "watchedSeconds": watched_seconds,
+                "starvedSeconds": starved_seconds,
                 "fds": size.fds,
                 "fdLimit": size.fd_limit,
                 "threads": size.threads,

@@ -3,7 +3,7 @@
 pub mod scripted;
 
 use std::io::{Read, Seek};
-use std::net::{TcpStream, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -24,6 +24,7 @@ pub enum Over {
 pub struct Coturn {
     child: Child,
     directory: PathBuf,
+    ip: IpAddr,
     pub port: u16,
     pub tls_port: u16,
     relay_ports: std::ops::RangeInclusive<u16>,
@@ -45,6 +46,11 @@ impl Coturn {
 
     /// A server with these options for its users.
     pub fn start_with(relays: u16, options: &[&str]) -> Self {
+        Self::start_at("127.0.0.1", relays, options)
+    }
+
+    /// A server at this address of the machine.
+    pub fn start_at(ip: &str, relays: u16, options: &[&str]) -> Self {
         // Two allocations of two starts never get the same port, since the ranges are distinct within the process.
         static NEXT: AtomicU16 = AtomicU16::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -59,7 +65,8 @@ impl Coturn {
         let relay_ports = free_range(relays);
         let log = std::fs::File::create(directory.join("log")).expect("a log");
         let child = Command::new("turnserver")
-            .args(["-n", "--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1", "--allow-loopback-peers", "--no-cli"])
+            .args(["-n", "--allow-loopback-peers", "--no-cli"])
+            .args([format!("--listening-ip={ip}"), format!("--relay-ip={ip}")])
             .args(["--realm=test", "--no-dtls", "--log-file=stdout", "--simple-log", "--verbose", "--no-rfc5780"])
             .args(["--relay-threads=1", "--no-software-attribute"])
             .arg(format!("--listening-port={port}"))
@@ -76,7 +83,8 @@ impl Coturn {
             .spawn()
             .expect("turnserver, of the package coturn");
         let certificate_pem = key.cert.pem();
-        let mut server = Self { child, directory, port, tls_port, relay_ports, certificate_pem };
+        let ip = ip.parse().expect("an address");
+        let mut server = Self { child, directory, ip, port, tls_port, relay_ports, certificate_pem };
         server.wait_until_it_listens();
         server
     }
@@ -84,7 +92,7 @@ impl Coturn {
     fn wait_until_it_listens(&mut self) {
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
-            let up = |port| TcpStream::connect(("127.0.0.1", port)).is_ok();
+            let up = |port| TcpStream::connect((self.ip, port)).is_ok();
             if up(self.port) && up(self.tls_port) && udp_ports().any(|port| port == self.port) {
                 return;
             }
@@ -105,9 +113,10 @@ impl Coturn {
 
     /// Its URL.
     pub fn url(&self, over: Over) -> String {
+        let address = SocketAddr::new(self.ip, self.port);
         match over {
-            Over::Udp => format!("turn:127.0.0.1:{}", self.port),
-            Over::Tcp => format!("turn:127.0.0.1:{}?transport=tcp", self.port),
+            Over::Udp => format!("turn:{address}"),
+            Over::Tcp => format!("turn:{address}?transport=tcp"),
             Over::Tls => format!("turns:localhost:{}", self.tls_port),
         }
     }
@@ -143,14 +152,15 @@ impl Drop for Coturn {
     }
 }
 
-/// The local ports of all UDP sockets over IPv4.
+/// The local ports of all UDP sockets.
 fn udp_ports() -> impl Iterator<Item = u16> {
-    let table = std::fs::read_to_string("/proc/net/udp").expect("procfs");
+    let tables = ["/proc/net/udp", "/proc/net/udp6"].map(|table| std::fs::read_to_string(table).expect("procfs"));
     let port = |line: &str| {
         let (_, port) = line.split_whitespace().nth(1)?.split_once(':')?;
         u16::from_str_radix(port, 16).ok()
     };
-    table.lines().skip(1).filter_map(port).collect::<Vec<_>>().into_iter()
+    let lines = tables.iter().flat_map(|table| table.lines().skip(1));
+    lines.filter_map(port).collect::<Vec<_>>().into_iter()
 }
 
 /// Relay only, over this server.

@@ -20,7 +20,7 @@ pub(super) use machine::{worker_started, worker_stopped};
 pub(super) use process::{ProcessClock, ProcessSize};
 
 use crate::diagnosis::facts::GeneratorFacts;
-use machine::{Counters, Machine};
+use machine::{Counters, Machine, Sizes};
 use second::{Second, judge};
 
 /// How often the probe wakes.
@@ -31,6 +31,8 @@ const WAKES: u32 = 50;
 const LONGEST_LAG_US: u64 = 60_000_000;
 /// Seconds kept.
 const KEPT: usize = 900;
+/// A probe later than this found the runtime busy or without a CPU.
+const STALL: Duration = Duration::from_millis(20);
 /// A probe that is due for longer than this has not just not been scheduled yet.
 const OVERDUE: Duration = Duration::from_millis(50);
 
@@ -52,11 +54,18 @@ struct History {
     /// Where the running second began.
     began: Instant,
     counters: Counters,
+    /// As they were when the second before ended.
+    sizes: Sizes,
     garbage_collection_ms: u64,
     /// Longest lag of the running second, µs.
     lag_us: u64,
+    /// Its lags that are worth the name, all together, µs.
+    stalled_us: u64,
     /// When the probe is to wake; `None` while it does not run.
     due: Option<Instant>,
+    /// Seconds since the test began in which times were what they should be, and in which they were not.
+    calm_seconds: u64,
+    starved_seconds: u64,
 }
 
 impl Default for Watch {
@@ -71,9 +80,13 @@ impl Default for Watch {
                 seconds: VecDeque::new(),
                 began: Instant::now(),
                 counters: Counters::default(),
+                sizes: Sizes::default(),
                 garbage_collection_ms: 0,
                 lag_us: 0,
+                stalled_us: 0,
                 due: None,
+                calm_seconds: 0,
+                starved_seconds: 0,
             }),
             garbage_collection_ms: AtomicU64::new(0),
         }
@@ -115,6 +128,14 @@ impl Watch {
     /// Forgets the quantiles; the seconds stay, since samples that began before may still ask for them.
     pub(super) fn reset(&self) {
         self.histogram.lock().reset();
+        let mut history = self.history.lock();
+        (history.calm_seconds, history.starved_seconds) = (0, 0);
+    }
+
+    /// Seconds watched since the test began, and how many of them were starved.
+    pub(super) fn seconds(&self) -> (u64, u64) {
+        let history = self.history.lock();
+        (history.calm_seconds + history.starved_seconds, history.starved_seconds)
     }
 
     /// Lag of the runtime, 99th percentile in ms; `None` before the first wake.
@@ -140,6 +161,9 @@ impl Watch {
             self.histogram.lock().saturating_record(late);
             let mut history = self.history.lock();
             history.lag_us = history.lag_us.max(late);
+            if late >= micros(STALL) {
+                history.stalled_us = history.stalled_us.saturating_add(late);
+            }
         }
         self.end_second();
     }
@@ -150,8 +174,9 @@ impl Watch {
         if history.due.is_none() {
             history.began = Instant::now();
             history.counters = history.machine.counters();
+            history.sizes = history.machine.sizes();
             history.garbage_collection_ms = self.garbage_collection_ms.load(Ordering::Acquire);
-            history.lag_us = 0;
+            (history.lag_us, history.stalled_us) = (0, 0);
             crate::net::take_longest_read_lag();
             crate::media::take_longest_schedule_lag();
         }
@@ -166,11 +191,18 @@ impl Watch {
             began: history.began,
             ended: now,
             lag_us: history.lag_us,
+            stalled_us: history.stalled_us,
             read_lag_us: micros(crate::net::take_longest_read_lag()),
             schedule_lag_us: micros(crate::media::take_longest_schedule_lag()),
             garbage_collection_ms: garbage_collection_ms.saturating_sub(history.garbage_collection_ms),
             counted: counters.since(&history.counters),
         };
+        history.sizes = history.machine.sizes();
+        if judge(std::slice::from_ref(&second), now - second.began, &history.sizes).starved.is_empty() {
+            history.calm_seconds += 1;
+        } else {
+            history.starved_seconds += 1;
+        }
         if history.seconds.len() >= KEPT {
             history.seconds.pop_front();
         }
@@ -178,18 +210,31 @@ impl Watch {
         history.began = now;
         history.counters = counters;
         history.garbage_collection_ms = garbage_collection_ms;
-        history.lag_us = 0;
+        (history.lag_us, history.stalled_us) = (0, 0);
     }
 
-    /// How the generator was between two instants, the running second included.
+    /// How the generator was between two instants, the running second included; how much it has of everything as of the last
+    /// second.
     pub(super) fn between(&self, from: Instant, to: Instant) -> GeneratorFacts {
         let history = self.history.lock();
+        let sizes = if history.due.is_some() { history.sizes } else { history.machine.sizes() };
+        self.judged(&history, from, to, &sizes)
+    }
+
+    /// As [`Self::between`], with how much there is of everything right now: for a failure, whose reason it may be.
+    pub(super) fn until_now(&self, from: Instant) -> GeneratorFacts {
+        let history = self.history.lock();
+        let sizes = history.machine.sizes();
+        self.judged(&history, from, Instant::now(), &sizes)
+    }
+
+    fn judged(&self, history: &History, from: Instant, to: Instant, sizes: &Sizes) -> GeneratorFacts {
         let mut seconds: Vec<Second> =
             history.seconds.iter().filter(|second| second.ended >= from && second.began <= to).copied().collect();
         if history.due.is_some() && history.began <= to {
             seconds.push(history.running(self.garbage_collection_ms.load(Ordering::Acquire)));
         }
-        judge(&seconds, to.saturating_duration_since(from), &history.machine.sizes())
+        judge(&seconds, to.saturating_duration_since(from), sizes)
     }
 }
 
@@ -203,6 +248,7 @@ impl History {
             began: self.began,
             ended: now,
             lag_us: self.lag_us.max(overdue),
+            stalled_us: self.stalled_us.saturating_add(overdue),
             read_lag_us: micros(crate::net::longest_read_lag()),
             schedule_lag_us: micros(crate::media::longest_schedule_lag()),
             garbage_collection_ms: garbage_collection_ms.saturating_sub(self.garbage_collection_ms),

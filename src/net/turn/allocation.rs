@@ -144,10 +144,12 @@ async fn allocate_at(relay: &Relay, server: &TurnServer, deadline: Duration) -> 
     let mut link = connect(relay, server, &addresses, server.port, deadline).await?;
     let mut login: Option<Login> = None;
     let (mut turns, mut another_socket) = (0, false);
+    // A session over IPv6 has remote candidates of that family, which an IPv4 relay does not reach.
+    let mut v6 = relay.local_ip().is_ipv6();
     let unusable = |error: io::Error| Failure::new(format!("the request could not be made: {error}"));
     loop {
         // A new transaction each time (RFC 8489 §9.2.5).
-        let request = message::allocate().map_err(unusable)?;
+        let request = message::allocate(v6).map_err(unusable)?;
         let request = match &login {
             Some(login) => login.sign(&request).map_err(unusable)?,
             None => request,
@@ -186,6 +188,8 @@ async fn allocate_at(relay: &Relay, server: &TurnServer, deadline: Duration) -> 
                 link = connect(relay, server, &[alternate.ip()], alternate.port(), deadline).await?;
                 login = None;
             }
+            // It relays only IPv4 (RFC 8656 §7.2).
+            (440, _) if v6 => v6 = false,
             // The server has an allocation of somebody else on our address and port: theirs is not ours to delete.
             (437, _) if !another_socket => {
                 another_socket = true;

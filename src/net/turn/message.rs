@@ -19,6 +19,9 @@ use crate::net::stun::{
 /// REQUESTED-TRANSPORT (RFC 8656 §18.7): a UDP relay, however the server is reached.
 const REQUESTED_TRANSPORT: u16 = 0x0019;
 const UDP: [u8; 4] = [17, 0, 0, 0];
+/// REQUESTED-ADDRESS-FAMILY (RFC 8656 §18.6).
+const REQUESTED_ADDRESS_FAMILY: u16 = 0x0017;
+const IPV6: [u8; 4] = [2, 0, 0, 0];
 
 /// STUN message types of the requests made here (method and class Request).
 const ALLOCATE_REQUEST: u16 = 0x0003;
@@ -109,10 +112,13 @@ fn authenticates(kind: u16) -> bool {
     REPLACED.contains(&kind)
 }
 
-/// An Allocate request without credentials (RFC 8656 §7.1).
-pub(super) fn allocate() -> io::Result<Vec<u8>> {
+/// An Allocate request without credentials (RFC 8656 §7.1), for a relay of IPv6 if `v6`, else of IPv4.
+pub(super) fn allocate(v6: bool) -> io::Result<Vec<u8>> {
     let mut message = begin(ALLOCATE_REQUEST, rand::random());
     message.add(AttrType(REQUESTED_TRANSPORT), &UDP);
+    if v6 {
+        message.add(AttrType(REQUESTED_ADDRESS_FAMILY), &IPV6);
+    }
     finish(message)
 }
 
@@ -226,11 +232,12 @@ mod tests {
 
     #[test]
     fn a_signed_request_is_what_a_server_accepts() {
-        let request = allocate().expect("made");
+        let request = allocate(true).expect("made");
         let signed = login().sign(&request).expect("signed");
         assert!(is_signed_with(&signed, "pass") && !is_signed_with(&signed, "other"));
         assert_eq!(stun(&signed).transaction_id(), stun(&request).transaction_id());
         assert_eq!(stun(&signed).attribute(REQUESTED_TRANSPORT), Some(&UDP[..]));
+        assert_eq!(stun(&signed).attribute(REQUESTED_ADDRESS_FAMILY), Some(&IPV6[..]));
     }
 
     #[test]
