@@ -808,12 +808,23 @@ fn cases() -> Vec<(&'static str, Cause, Confidence, Case)> {
             }),
         ),
         (
+            "a hang-up of a call whose checks were not answered any more",
+            Cause::ConsentLostPeer,
+            Likely,
+            lost(|facts| {
+                facts.end = End::EndedByPeer { reason: None };
+                facts.wire.consent.last_datagram_received_us = Some(NOW - 20_000);
+                facts.wire.last_rtp_received_us = Some(NOW - 20_000);
+            }),
+        ),
+        (
             "a hang-up of a call that worked",
             Cause::EndedByPeer,
             Certain,
             lost(|facts| {
                 facts.end = End::EndedByPeer { reason: None };
                 facts.wire.consent.last_datagram_received_us = Some(NOW - 20_000);
+                facts.wire.consent.last_response_received_us = Some(NOW - 2_500_000);
             }),
         ),
         (

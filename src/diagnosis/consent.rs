@@ -20,12 +20,16 @@ pub(super) fn find(facts: &SessionFacts, findings: &mut Vec<Finding>) {
     let consent = &wire.consent;
     let last_received = consent.last_datagram_received_us.or(wire.last_rtp_received_us);
     let silent = facts.now_us.saturating_sub(last_received.unwrap_or_default());
-    // The other side may notice first, and hang up a call whose path is gone.
-    let goes_on = matches!(facts.end, End::Open | End::EndedByPeer { .. });
-    if goes_on && (last_received.is_none() || silent < DISCONNECTED_US) {
+    // The other side may notice first, and hang up a call whose path is gone or whose checks it answers no more.
+    let hung_up = matches!(facts.end, End::EndedByPeer { .. });
+    let last_answer = consent.last_response_received_us.or(wire.first_check_response_us);
+    let asked_in_vain =
+        consent.last_request_sent_us.zip(last_answer).map_or(0, |(asked, answer)| asked.saturating_sub(answer));
+    let works = last_received.is_none() || silent < DISCONNECTED_US;
+    if works && (facts.end == End::Open || (hung_up && asked_in_vain < DISCONNECTED_US)) {
         return;
     }
-    if wire.engine_ended && silent < DISCONNECTED_US {
+    if !hung_up && wire.engine_ended && silent < DISCONNECTED_US {
         findings
             .push(Verdict::certain(Cause::EngineFailed).fact("the engine's task ended while datagrams came in").into());
         return;
@@ -37,7 +41,6 @@ pub(super) fn find(facts: &SessionFacts, findings: &mut Vec<Finding>) {
     });
     let last_asked = consent.last_request_sent_us.or(wire.last_check_sent_us);
     let not_asking = last_asked.map_or(0, |last| facts.now_us.saturating_sub(last));
-    let last_answer = consent.last_response_received_us.or(wire.first_check_response_us);
     let media_goes_on = wire.last_rtp_received_us.zip(last_answer).is_some_and(|(media, answer)| {
         media > answer.saturating_add(PATH_WORKS_US) && facts.now_us.saturating_sub(media) < DISCONNECTED_US
     });

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.jmeterwebrtc.CallOutcome;
+import io.github.jmeterwebrtc.CloseCause;
 import io.github.jmeterwebrtc.EngineException;
 import io.github.jmeterwebrtc.jmeter.config.CallSettings;
 import io.github.jmeterwebrtc.jmeter.result.Columns;
@@ -54,6 +55,7 @@ public class CallSampler extends WebRtcSampler {
     /** JMeter variable: whether the sample found its call connected. */
     static final String REUSED = "webrtc_reused";
 
+    private static final String SIGNALING_CLOSED = "SIGNALING_CLOSED";
     private static final String OFFER = "offer";
     private static final String ANSWER = "answer";
     private static final String MEDIA = "media";
@@ -111,12 +113,15 @@ public class CallSampler extends WebRtcSampler {
     }
 
     private static void noSignaling(ThreadScope thread, Plan plan, ResultBuilder result) {
-        String why = SignalingConnection.whyClosed(thread, plan.connectionId);
-        if (why.isEmpty()) {
-            result.failure("SIGNALING_CLOSED", "There is no WebSocket '" + plan.connectionId + "' for the signaling: put a"
+        CloseCause why = SignalingConnection.whyClosed(thread, plan.connectionId);
+        if (why == null) {
+            result.failure(SIGNALING_CLOSED, "There is no WebSocket '" + plan.connectionId + "' for the signaling: put a"
                     + " WebSocket Open Connection before the call, or fill in signalingUrl");
         } else {
-            result.failure("SIGNALING_CLOSED", "The WebSocket '" + plan.connectionId + "' for the signaling is closed: " + why);
+            String sentence = "The WebSocket '" + plan.connectionId + "' for the signaling is closed: " + why.describe();
+            result.starved(why.json().path("starved").asBoolean());
+            result.failure(SIGNALING_CLOSED, new FailureReport("Signaling WebSocket Closed", SIGNALING_CLOSED, sentence,
+                    why.json(), why.json()));
         }
     }
 

@@ -1,6 +1,7 @@
 package io.github.jmeterwebrtc.jmeter.websocket;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import io.github.jmeterwebrtc.CloseCause;
 import io.github.jmeterwebrtc.EngineException;
 import io.github.jmeterwebrtc.jmeter.result.ResultBuilder;
 import io.github.jmeterwebrtc.jmeter.run.BoundedWait;
@@ -51,10 +52,10 @@ public final class SignalingConnection {
      *
      * @param thread the JMeter thread
      * @param connectionId the plan's name of the connection; may be empty
-     * @return a sentence; empty when there never was one
+     * @return how it ended and why; null when there never was one
      */
-    public static String whyClosed(ThreadScope thread, String connectionId) {
+    public static CloseCause whyClosed(ThreadScope thread, String connectionId) {
         Connection known = thread.connection(ThreadScope.connectionName(connectionId));
-        return known == null || known.socket().isOpen() ? "" : known.socket().closeCause().describe();
+        return known == null ? null : known.socket().closeCause();
     }
 }
