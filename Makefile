@@ -50,6 +50,10 @@ help: ## This list
 tools:
 	@scripts/install-tools
 
+.PHONY: test-tools
+test-tools:
+	@scripts/install-tools tests
+
 # --- Building -------------------------------------------------------------------------------------------------
 
 .PHONY: build
@@ -108,6 +112,11 @@ demo: $(INSTALLED_JAR) $(LAB) ## 200 softphones through JMeter against the lab
 	@python3 demo/run.py --softphones $(SOFTPHONES) --hold $(HOLD) $(if $(RAMP),--ramp $(RAMP)) \
 	    --jmeter-home $(JMETER_HOME) --lab $(LAB) --output target/demo
 
+.PHONY: observer-cost
+observer-cost: ## What observing a packet costs, in instructions (valgrind)
+	cargo build --locked --release --example observer_cost
+	scripts/observer-cost.sh target/release/examples/observer_cost
+
 .PHONY: bench
 bench: $(INSTALLED_JAR) $(LAB) ## What softphones and sockets cost: target/bench/summary.json
 	cargo build --locked --release --examples
@@ -116,7 +125,7 @@ bench: $(INSTALLED_JAR) $(LAB) ## What softphones and sockets cost: target/bench
 # --- Proving --------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: test-rust test-java test-python test-jmeter golden test-plans ## Everything that proves it
+test: test-rust test-java test-python test-jmeter test-causes test-thread golden test-plans ## Everything that proves it
 
 .PHONY: test-rust
 test-rust: | tools ## Rust unit and integration tests
@@ -131,7 +140,7 @@ test-python: | tools ## Tests of the demo runner and of the scripts
 	python3 -m unittest discover --start-directory tests/scripts --top-level-directory .
 
 .PHONY: test-jmeter
-test-jmeter: $(INSTALLED_JAR) $(LAB) ## Plans through a real JMeter
+test-jmeter: $(INSTALLED_JAR) $(LAB) | test-tools ## Plans through a real JMeter
 	WEBRTC_LAB=$(CURDIR)/$(LAB) python3 -m unittest discover --start-directory tests/jmeter --top-level-directory .
 
 .PHONY: golden
@@ -148,6 +157,23 @@ test-plans: $(INSTALLED_JAR) ## Existing plans in every shape, and some random o
 .PHONY: test-compat
 test-compat: golden ## All of that, with many more random plans; many minutes
 	COMPAT_SEEDS="$$(seq -s ' ' 101 115)" python3 -m unittest $(PLAN_TESTS)
+
+.PHONY: test-causes
+test-causes: provoking ## Every cause of failure provoked once, as root
+	python3 -m unittest tests.causes.test_verdicts tests.causes.test_provocations
+
+.PHONY: test-thread
+test-thread: $(INSTALLED_JAR) provoking ## Nine suspects, 200 softphones each through JMeter, nine verdicts, as root
+	python3 -m unittest tests.causes.test_thread
+
+.PHONY: provoking
+provoking: | tools
+	cargo build --locked --bin webrtc-lab --example provoked_call
+
+# TIMES=1 PARALLEL=4 ONLY=turn_: another number of runs, of runs at once, and only what matches.
+.PHONY: causes
+causes: provoking ## Every cause of failure provoked 20 times, as root: target/causes.json
+	python3 -m tests.causes --times $(or $(TIMES),20) --parallel $(or $(PARALLEL),10) $(if $(ONLY),--only '$(ONLY)')
 
 .PHONY: interop
 interop: | tools ## Real peers: Chromium, aiortc and pion, both roles

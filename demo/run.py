@@ -31,6 +31,8 @@ from demo.summary import failures, problems, read_results, summary, table  # noq
 
 #: Media is checked this often while a call is held, in seconds.
 CHECK_SECONDS = 5
+#: The start gate: as many WebSockets are opened, and calls set up, at the same time.
+HANDSHAKES_AT_ONCE = 64
 #: Descriptors per softphone (WebSocket, UDP) and of the JVM itself.
 FILES_PER_SOFTPHONE, FILES_OF_JMETER = 2, 512
 
@@ -109,6 +111,7 @@ def run(chosen: argparse.Namespace) -> int:
             "lab_port": lab.port,
             "lab_stun": lab.stun_url,
             "webrtc.progress_s": 2,
+            "webrtc.gate.inFlight": HANDSHAKES_AT_ONCE,
             "webrtc.summary_file": counters_file,
             "jmeter.reportgenerator.overall_granularity": 1000,
             "summariser.out": "false",

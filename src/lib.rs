@@ -8,10 +8,12 @@ compile_error!("jmeter-webrtc must be built with panic = \"unwind\": a panic has
 
 pub mod bridge;
 pub mod config;
+pub mod diagnosis;
 pub mod engine;
 pub mod lab;
 pub mod media;
 pub mod net;
 pub mod peer;
+pub mod preflight;
 pub mod signaling;
 pub mod socket;

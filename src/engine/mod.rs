@@ -8,10 +8,14 @@
 
 mod calls;
 mod error;
+mod explain;
+mod gate;
 mod generator;
+mod identities;
 mod labs;
 mod matcher;
 mod operations;
+mod preflight;
 mod runtime;
 mod scopes;
 mod sessions;
@@ -33,13 +37,17 @@ use crate::config::ConfigError;
 
 pub use calls::Placed;
 pub use error::EngineError;
+pub use explain::Explanation;
+pub use gate::GateConfig;
 pub use matcher::Matcher;
 pub use runtime::panic_text;
 pub use sessions::Milestone;
 pub use sockets::{ABORTED, Received, cause_json};
 pub use tables::{Handle, Kind, LabKey, OperationKey, ScopeKey, SessionKey, SocketKey};
 
-use generator::LoopLag;
+use gate::{Gates, LONGEST_WAIT, Pass, Start};
+use generator::{Busy, Watch};
+use identities::Identities;
 use runtime::Unwatched;
 use snapshot::Beginning;
 use tables::Tables;
@@ -58,13 +66,27 @@ pub struct Engine {
 /// What tasks of the runtime share; never the runtime itself, which must not be dropped by one of its own tasks.
 struct State {
     tables: Mutex<Tables>,
-    lag: LoopLag,
+    gates: Gates,
+    watch: Watch,
+    identities: Arc<Identities>,
     beginning: Mutex<Beginning>,
 }
 
 impl State {
     fn tables(&self) -> MutexGuard<'_, Tables> {
         self.tables.lock()
+    }
+
+    /// Something is being opened until the guard is dropped: the generator is watched. Called by the caller's thread.
+    fn opening(self: &Arc<Self>, runtime: &Runtime) -> Busy<'_> {
+        let busy = {
+            // Under the lock, under which the probe looks whether it may end.
+            let _tables = self.tables();
+            self.watch.busy()
+        };
+        let _context = runtime.enter();
+        self.watch_generator();
+        busy
     }
 }
 
@@ -89,7 +111,9 @@ impl Engine {
     pub fn start() -> Result<Self, EngineError> {
         let state = State {
             tables: Mutex::new(Tables::default()),
-            lag: LoopLag::default(),
+            gates: Gates::default(),
+            watch: Watch::default(),
+            identities: Arc::default(),
             beginning: Mutex::new(Beginning::default()),
         };
         Ok(Self { runtime: runtime::start()?, state: Arc::new(state) })
@@ -124,6 +148,32 @@ impl Engine {
     /// What happened since [`Engine::begin_test`], what is open, and how the process feels.
     pub fn snapshot(&self) -> Value {
         self.state.snapshot(self.runtime.metrics().num_alive_tasks())
+    }
+
+    /// The JVM's garbage collectors have paused it for `total` since it started; told about once a second.
+    pub fn garbage_collected(&self, total: Duration) {
+        self.state.watch.garbage_collected(u64::try_from(total.as_millis()).unwrap_or(u64::MAX));
+    }
+
+    /// Parks the calling thread until its start may begin; `None` without a gate.
+    fn pass_gate(
+        &self,
+        start: Start,
+        config: Option<GateConfig>,
+        server: &str,
+        operation: OperationKey,
+        scope: ScopeKey,
+    ) -> Result<Option<Pass>, EngineError> {
+        let Some(config) = config else { return Ok(None) };
+        let ending = self.state.tables().scope(scope)?.ending.clone();
+        let gate = self.state.gates.gate(start, config);
+        let server = server.to_owned();
+        self.wait("start gate", operation, LONGEST_WAIT, Unwatched::Drop, async move {
+            tokio::select! {
+                () = ending.cancelled() => Err(scope.stale()),
+                pass = gate.pass(&server) => Ok(Some(pass)),
+            }
+        })
     }
 
     /// Polls `work` on the calling thread; see [`runtime::park`]. Operation 0 is none.
@@ -163,6 +213,10 @@ impl Engine {
             panic!("formatted {message}")
         })
     }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn check_name(name: &str) -> Result<(), ConfigError> {

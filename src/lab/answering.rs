@@ -3,7 +3,6 @@
 //! Guarantees: every call that was opened in the ledger is closed in it, with its last packet accounts; a `Bye` is
 //! answered within 1.5 s plus the time its last packet needs to leave; nothing waits without a deadline except for
 //! the caller, whose vanishing ends the call after [`GRACE`]. Dropping the future closes the session in the background.
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, sleep_until, timeout, timeout_at};
 
 use super::Shared;
+use super::config::LabConfig;
 use super::switchboard::{CallEvent, LineId};
 use crate::peer::{ConnectionState, IceCandidateInit, PeerError, Session, SessionConfig};
 use crate::signaling::accounts;
@@ -78,7 +78,7 @@ struct Answering<'a> {
 impl Answering<'_> {
     /// A session with the offer applied, and its answer.
     async fn session(&self) -> Result<(Session, String), PeerError> {
-        let session = Session::new(session_config(self.lab.config.address, self.incoming.echo)).await?;
+        let session = Session::new(session_config(&self.lab.config, self.incoming.echo)).await?;
         if self.incoming.echo {
             session.echo_audio();
         }
@@ -228,8 +228,9 @@ impl Answering<'_> {
 }
 
 /// An echo never plays by itself: `sendAudio` would start the source at connect.
-fn session_config(address: IpAddr, echo: bool) -> SessionConfig {
-    SessionConfig { source_address: Some(address), send_audio: !echo, ..SessionConfig::default() }
+fn session_config(config: &LabConfig, echo: bool) -> SessionConfig {
+    let send_audio = !echo && !config.faults.mute;
+    SessionConfig { source_address: Some(config.address), send_audio, ..SessionConfig::default() }
 }
 
 /// The mark that no more candidates follow (RFC 8838 §8.2, `RTCIceCandidateInit` with an empty candidate).

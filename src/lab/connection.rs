@@ -15,7 +15,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tungstenite::handshake::server::{ErrorResponse, Request, Response};
-use tungstenite::http::StatusCode;
+use tungstenite::http::header::RETRY_AFTER;
+use tungstenite::http::{HeaderValue, StatusCode};
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{CloseFrame, Message as Frame, WebSocketConfig};
 
@@ -38,9 +39,10 @@ pub(super) async fn serve(stream: TcpStream, client: SocketAddr, lab: Arc<Shared
         log::debug!("lab client {client}: TCP_NODELAY: {error}");
     }
     let nth = lab.ledger.upgrades.add(1);
+    let refusal = Refused::of(&lab, nth);
     let upgraded = tokio::select! {
         () = lab.end_lines.cancelled() => return,
-        upgraded = timeout(UPGRADE_DEADLINE, upgrade(stream, refused_upgrade(&lab.config, nth))) => upgraded,
+        upgraded = timeout(UPGRADE_DEADLINE, upgrade(stream, refusal)) => upgraded,
     };
     let mut socket = match upgraded {
         Ok(Ok(socket)) => socket,
@@ -76,18 +78,25 @@ pub(super) async fn serve(stream: TcpStream, client: SocketAddr, lab: Arc<Shared
     }
 }
 
-/// The status the `upgradeStatus` fault has for the n-th upgrade, if it is its turn.
-fn refused_upgrade(config: &LabConfig, nth: u64) -> Option<StatusCode> {
-    let faults = &config.faults;
-    if faults.upgrade_status == 0 || !nth.is_multiple_of(faults.upgrade_status_every.max(1)) {
-        return None;
+/// How an upgrade is refused.
+struct Refused {
+    status: StatusCode,
+    retry_after: Option<HeaderValue>,
+}
+
+impl Refused {
+    /// What the lab's faults say about the n-th upgrade.
+    fn of(lab: &Shared, nth: u64) -> Option<Self> {
+        let faults = &lab.config.faults;
+        let status = faults.refused_upgrade(nth, &mut lab.upgrade_limit.lock(), Instant::now().into_std())?;
+        let retry_after = (faults.retry_after_s > 0).then(|| HeaderValue::from(faults.retry_after_s));
+        Some(Self { status: StatusCode::from_u16(status).ok()?, retry_after })
     }
-    StatusCode::from_u16(faults.upgrade_status).ok()
 }
 
 async fn upgrade(
     stream: TcpStream,
-    refusal: Option<StatusCode>,
+    refusal: Option<Refused>,
 ) -> Result<WebSocketStream<TcpStream>, tungstenite::Error> {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
@@ -99,9 +108,12 @@ async fn upgrade(
     #[allow(clippy::result_large_err)]
     let callback = |_: &Request, response: Response| match refusal {
         None => Ok(response),
-        Some(status) => {
-            let mut refused = ErrorResponse::new(Some("refused by the lab's upgradeStatus fault\n".to_owned()));
+        Some(Refused { status, retry_after }) => {
+            let mut refused = ErrorResponse::new(Some("refused by a fault of the lab\n".to_owned()));
             *refused.status_mut() = status;
+            if let Some(seconds) = retry_after {
+                refused.headers_mut().insert(RETRY_AFTER, seconds);
+            }
             Err(refused)
         }
     };
@@ -354,12 +366,5 @@ mod tests {
         assert_eq!(timers.due(ms(20)), Some(Due::Ping));
         assert_eq!(timers.due(ms(30)), Some(Due::Ping));
         assert_eq!(timers.due(ms(45)), Some(Due::CutNoPong));
-    }
-
-    #[test]
-    fn every_nth_upgrade_is_refused() {
-        let config = config(r#"{"faults":{"upgradeStatus":503,"upgradeStatusEvery":3}}"#);
-        let refused: Vec<u64> = (1..=7).filter(|nth| refused_upgrade(&config, *nth).is_some()).collect();
-        assert_eq!(refused, [3, 6]);
     }
 }

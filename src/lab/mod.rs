@@ -11,6 +11,7 @@
 mod answering;
 mod config;
 mod connection;
+mod faults;
 mod ledger;
 mod stun;
 mod switchboard;
@@ -20,12 +21,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use self::config::{LabConfig, LabFaults};
+pub use self::config::LabConfig;
+pub use self::faults::LabFaults;
+use self::faults::UpgradeLimit;
 pub use self::ledger::LabCounters;
 use self::ledger::Ledger;
 use self::switchboard::Switchboard;
@@ -57,6 +61,7 @@ struct Shared {
     config: LabConfig,
     ledger: Arc<Ledger>,
     switchboard: Switchboard,
+    upgrade_limit: Mutex<UpgradeLimit>,
     /// Calls hang up.
     end_calls: CancellationToken,
     /// WebSockets close, listeners end.
@@ -97,6 +102,7 @@ impl Lab {
             config,
             ledger: Arc::new(Ledger::default()),
             switchboard: Switchboard::default(),
+            upgrade_limit: Mutex::default(),
             end_calls: CancellationToken::new(),
             end_lines: CancellationToken::new(),
             abandon: CancellationToken::new(),

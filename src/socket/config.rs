@@ -209,6 +209,14 @@ impl SocketConfig {
         Ok(config)
     }
 
+    /// The server, as `host:port`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for a URL that cannot be used.
+    pub fn server(&self) -> Result<String, ConfigError> {
+        Ok(self.target()?.authority())
+    }
+
     /// Checks every field that needs no file and no packet, and takes the URL apart.
     ///
     /// # Errors

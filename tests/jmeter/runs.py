@@ -86,11 +86,12 @@ class RealJMeter(unittest.TestCase):
         jvm: list[str] | None = None,
         when: Callable[[list[Row]], bool] | None = None,
         then: str | None = None,
+        report: Path | None = None,
         **properties: Any,
     ) -> Finished:
         """Runs a plan to its end, at most `seconds`.
 
-        As soon as the results so far satisfy `when`, the command `then` (`StopTestNow` or `Shutdown`) is sent to JMeter.
+        `report` is the folder for the HTML report, if wanted. As soon as the results so far satisfy `when`, the command `then` (`StopTestNow` or `Shutdown`) is sent to JMeter.
         """
         plan = write_plan(self.folder / "plan.jmx", *children)
         results, counters = self.folder / "results.jtl", self.folder / "generator.json"
@@ -104,7 +105,7 @@ class RealJMeter(unittest.TestCase):
         }
         output: list[str] = []
         sent_at = ended_at = None
-        with JMeter(JMETER_HOME, plan, results, given, jvm=jvm) as jmeter:
+        with JMeter(JMETER_HOME, plan, results, given, report, jvm=jvm) as jmeter:
             if when and then:
                 wait_until(lambda: when(rows_so_far(results)), seconds, "the results that were waited for")
                 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:

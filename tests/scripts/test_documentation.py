@@ -37,7 +37,7 @@ class Documentation(unittest.TestCase):
         self.assert_names("results.md", codes)
 
     def test_names_every_property(self) -> None:
-        names = set(re.findall(r'"(webrtc\.[a-z_.]+)"', java()))
+        names = set(re.findall(r'"(webrtc\.[a-zA-Z_.]+)"', java()))
         # The key of an object among the variables of a thread.
         self.assert_names("properties.md", names - {"webrtc.websocket.connections"})
 
@@ -46,7 +46,7 @@ class Documentation(unittest.TestCase):
 
     def test_names_every_field_of_the_samplers(self) -> None:
         fields: set[str] = set()
-        for folder in ("websocket", "call", "lab"):
+        for folder in ("websocket", "call", "lab", "preflight"):
             for path in sorted((PLUGIN / folder).glob("*.java")):
                 fields |= set(re.findall(r'public static final String [A-Z_]+ = "(\w+)";', text(path)))
         values = {"thread", "test", "text", "regex", "WebRTC connect"}

@@ -2,6 +2,7 @@
 
 mod engine;
 mod lab;
+mod preflight;
 mod session;
 mod socket;
 #[cfg(feature = "test-natives")]
@@ -12,6 +13,7 @@ use jni::{NativeMethod, native_method};
 use super::error::{BridgeError, Throw};
 use engine::*;
 use lab::*;
+use preflight::*;
 use session::*;
 use socket::*;
 
@@ -26,6 +28,7 @@ pub(super) const METHODS: [NativeMethod<'static>; METHOD_COUNT] = [
     native_method! { static fn set_log_level(level: jint), error_policy = Throw },
     native_method! { static fn snapshot() -> [jbyte], error_policy = Throw },
     native_method! { static fn begin_test(), error_policy = Throw },
+    native_method! { static fn garbage_collected(total_ms: jlong), error_policy = Throw },
     native_method! { static fn close_all(deadline_ms: jlong), error_policy = Throw },
     native_method! { static fn new_operation() -> jlong, error_policy = Throw },
     native_method! { static fn cancel_operation(operation: jlong), error_policy = Throw },
@@ -110,6 +113,7 @@ pub(super) const METHODS: [NativeMethod<'static>; METHOD_COUNT] = [
         error_policy = Throw
     },
     native_method! { static fn connection_state(session: jlong) -> [jbyte], error_policy = Throw },
+    native_method! { static fn is_session_lost(session: jlong) -> jboolean, error_policy = Throw },
     native_method! { static fn session_report(session: jlong) -> [jbyte], error_policy = Throw },
     native_method! {
         static fn check(session: jlong, operation: jlong, deadline_ms: jlong) -> [jbyte],
@@ -124,6 +128,11 @@ pub(super) const METHODS: [NativeMethod<'static>; METHOD_COUNT] = [
         error_policy = Throw
     },
     native_method! { static fn close_session(session: jlong), error_policy = Throw },
+    native_method! {
+        static fn preflight(operation: jlong, config: [jbyte], deadline_ms: jlong) -> [jbyte],
+        error_policy = Throw
+    },
+    native_method! { static fn doctor(arguments: [jbyte]) -> [jbyte], error_policy = Throw },
     native_method! { static fn start_lab(config: [jbyte], deadline_ms: jlong) -> jlong, error_policy = Throw },
     native_method! { static fn lab_urls(lab: jlong) -> [jbyte], error_policy = Throw },
     native_method! { static fn lab_counters(lab: jlong) -> [jbyte], error_policy = Throw },
@@ -131,4 +140,4 @@ pub(super) const METHODS: [NativeMethod<'static>; METHOD_COUNT] = [
 ];
 
 /// How many there are; a Java test compares them with the class by name and signature.
-const METHOD_COUNT: usize = 47;
+const METHOD_COUNT: usize = 51;

@@ -146,6 +146,10 @@ pub(super) fn connection_state<'l>(env: &mut Env<'l>, _class: JClass<'l>, sessio
     array(env, Engine::global()?.connection_state(key(session))?.name().as_bytes())
 }
 
+pub(super) fn is_session_lost<'l>(_env: &mut Env<'l>, _class: JClass<'l>, session: jlong) -> Answer<bool> {
+    Ok(Engine::global()?.is_session_lost(key(session)))
+}
+
 pub(super) fn session_report<'l>(env: &mut Env<'l>, _class: JClass<'l>, session: jlong) -> Answer<JByteArray<'l>> {
     json(env, &Engine::global()?.session_report(key(session))?)
 }

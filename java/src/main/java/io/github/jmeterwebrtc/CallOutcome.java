@@ -67,6 +67,24 @@ public final class CallOutcome {
     }
 
     /**
+     * Wait in the start gate, before the call started; no part of the other times.
+     *
+     * @return µs, −1 without a gate
+     */
+    public long gateWaitUs() {
+        return json.path("gateWaitUs").asLong(-1);
+    }
+
+    /**
+     * Whether this machine was short of something while the call was set up, so that its times are not the network's.
+     *
+     * @return false also where the engine does not tell
+     */
+    public boolean starved() {
+        return json.path("starved").asBoolean();
+    }
+
+    /**
      * Everything known about the call: phases, selected pair, codec, state, timeline, offer and answer, error.
      *
      * @return a JSON object

@@ -87,6 +87,23 @@ public final class Engine {
     }
 
     /**
+     * Asks whether this machine will hold so many softphones, and whether the servers they need answer.
+     *
+     * @param operation  cancels it; may be null
+     * @param configJson {@code {"softphones","rampSeconds","iceServers","signaling","sourceAddress","timeoutMs",
+     *                   "verifyCertificate"}}, all optional
+     * @param deadlineMs for everything together
+     * @return {@code {"softphones","rampSeconds","ok","checks":[{"id","name","status","finding","advice","facts"}],"table",
+     *         "firstFailure"}}; a status is {@code pass}, {@code skip}, {@code warn} or {@code fail}
+     * @throws EngineException                       only for what is no finding
+     * @throws java.util.concurrent.TimeoutException when the deadline passed
+     */
+    public JsonNode preflight(Operation operation, String configJson, long deadlineMs)
+            throws EngineException, java.util.concurrent.TimeoutException {
+        return Json.parse(Native.preflight(Operation.handle(operation), Json.utf8("configuration", configJson), deadlineMs));
+    }
+
+    /**
      * Starts an embedded counterpart: signaling, answering peers and STUN, on loopback.
      *
      * @param configJson the lab's configuration; {@code {}} for the defaults

@@ -29,6 +29,9 @@ final class Native {
 
     static native void beginTest();
 
+    /** How long the collectors have paused this JVM since it started, all together. */
+    static native void garbageCollected(long totalMs);
+
     static native void closeAll(long deadlineMs);
 
     static native long newOperation();
@@ -117,6 +120,9 @@ final class Native {
 
     static native byte[] connectionState(long session);
 
+    /** False for a stale handle. */
+    static native boolean isSessionLost(long session);
+
     static native byte[] sessionReport(long session);
 
     static native byte[] check(long session, long operation, long deadlineMs)
@@ -129,6 +135,12 @@ final class Native {
 
     /** Does nothing for a stale handle. */
     static native void closeSession(long session);
+
+    static native byte[] preflight(long operation, byte[] config, long deadlineMs)
+            throws EngineException, java.util.concurrent.TimeoutException;
+
+    /** Arguments end with NUL each; exit status in one byte, then the text. */
+    static native byte[] doctor(byte[] arguments) throws EngineException;
 
     static native long startLab(byte[] config, long deadlineMs)
             throws EngineException, java.util.concurrent.TimeoutException;

@@ -30,8 +30,6 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 /**
  * Brings the native library into this JVM, or says in one sentence why it cannot be done and what to do.
@@ -53,7 +51,6 @@ final class NativeLibrary {
     private static final int PART = 1 << 16;
     private static final String[] PLATFORMS = {"linux-x86_64", "linux-aarch64", "linux-x86_64-musl",
         "linux-aarch64-musl", "windows-x86_64", "osx-x86_64", "osx-aarch64"};
-    private static final Logger LOG = LoggerFactory.getLogger(NativeLibrary.class);
 
     private NativeLibrary() {
     }
@@ -116,7 +113,7 @@ final class NativeLibrary {
                 Path copy = install(directory, name, resource, digest);
                 LoadFailure failure = tryLoad(copy);
                 if (failure == null) {
-                    LOG.debug("native library for {} loaded from {}", platform, copy);
+                    LoaderLog.debug("native library for " + platform + " loaded from " + copy, null);
                     sweep(directory, copy);
                     return;
                 }
@@ -154,7 +151,7 @@ final class NativeLibrary {
                 }
             }
         } catch (IOException e) {
-            LOG.debug("/proc/self/maps cannot be read; assuming glibc", e);
+            LoaderLog.debug("/proc/self/maps cannot be read; assuming glibc", e);
         }
         return false;
     }
@@ -249,7 +246,7 @@ final class NativeLibrary {
                 }
             }
         } catch (IOException | DirectoryIteratorException e) {
-            LOG.debug("old copies of the native library stay in {}", directory, e);
+            LoaderLog.debug("old copies of the native library stay in " + directory, e);
         }
     }
 

@@ -67,6 +67,15 @@ public final class Opened {
     }
 
     /**
+     * Wait in the start gate, before all phases.
+     *
+     * @return µs, −1 without a gate
+     */
+    public long gateWaitUs() {
+        return json.path("gateWaitUs").asLong(-1);
+    }
+
+    /**
      * Upgrade request sent → first byte of the response.
      *
      * @return µs

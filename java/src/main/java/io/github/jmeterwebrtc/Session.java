@@ -121,6 +121,15 @@ public final class Session implements AutoCloseable {
     }
 
     /**
+     * Whether the session ended against our will: the other side hung up, or the connection failed.
+     *
+     * @return false also when it is closed; {@link #report()} says how it was lost, and costs more
+     */
+    public boolean isLost() {
+        return Native.isSessionLost(handle);
+    }
+
+    /**
      * What is known of the session now, without asking anybody: {@code state}, {@code counters}, {@code phases} (µs since
      * its start), {@code timeline} ({@code [µs, machine, state]}), {@code selectedPair} ({@code [local, remote]} or null),
      * {@code lost} (null, or {@code code}, {@code message}, {@code atUs} of a call that ended against our will),

@@ -24,7 +24,7 @@ class MenuTest {
     @Test
     void theSamplersAreInTheSamplerMenu() {
         assertEquals(sorted(
-                "WebRTC Await Connected", "WebRTC Call", "WebRTC Hang Up", "WebRTC Media Check",
+                "WebRTC Await Connected", "WebRTC Call", "WebRTC Hang Up", "WebRTC Media Check", "WebRTC Preflight",
                 "WebSocket Close (jmeter-webrtc)", "WebSocket Open Connection (jmeter-webrtc)",
                 "WebSocket Ping/Pong (jmeter-webrtc)", "WebSocket Single Read Sampler (jmeter-webrtc)",
                 "WebSocket Single Write Sampler (jmeter-webrtc)", "WebSocket Wait for Message",

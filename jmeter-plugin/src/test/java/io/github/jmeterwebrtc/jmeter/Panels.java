@@ -17,6 +17,7 @@ import io.github.jmeterwebrtc.jmeter.gui.ElementForm;
 import io.github.jmeterwebrtc.jmeter.gui.FormConfigGui;
 import io.github.jmeterwebrtc.jmeter.gui.FormSamplerGui;
 import io.github.jmeterwebrtc.jmeter.lab.LabServerGui;
+import io.github.jmeterwebrtc.jmeter.preflight.PreflightSamplerGui;
 import io.github.jmeterwebrtc.jmeter.websocket.CloseSamplerGui;
 import io.github.jmeterwebrtc.jmeter.websocket.OpenConnectionSamplerGui;
 import io.github.jmeterwebrtc.jmeter.websocket.PingPongSamplerGui;
@@ -46,6 +47,7 @@ public final class Panels {
                 OpenConnectionSamplerGui::new, RequestResponseSamplerGui::new, SingleReadSamplerGui::new,
                 SingleWriteSamplerGui::new, PingPongSamplerGui::new, CloseSamplerGui::new, WaitForMessageSamplerGui::new,
                 CallSamplerGui::new, AwaitConnectedSamplerGui::new, MediaCheckSamplerGui::new, HangUpSamplerGui::new,
+                PreflightSamplerGui::new,
                 WebRtcDefaultsGui::new, LabServerGui::new, PingFrameFilterGui::new, TextFrameFilterGui::new,
                 BinaryFrameFilterGui::new, BinaryResponseAssertionGui::new).map(Supplier::get);
     }

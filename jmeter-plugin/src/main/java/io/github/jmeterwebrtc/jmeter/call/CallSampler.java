@@ -1,11 +1,14 @@
 package io.github.jmeterwebrtc.jmeter.call;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.jmeterwebrtc.CallOutcome;
+import io.github.jmeterwebrtc.CloseCause;
 import io.github.jmeterwebrtc.EngineException;
 import io.github.jmeterwebrtc.jmeter.config.CallSettings;
 import io.github.jmeterwebrtc.jmeter.result.Columns;
+import io.github.jmeterwebrtc.jmeter.result.FailureReport;
 import io.github.jmeterwebrtc.jmeter.result.ResultBuilder;
 import io.github.jmeterwebrtc.jmeter.result.SampleMode;
 import io.github.jmeterwebrtc.jmeter.run.BoundedWait;
@@ -52,6 +55,7 @@ public class CallSampler extends WebRtcSampler {
     /** JMeter variable: whether the sample found its call connected. */
     static final String REUSED = "webrtc_reused";
 
+    private static final String SIGNALING_CLOSED = "SIGNALING_CLOSED";
     private static final String OFFER = "offer";
     private static final String ANSWER = "answer";
     private static final String MEDIA = "media";
@@ -73,9 +77,10 @@ public class CallSampler extends WebRtcSampler {
         putReused(false);
         if (existing != null) {
             thread.calls().remove(plan.callName);
-            existing.session().hangUp(bounded.operation(), bounded.clip(plan.byeTimeoutMs));
+            thread.reportIfLost(existing, existing.session().hangUp(bounded.operation(), bounded.clip(plan.byeTimeoutMs)));
         }
-        Connection signaling = SignalingConnection.findOrOpen(thread, bounded, result, plan.connectionId, plan.signalingUrl);
+        Connection signaling = SignalingConnection.findOrOpen(thread, bounded, result, plan.connectionId, plan.signalingUrl,
+                plan.settings.config().get("gate"));
         if (signaling == null) {
             noSignaling(thread, plan, result);
             return;
@@ -108,12 +113,15 @@ public class CallSampler extends WebRtcSampler {
     }
 
     private static void noSignaling(ThreadScope thread, Plan plan, ResultBuilder result) {
-        String why = SignalingConnection.whyClosed(thread, plan.connectionId);
-        if (why.isEmpty()) {
-            result.failure("SIGNALING_CLOSED", "There is no WebSocket '" + plan.connectionId + "' for the signaling: put a"
+        CloseCause why = SignalingConnection.whyClosed(thread, plan.connectionId);
+        if (why == null) {
+            result.failure(SIGNALING_CLOSED, "There is no WebSocket '" + plan.connectionId + "' for the signaling: put a"
                     + " WebSocket Open Connection before the call, or fill in signalingUrl");
         } else {
-            result.failure("SIGNALING_CLOSED", "The WebSocket '" + plan.connectionId + "' for the signaling is closed: " + why);
+            String sentence = "The WebSocket '" + plan.connectionId + "' for the signaling is closed: " + why.describe();
+            result.starved(why.json().path("starved").asBoolean());
+            result.failure(SIGNALING_CLOSED, new FailureReport("Signaling WebSocket Closed", SIGNALING_CLOSED, sentence,
+                    why.json(), why.json()));
         }
     }
 
@@ -122,6 +130,8 @@ public class CallSampler extends WebRtcSampler {
         // A WebSocket that this sample opened comes first.
         long before = result.elapsedUs();
         result.took(outcome.elapsedUs());
+        result.waitedAtGate(outcome.gateWaitUs());
+        result.starved(outcome.starved());
         result.milestones(after(before, outcome.connectUs()), after(before, outcome.latencyUs()));
         phase(result, json, "gatherUs", Columns.GATHER_MS);
         phase(result, json, "signalingUs", Columns.SIGNALING_MS);
@@ -137,13 +147,23 @@ public class CallSampler extends WebRtcSampler {
             result.success("200", "OK");
             result.json(withoutOffer(json));
         } else {
-            JsonNode error = json.path("error");
-            result.failure(outcome.code(), outcome.message());
-            result.evidence(error.path("error").asText(outcome.message()), outcome.code(), error.path("details"));
+            result.failure(outcome.code(), failure(outcome));
         }
         if (SampleMode.ofProperties() == SampleMode.PHASES) {
             result.phasesAsSubResults();
         }
+    }
+
+    private static FailureReport failure(CallOutcome outcome) {
+        JsonNode error = outcome.json().path("error");
+        ObjectNode verdict = error.isObject() ? error.deepCopy() : JsonNodeFactory.instance.objectNode();
+        for (String ofOutcome : new String[] {"starved", "starvedReasons"}) {
+            if (outcome.json().has(ofOutcome)) {
+                verdict.set(ofOutcome, outcome.json().path(ofOutcome));
+            }
+        }
+        return new FailureReport(error.path("error").asText("Call failed"), outcome.code(), outcome.message(), verdict,
+                error.path("details"));
     }
 
     private static JsonNode withoutOffer(JsonNode outcome) {

@@ -24,11 +24,13 @@ public class HangUpSampler extends WebRtcSampler {
         thread.calls().remove(call.name());
         JsonNode before = call.session().report();
         JsonNode report = call.session().hangUp(bounded.operation(), bounded.clip(byeTimeoutMs));
+        thread.reportIfLost(call, report);
         if (report.path("hangUpUs").isNumber()) {
             result.took(report.path("hangUpUs").asLong());
         }
         writeSessionColumns(before);
         writeMediaColumns(report.path("media"));
+        result.starved(report.path("starved").asBoolean());
         result.json(report);
         // A lost call has already been told as a sample of its own; ending it is a success.
         result.success("200", report.path("lost").isObject() ? "The call had been lost before" : "OK");

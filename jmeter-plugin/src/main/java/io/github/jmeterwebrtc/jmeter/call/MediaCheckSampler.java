@@ -44,6 +44,7 @@ public class MediaCheckSampler extends WebRtcSampler {
         JsonNode check = call.session().check(bounded.operation(), bounded.clip(CHECK_MS));
         writeSessionColumns(call.session().report());
         writeMediaColumns(check);
+        result.starved(check.path("starved").asBoolean());
         MediaLimits.Breach breach = limits.breach(check);
         if (breach == null) {
             result.success("200", "OK");

@@ -3,15 +3,19 @@ package io.github.jmeterwebrtc.jmeter.call;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.github.jmeterwebrtc.EngineException;
 import io.github.jmeterwebrtc.jmeter.config.WebRtcDefaults;
+import io.github.jmeterwebrtc.jmeter.report.ReportGraphs;
 import io.github.jmeterwebrtc.jmeter.result.Columns;
+import io.github.jmeterwebrtc.jmeter.result.FailureReport;
 import io.github.jmeterwebrtc.jmeter.result.ResultBuilder;
 import io.github.jmeterwebrtc.jmeter.run.EngineSampler;
 import io.github.jmeterwebrtc.jmeter.run.PlacedCall;
+import io.github.jmeterwebrtc.jmeter.run.ResultFiles;
 import io.github.jmeterwebrtc.jmeter.run.ThreadScope;
 import java.util.Locale;
 import java.util.concurrent.TimeoutException;
 import org.apache.jmeter.config.ConfigTestElement;
 import org.apache.jmeter.threads.JMeterVariables;
+import org.apache.jmeter.util.JMeterUtils;
 
 /**
  * What the samplers of calls share: the call's name, the columns of a row, the codes of failures.
@@ -32,7 +36,10 @@ public abstract class WebRtcSampler extends EngineSampler {
     static final String CALL_NOT_FOUND = "CALL_NOT_FOUND";
 
     static {
-        Columns.register();
+        if (Columns.register()) {
+            ResultFiles.fitToCommandLine();
+            ReportGraphs.register(JMeterUtils.getJMeterProperties());
+        }
     }
 
     /** The call of this sampler; null when there is none, and then the result says so. */
@@ -54,9 +61,9 @@ public abstract class WebRtcSampler extends EngineSampler {
         }
         JsonNode report = call.session().report();
         writeSessionColumns(report);
-        String why = report.path("lost").path("message").asText("its state is " + report.path("state").asText());
-        result.failure(CALL_LOST, "The call '" + call.name() + "' was lost: " + why);
-        result.evidence("Call lost", report.path("lost").path("code").asText(CALL_LOST), report);
+        JsonNode lost = report.path("lost");
+        String why = lost.path("message").asText("its state is " + report.path("state").asText());
+        result.failure(CALL_LOST, new FailureReport("Call lost", lost.path("code").asText(CALL_LOST), why, lost, report));
         return null;
     }
 
@@ -98,8 +105,9 @@ public abstract class WebRtcSampler extends EngineSampler {
 
     @Override
     protected void failed(ResultBuilder result, EngineException failure) {
-        result.failure(failure.code(), failure.getMessage());
-        result.evidence(failure.getMessage(), failure.code(), failure.details());
+        JsonNode details = failure.details();
+        result.failure(failure.code(),
+                new FailureReport(failure.getMessage(), failure.code(), failure.getMessage(), details, details));
     }
 
     @Override

@@ -57,6 +57,7 @@ public final class CallSettings {
         long answer = putTimeout(call, "answerTimeout", text(element, WebRtcDefaults.ANSWER_TIMEOUT), ANSWER_MS);
         long firstRtp = putTimeout(call, "firstRtpTimeout", text(element, WebRtcDefaults.FIRST_RTP_TIMEOUT), FIRST_RTP_MS);
         long bye = putTimeout(call, "byeTimeout", text(element, WebRtcDefaults.BYE_TIMEOUT), BYE_MS);
+        GateSettings.put(call, element);
         return new CallSettings(call, gather + answer + connect + firstRtp + MARGIN_MS, bye);
     }
 

@@ -35,8 +35,14 @@ public class WebRtcDefaults extends ConfigTestElement {
     public static final String CONNECT_TIMEOUT = "WebRTC.connectTimeout";
     /** Connected → first RTP packet in, ms (default 5000). */
     public static final String FIRST_RTP_TIMEOUT = "WebRTC.firstRtpTimeout";
-    /** Hang-up → the other side's accounts, ms (default 2000). */
+    /** Hang-up → the other side's accounts, ms (default 5000). */
     public static final String BYE_TIMEOUT = "WebRTC.byeTimeout";
     /** Pace of ICE connectivity checks, ms (RFC 8445 Ta; default 50). */
     public static final String ICE_CHECK_INTERVAL = "WebRTC.iceCheckInterval";
+    /** Start gate: calls that are set up at once (default: JMeter property {@code webrtc.gate.inFlight}; 0 = any number). */
+    public static final String GATE_IN_FLIGHT = "WebRTC.gateInFlight";
+    /** Start gate: calls begun per second (default: {@code webrtc.gate.startsPerSecond}; 0 = any number). */
+    public static final String GATE_STARTS_PER_SECOND = "WebRTC.gateStartsPerSecond";
+    /** Start gate: honour {@code Retry-After} of refused upgrades (default: {@code webrtc.gate.retryAfter}, false). */
+    public static final String GATE_RETRY_AFTER = "WebRTC.gateRetryAfter";
 }

@@ -34,6 +34,12 @@ public class WebRtcDefaultsGui extends FormConfigGui {
                         .text(WebRtcDefaults.FIRST_RTP_TIMEOUT, "First RTP:", "",
                                 "Connected until the first RTP packet; empty = 5000")
                         .text(WebRtcDefaults.BYE_TIMEOUT, "Hang-up:", "",
-                                "Until the other side has stated its accounts; empty = 2000"));
+                                "Until the other side has stated its accounts; empty = 5000")
+                        .section("Start gate (empty = the JMeter properties webrtc.gate.…, which are off)")
+                        .text(WebRtcDefaults.GATE_IN_FLIGHT, "Handshakes at once:", "",
+                                "Calls that are set up at the same time; 0 = any number. The wait is in webrtc_gateWaitMs")
+                        .text(WebRtcDefaults.GATE_STARTS_PER_SECOND, "Starts per second:", "", "0 = any number")
+                        .choice(WebRtcDefaults.GATE_RETRY_AFTER, "Honour Retry-After:", new String[] {"", "true", "false"},
+                                "A WebSocket upgrade that was refused with Retry-After holds later ones back"));
     }
 }

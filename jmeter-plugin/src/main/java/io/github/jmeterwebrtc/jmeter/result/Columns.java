@@ -1,15 +1,18 @@
 package io.github.jmeterwebrtc.jmeter.result;
 
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collection;
 import java.util.Collections;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
 import java.util.Set;
 import org.apache.jmeter.samplers.SampleEvent;
 import org.apache.jmeter.threads.JMeterVariables;
 import org.apache.jmeter.util.JMeterUtils;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * The {@code webrtc_*} sample variables, which JMeter writes as columns behind every row of a JTL.
@@ -53,37 +56,110 @@ public final class Columns {
     public static final String SELECTED_PAIR = "webrtc_selectedPair";
     /** Fixed code of what failed; empty on success. */
     public static final String CAUSE = "webrtc_cause";
+    /** How sure {@link #CAUSE} is: {@code certain}, {@code likely} or {@code ambiguous}; empty on success. */
+    public static final String CONFIDENCE = "webrtc_confidence";
+    /** {@code true} when the load generator itself was short of something during the sample; otherwise empty. */
+    public static final String STARVED = "webrtc_starved";
+    /** Wait in the start gate, ms; not part of the elapsed time; empty without a gate. */
+    public static final String GATE_WAIT_MS = "webrtc_gateWaitMs";
+    /** What {@link #CAUSE} rests on: facts with their times, in one line; empty on success. */
+    public static final String EVIDENCE = "webrtc_evidence";
 
     /** All names, in column order. */
     public static final List<String> NAMES = Collections.unmodifiableList(Arrays.asList(
             DNS_MS, TCP_MS, TLS_MS, UPGRADE_MS, GATHER_MS, SIGNALING_MS, ICE_MS, DTLS_MS, FIRST_RTP_MS,
-            PACKETS_SENT, PACKETS_RECEIVED, PACKETS_LOST, JITTER_MS, STATE, SELECTED_PAIR, CAUSE));
+            PACKETS_SENT, PACKETS_RECEIVED, PACKETS_LOST, JITTER_MS, STATE, SELECTED_PAIR, CAUSE,
+            CONFIDENCE, STARVED, GATE_WAIT_MS, EVIDENCE));
 
+    private static final Logger LOG = LoggerFactory.getLogger(Columns.class);
     private static final double MICROS_PER_MILLI = 1000.0;
+
+    /** Stands among the variables while all columns are empty: every element of a plan clears before every sample. */
+    private static final String EMPTY = "__webrtcColumnsAreEmpty";
 
     private static volatile boolean registered;
 
     private Columns() {
     }
 
-    /** Appends the names to {@code sample_variables}, once, unless {@code webrtc.columns=false}. */
-    public static synchronized void register() {
+    /**
+     * Appends the names to {@code sample_variables}, once, unless {@code webrtc.columns=false}.
+     *
+     * @return whether they are part of the results now
+     */
+    public static synchronized boolean register() {
         if (JMeterUtils.getJMeterProperties() == null || !JMeterUtils.getPropDefault("webrtc.columns", true)) {
+            return false;
+        }
+        List<String> names = ofRun();
+        Set<String> all = new LinkedHashSet<>(names);
+        if (all.addAll(NAMES)) {
+            // A controller started from the GUI may have read the list before this plan was loaded.
+            write(all);
+            SampleEvent.initSampleVariables();
+        }
+        registered = true;
+        return true;
+    }
+
+    /**
+     * Leaves out of this run what a file that it will be appended to has no column for, and says so.
+     *
+     * @param header the header of the file
+     * @param file its name, for the log
+     */
+    public static synchronized void fitTo(ResultsHeader header, String file) {
+        if (!registered) {
             return;
         }
-        String given = JMeterUtils.getPropDefault(SampleEvent.SAMPLE_VARIABLES, "");
-        Set<String> names = new LinkedHashSet<>();
-        for (String name : given.split(",")) {
+        List<String> run = ofRun();
+        if (header.fits(run)) {
+            return;
+        }
+        Set<String> kept = header.among(NAMES);
+        List<String> left = new ArrayList<>(run);
+        left.removeAll(NAMES);
+        left.addAll(kept);
+        if (!header.fits(left)) {
+            LOG.warn("{} was begun with other sample variables than this run has ({}): JMeter will append rows that its report"
+                    + " generator refuses. Write to a new file", file, run);
+            return;
+        }
+        run.removeAll(left);
+        write(left);
+        SampleEvent.initSampleVariables();
+        LOG.warn("{} was begun without the columns {}; they are left out of this run, so that the file stays readable. Write to"
+                + " a new file to have them", file, run);
+    }
+
+    /** The test is over: the next one has all columns again, in its own file. */
+    public static synchronized void restore() {
+        if (registered) {
+            Set<String> all = new LinkedHashSet<>(ofRun());
+            all.removeAll(NAMES);
+            all.addAll(NAMES);
+            // JMeter itself takes the list over when it starts the next test; late rows of this one keep their columns.
+            write(all);
+        }
+    }
+
+    private static List<String> ofRun() {
+        List<String> names = new ArrayList<>();
+        for (String name : JMeterUtils.getPropDefault(SampleEvent.SAMPLE_VARIABLES, "").split(",")) {
             if (!name.trim().isEmpty()) {
                 names.add(name.trim());
             }
         }
-        if (names.addAll(NAMES)) {
+        return names;
+    }
+
+    private static void write(Collection<String> names) {
+        if (names.isEmpty()) {
+            // JMeter takes an empty list for one variable without a name.
+            JMeterUtils.getJMeterProperties().remove(SampleEvent.SAMPLE_VARIABLES);
+        } else {
             JMeterUtils.setProperty(SampleEvent.SAMPLE_VARIABLES, String.join(",", names));
-            // A controller started from the GUI may have read the list before this plan was loaded.
-            SampleEvent.initSampleVariables();
         }
-        registered = true;
     }
 
     /**
@@ -101,24 +177,13 @@ public final class Columns {
      * @param variables the thread's variables; null is accepted
      */
     public static void clear(JMeterVariables variables) {
-        if (variables == null || !registered) {
+        if (variables == null || !registered || variables.getObject(EMPTY) != null) {
             return;
         }
         for (String name : NAMES) {
             variables.put(name, "");
         }
-    }
-
-    /**
-     * Writes the phases of a sample.
-     *
-     * @param variables the thread's variables; null is accepted
-     * @param phases column name → µs; written as ms with three decimals
-     */
-    public static void phases(JMeterVariables variables, Map<String, Long> phases) {
-        for (Map.Entry<String, Long> phase : phases.entrySet()) {
-            put(variables, phase.getKey(), millis(phase.getValue()));
-        }
+        variables.putObject(EMPTY, Boolean.TRUE);
     }
 
     /**
@@ -130,6 +195,7 @@ public final class Columns {
      */
     public static void put(JMeterVariables variables, String name, String value) {
         if (variables != null && registered) {
+            variables.remove(EMPTY);
             variables.put(name, value);
         }
     }

@@ -1,9 +1,7 @@
 package io.github.jmeterwebrtc.jmeter.result;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.node.JsonNodeFactory;
-import com.fasterxml.jackson.databind.node.ObjectNode;
+import com.fasterxml.jackson.databind.node.MissingNode;
 import io.github.jmeterwebrtc.Frame;
 import io.github.jmeterwebrtc.Opcode;
 import io.github.jmeterwebrtc.Opened;
@@ -33,7 +31,6 @@ public final class ResultBuilder {
     /** Response data of an outcome are cut at this many characters: 200 talking softphones must not fill the heap. */
     static final int MAX_JSON_CHARS = 32 * 1024;
 
-    private static final ObjectMapper JSON = new ObjectMapper();
     private static final long MICROS_PER_MILLI = 1000;
 
     private final String label;
@@ -60,6 +57,11 @@ public final class ResultBuilder {
     private String code = "";
     private String message = "";
     private String cause = "";
+    private String confidence = "";
+    private String evidenceLine = "";
+    private boolean starved;
+    private long gateWaitUs = -1;
+    private Long happenedAtMillis;
 
     /**
      * Starts a sample now.
@@ -109,6 +111,7 @@ public final class ResultBuilder {
      * @param opened what the engine says about opening
      */
     public void opened(Opened opened) {
+        waitedAtGate(opened.gateWaitUs());
         took(opened.totalUs());
         connectUs = opened.totalUs();
         latencyUs = opened.totalUs() - opened.upgradeUs() + opened.firstByteUs();
@@ -333,6 +336,71 @@ public final class ResultBuilder {
     }
 
     /**
+     * Marks failure with all that is known of it: message, response data, response headers and columns.
+     *
+     * @param responseCode a code from a small fixed set
+     * @param failure what the engine tells
+     */
+    public void failure(String responseCode, FailureReport failure) {
+        failure(responseCode, failure.message());
+        responseHeaders += failure.headerLines();
+        told(failure);
+    }
+
+    /**
+     * Whether the load generator itself was short of something during the sample.
+     *
+     * @param told what the engine says
+     */
+    public void starved(boolean told) {
+        starved |= told;
+    }
+
+    /**
+     * Adds a wait in the start gate, which is no part of the elapsed time.
+     *
+     * @param micros µs; negative = there was no gate
+     */
+    public void waitedAtGate(long micros) {
+        if (micros >= 0) {
+            gateWaitUs = Math.max(gateWaitUs, 0) + micros;
+        }
+    }
+
+    /**
+     * Makes this the sample of something that happened earlier.
+     *
+     * @param epochMillis when, ms since 1970
+     */
+    public void happenedAt(long epochMillis) {
+        happenedAtMillis = epochMillis;
+    }
+
+    /**
+     * The columns of this sample, besides those that only its sampler knows.
+     *
+     * @return column name → text; nothing about causes on success
+     */
+    public Map<String, String> columns() {
+        Map<String, String> columns = new LinkedHashMap<>();
+        phases.forEach((name, micros) -> columns.put(name, Columns.millis(micros)));
+        if (gateWaitUs >= 0) {
+            columns.put(Columns.GATE_WAIT_MS, Columns.millis(gateWaitUs));
+        }
+        if (starved) {
+            columns.put(Columns.STARVED, "true");
+        }
+        if (!successful) {
+            columns.put(Columns.CAUSE, cause());
+            columns.put(Columns.CONFIDENCE, confidence);
+            columns.put(Columns.EVIDENCE, evidenceLine.isEmpty()
+                    ? FailureReport.oneLine(message, FailureReport.MAX_EVIDENCE_CHARS)
+                    : evidenceLine);
+        }
+        return columns;
+    }
+
+    /**
      * The fixed code of what failed, for the column {@code webrtc_cause}.
      *
      * @return the engine's code where evidence was given, the response code otherwise
@@ -342,19 +410,30 @@ public final class ResultBuilder {
     }
 
     /**
-     * Makes {@code {"error":…,"code":…,"details":…}} the response data of a failure.
+     * Makes {@code {"error":…,"code":…,"details":…}} the response data of a failure, whose code and message stay as they are.
      *
      * @param error what failed, in words
      * @param errorCode the engine's fixed code
-     * @param details the evidence; may be null
+     * @param details the evidence; may be null; a verdict in it (see {@link FailureReport}) is taken up
      */
     public void evidence(String error, String errorCode, JsonNode details) {
-        ObjectNode node = JSON.createObjectNode();
-        cause = errorCode;
-        node.put("error", error);
-        node.put("code", errorCode);
-        node.set("details", details == null ? JsonNodeFactory.instance.objectNode() : details);
-        json(node);
+        JsonNode verdict = details == null ? MissingNode.getInstance() : details;
+        starved(verdict.path("starved").asBoolean());
+        told(new FailureReport(error, errorCode, error, verdict, details));
+    }
+
+    /** Makes JSON with the message the response data of a failure that has none yet. */
+    public void explain() {
+        if (!successful && data.length == 0) {
+            evidence(message, code, null);
+        }
+    }
+
+    private void told(FailureReport failure) {
+        cause = failure.cause();
+        confidence = failure.confidence();
+        evidenceLine = failure.evidenceLine();
+        text(failure.json(MAX_JSON_CHARS).toString());
     }
 
     /**
@@ -399,11 +478,13 @@ public final class ResultBuilder {
      * @return a plain {@link SampleResult}, which every listener and remote worker can carry
      */
     public SampleResult build() {
+        // A sample starts when its gate has let it through.
+        long gateMillis = toMillis(Math.max(gateWaitUs, 0));
         long elapsedMillis = measured
                 ? toMillis(elapsedUs)
-                : TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - startedNanos);
+                : Math.max(0, TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - startedNanos) - gateMillis);
         SampleResult result = new SampleResult();
-        stamp(result, startedMillis, elapsedMillis);
+        stamp(result, happenedAtMillis == null ? startedMillis + gateMillis : happenedAtMillis, elapsedMillis);
         result.setConnectTime(toMillis(connectUs));
         result.setLatency(toMillis(latencyUs));
         result.setSampleLabel(label);

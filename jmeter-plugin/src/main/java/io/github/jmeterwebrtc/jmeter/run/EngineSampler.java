@@ -90,10 +90,22 @@ public abstract class EngineSampler extends AbstractSampler
         return true;
     }
 
+    /**
+     * Whether this sampler makes a sample this time.
+     *
+     * @return false = none, and nothing is done
+     */
+    protected boolean takesPart() {
+        return true;
+    }
+
     @Override
     public final SampleResult sample(Entry ignored) {
         ResultBuilder result = new ResultBuilder(getName());
         try {
+            if (!takesPart()) {
+                return null;
+            }
             ThreadScope thread = TestRun.current().thread();
             try (BoundedWait bounded = beginWait(thread)) {
                 wait = bounded;
@@ -101,6 +113,9 @@ public abstract class EngineSampler extends AbstractSampler
                     thread.reportLostCalls();
                 }
                 attempt(thread, bounded, result);
+                if (!ignoresCalls()) {
+                    result.explain();
+                }
             } finally {
                 wait = null;
             }
@@ -165,10 +180,7 @@ public abstract class EngineSampler extends AbstractSampler
 
     private void writeColumns(ResultBuilder result) {
         JMeterVariables variables = getThreadContext().getVariables();
-        Columns.phases(variables, result.phases());
-        if (!result.isSuccessful()) {
-            Columns.put(variables, Columns.CAUSE, result.cause());
-        }
+        result.columns().forEach((name, value) -> Columns.put(variables, name, value));
     }
 
     /**
@@ -195,10 +207,14 @@ public abstract class EngineSampler extends AbstractSampler
         return JMeterContextService.getContext();
     }
 
-    /** A row carries the values of its own sample only, also the rows of samplers that are not ours. */
+    /**
+     * A row carries the values of its own sample only, also the rows of samplers that are not ours; and a call that was lost
+     * in the background is told now, whatever sampler comes next.
+     */
     @Override
     public void sampleStarting(Sampler sampler) {
         Columns.clear(getThreadContext().getVariables());
+        TestRun.beforeSample(getThreadContext());
     }
 
     @Override

@@ -3,12 +3,14 @@ package io.github.jmeterwebrtc.jmeter.run;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.github.jmeterwebrtc.CallOutcome;
 import io.github.jmeterwebrtc.Session;
+import java.util.concurrent.TimeUnit;
 
 /** A call that a {@code WebRTC Call} sampler connected and nobody has hung up yet. Used by its JMeter thread only. */
 public final class PlacedCall {
     private final String name;
     private final Session session;
     private final JsonNode outcome;
+    private final long startedMillis;
     private boolean lost;
 
     /**
@@ -21,6 +23,20 @@ public final class PlacedCall {
         this.name = name;
         this.session = outcome.session();
         this.outcome = outcome.json();
+        this.startedMillis = System.currentTimeMillis() - TimeUnit.MICROSECONDS.toMillis(outcome.elapsedUs());
+    }
+
+    /**
+     * A moment of the call on the wall clock.
+     *
+     * @param sinceStartUs µs since the call started; now when it is no number
+     * @return ms since 1970, to a few ms; never later than now
+     */
+    long epochMillis(JsonNode sinceStartUs) {
+        long now = System.currentTimeMillis();
+        return sinceStartUs.isNumber()
+                ? Math.min(now, startedMillis + TimeUnit.MICROSECONDS.toMillis(sinceStartUs.asLong()))
+                : now;
     }
 
     /**

@@ -23,15 +23,17 @@ final class SampleDelivery {
     private JMeterVariables variables;
     private ListenerNotifier notifier;
     private List<SampleListener> listeners = Collections.emptyList();
+    private JMeterThread thread;
     private AbstractThreadGroup group;
     private String threadName = "";
 
     void remember(JMeterContext context) {
-        JMeterThread thread = context.getThread();
+        JMeterThread running = context.getThread();
         JMeterVariables current = context.getVariables();
-        if (thread == null || current == null) {
+        if (running == null || current == null) {
             return;
         }
+        thread = running;
         Object sampled = current.getObject(JMeterThread.PACKAGE_OBJECT);
         if (sampled instanceof SamplePackage) {
             listeners = ((SamplePackage) sampled).getSampleListeners();
@@ -55,6 +57,21 @@ final class SampleDelivery {
         result.setGroupThreads(group == null ? 0 : group.getNumberOfThreads());
         result.setAllThreads(JMeterContextService.getNumberOfThreads());
         String groupName = group == null ? "" : group.getName();
-        notifier.notifyListeners(new SampleEvent(result, groupName, variables), listeners);
+        JMeterContext context = JMeterContextService.getContext();
+        boolean threadIsOver = context.getVariables() == null;
+        if (threadIsOver) {
+            // JMeter has emptied the context by now; scripts and functions of listeners need what is in it.
+            context.setVariables(variables);
+            context.setThread(thread);
+            context.setThreadGroup(group);
+            context.setPreviousResult(result);
+        }
+        try {
+            notifier.notifyListeners(new SampleEvent(result, groupName, variables), listeners);
+        } finally {
+            if (threadIsOver) {
+                context.clear();
+            }
+        }
     }
 }

@@ -6,11 +6,13 @@ import io.github.jmeterwebrtc.EngineException;
 import io.github.jmeterwebrtc.EngineUnavailableException;
 import io.github.jmeterwebrtc.Lab;
 import io.github.jmeterwebrtc.Scope;
+import io.github.jmeterwebrtc.jmeter.result.Columns;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeoutException;
 import java.util.function.Supplier;
+import org.apache.jmeter.threads.JMeterContext;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -53,6 +55,7 @@ public final class TestRun {
         if (current != null) {
             return;
         }
+        ResultFiles.fitToRunningPlan();
         try {
             current = new TestRun(Engine.get());
         } catch (EngineUnavailableException | LinkageError e) {
@@ -70,6 +73,7 @@ public final class TestRun {
         }
         if (ending != null) {
             ending.close();
+            Columns.restore();
         }
     }
 
@@ -126,6 +130,20 @@ public final class TestRun {
     public static TestRun ofThread() {
         TestRun run = current;
         return run != null && run.threads.containsKey(Thread.currentThread()) ? run : null;
+    }
+
+    /**
+     * The calling JMeter thread is about to run a sampler, of whatever kind: tells of calls that were lost meanwhile. Costs
+     * next to nothing in a thread without calls.
+     *
+     * @param context the thread's JMeter context
+     */
+    static void beforeSample(JMeterContext context) {
+        TestRun run = current;
+        ThreadScope thread = run == null ? null : run.threads.get(Thread.currentThread());
+        if (thread != null && !thread.calls().isEmpty()) {
+            thread.reportLostCalls(context);
+        }
     }
 
     /** The calling JMeter thread has ended: reports lost calls, closes what it owned. Idempotent. */

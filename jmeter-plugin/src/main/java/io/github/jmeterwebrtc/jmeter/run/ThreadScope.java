@@ -1,5 +1,6 @@
 package io.github.jmeterwebrtc.jmeter.run;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import io.github.jmeterwebrtc.Scope;
 import io.github.jmeterwebrtc.Socket;
 import java.util.HashMap;
@@ -136,5 +137,23 @@ public final class ThreadScope {
     /** Emits a {@code WebRTC lost} sample for every call that was lost since the last look. */
     public void reportLostCalls() {
         LostCalls.report(calls.values(), delivery);
+    }
+
+    /** As {@link #reportLostCalls()}, to the listeners of the sampler that is about to run. */
+    void reportLostCalls(JMeterContext context) {
+        delivery.remember(context);
+        reportLostCalls();
+    }
+
+    /**
+     * Emits the {@code WebRTC lost} sample of a call that was found lost only when it was hung up.
+     *
+     * @param call the call
+     * @param report the engine's report of the hang-up
+     */
+    public void reportIfLost(PlacedCall call, JsonNode report) {
+        if (!call.isLost() && report.path("lost").isObject()) {
+            LostCalls.tell(call, report, delivery);
+        }
     }
 }

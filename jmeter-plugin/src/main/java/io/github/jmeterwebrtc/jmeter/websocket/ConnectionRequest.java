@@ -1,11 +1,13 @@
 package io.github.jmeterwebrtc.jmeter.websocket;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.jmeterwebrtc.EngineException;
 import io.github.jmeterwebrtc.Scope;
 import io.github.jmeterwebrtc.Socket;
+import io.github.jmeterwebrtc.jmeter.config.GateSettings;
 import io.github.jmeterwebrtc.jmeter.result.ResultBuilder;
 import io.github.jmeterwebrtc.jmeter.run.BoundedWait;
 import io.github.jmeterwebrtc.jmeter.run.Connection;
@@ -50,8 +52,11 @@ final class ConnectionRequest {
         this.overallTimeoutMs = overallTimeoutMs;
     }
 
-    /** For a signaling WebSocket of its own: a URL, verified TLS, JMeter's proxy, the default timeouts of the engine. */
-    static ConnectionRequest ofUrl(String url, long timeoutMs) throws InvalidElementException {
+    /**
+     * For a signaling WebSocket of its own: a URL, verified TLS, JMeter's proxy, the default timeouts of the engine, and the
+     * start gate of the call ({@code null} = none).
+     */
+    static ConnectionRequest ofUrl(String url, long timeoutMs, JsonNode gate) throws InvalidElementException {
         URI uri;
         try {
             uri = new URI(url);
@@ -69,6 +74,9 @@ final class ConnectionRequest {
         config.put("handshakeTimeoutMs", timeoutMs);
         secure(config, tls, true);
         proxy(config, uri.getHost());
+        if (gate != null) {
+            config.set("gate", gate);
+        }
         return new ConnectionRequest(url, config.toString(), "", DNS_TIMEOUT_MS + 4 * timeoutMs + MARGIN_MS);
     }
 
@@ -100,6 +108,7 @@ final class ConnectionRequest {
         keepAlive(sampler, config);
         secure(config, tls, sampler.getVerifyCertificate());
         proxy(config, server);
+        GateSettings.putOfProperties(config);
         addresses(config, server, sampler.surroundings().dns());
         long phases = DNS_TIMEOUT_MS + connectTimeoutMs + 3 * readTimeoutMs + MARGIN_MS;
         return new ConnectionRequest(url, config.toString(), headers.lines(), readTimeoutMs == 0 ? 0 : phases);
@@ -151,7 +160,13 @@ final class ConnectionRequest {
         thread.forget(name);
         owner.releaseSocket(name);
         result.url(url);
-        Socket socket = owner.openSocket(bounded.operation(), name, json, bounded.clip(overallTimeoutMs));
+        Socket socket;
+        try {
+            socket = owner.openSocket(bounded.operation(), name, json, bounded.clip(overallTimeoutMs));
+        } catch (EngineException e) {
+            result.waitedAtGate(e.details().path("gateWaitUs").asLong(-1));
+            throw e;
+        }
         result.opened(socket.opened());
         Connection connection = new Connection(socket, url);
         if (owner == thread.scope()) {

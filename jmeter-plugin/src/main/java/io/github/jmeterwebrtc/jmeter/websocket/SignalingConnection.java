@@ -1,5 +1,7 @@
 package io.github.jmeterwebrtc.jmeter.websocket;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import io.github.jmeterwebrtc.CloseCause;
 import io.github.jmeterwebrtc.EngineException;
 import io.github.jmeterwebrtc.jmeter.result.ResultBuilder;
 import io.github.jmeterwebrtc.jmeter.run.BoundedWait;
@@ -23,13 +25,15 @@ public final class SignalingConnection {
      * @param result gets the phases of opening, when it opens
      * @param connectionId the plan's name of the connection; may be empty
      * @param url where to open one when there is none; empty = do not
+     * @param gate the start gate of the call, for the opening; null = none
      * @return null when there is none and none shall be opened
      * @throws InvalidElementException when the URL cannot be used
      * @throws EngineException when it cannot be opened
      * @throws TimeoutException when it was not open in time
      */
     public static Connection findOrOpen(
-            ThreadScope thread, BoundedWait bounded, ResultBuilder result, String connectionId, String url)
+            ThreadScope thread, BoundedWait bounded, ResultBuilder result, String connectionId, String url,
+            JsonNode gate)
             throws InvalidElementException, EngineException, TimeoutException {
         String name = ThreadScope.connectionName(connectionId);
         Connection existing = thread.connection(name);
@@ -39,7 +43,7 @@ public final class SignalingConnection {
         if (url.isEmpty()) {
             return null;
         }
-        return ConnectionRequest.ofUrl(url, OPEN_TIMEOUT_MS)
+        return ConnectionRequest.ofUrl(url, OPEN_TIMEOUT_MS, gate)
                 .open(name, thread.scope(), thread, bounded, result);
     }
 
@@ -48,10 +52,10 @@ public final class SignalingConnection {
      *
      * @param thread the JMeter thread
      * @param connectionId the plan's name of the connection; may be empty
-     * @return a sentence; empty when there never was one
+     * @return how it ended and why; null when there never was one
      */
-    public static String whyClosed(ThreadScope thread, String connectionId) {
+    public static CloseCause whyClosed(ThreadScope thread, String connectionId) {
         Connection known = thread.connection(ThreadScope.connectionName(connectionId));
-        return known == null || known.socket().isOpen() ? "" : known.socket().closeCause().describe();
+        return known == null ? null : known.socket().closeCause();
     }
 }

@@ -2,9 +2,9 @@ package io.github.jmeterwebrtc.jmeter.result;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
 
 import io.github.jmeterwebrtc.jmeter.JMeterHome;
-import java.util.Collections;
 import org.apache.jmeter.samplers.SampleEvent;
 import org.apache.jmeter.threads.JMeterVariables;
 import org.apache.jmeter.util.JMeterUtils;
@@ -42,11 +42,45 @@ class ColumnsTest {
     }
 
     @Test
-    void phasesAreMillisecondsWithThreeDecimals() {
+    void aFileThatWasBegunWithoutThemKeepsItsColumns() {
+        JMeterUtils.setProperty(SampleEvent.SAMPLE_VARIABLES, "mine");
         Columns.register();
-        JMeterVariables variables = new JMeterVariables();
-        Columns.phases(variables, Collections.singletonMap(Columns.ICE_MS, 12_345L));
-        assertEquals("12.345", variables.get("webrtc_iceMs"));
+        Columns.fitTo(ResultsHeader.parse("timeStamp,elapsed,label,\"mine\""), "old.jtl");
+        assertEquals("mine", JMeterUtils.getProperty(SampleEvent.SAMPLE_VARIABLES));
+        assertEquals(1, SampleEvent.getVarCount());
+        Columns.restore();
+        assertEquals("mine," + String.join(",", Columns.NAMES), JMeterUtils.getProperty(SampleEvent.SAMPLE_VARIABLES));
+    }
+
+    @Test
+    void aFileWithoutSampleVariablesGetsNone() {
+        JMeterUtils.getJMeterProperties().remove(SampleEvent.SAMPLE_VARIABLES);
+        Columns.register();
+        Columns.fitTo(ResultsHeader.parse("timeStamp,elapsed,label"), "old.jtl");
+        assertEquals(0, SampleEvent.getVarCount());
+    }
+
+    @Test
+    void aFileOfAnEarlierVersionKeepsTheColumnsThatItHas() {
+        JMeterUtils.setProperty(SampleEvent.SAMPLE_VARIABLES, "");
+        Columns.register();
+        Columns.fitTo(ResultsHeader.parse("timeStamp,elapsed,\"webrtc_iceMs\",\"webrtc_cause\""), "old.jtl");
+        assertEquals("webrtc_iceMs,webrtc_cause", JMeterUtils.getProperty(SampleEvent.SAMPLE_VARIABLES));
+    }
+
+    @Test
+    void aFileThatFitsNoOrderOfThemChangesNothing() {
+        JMeterUtils.setProperty(SampleEvent.SAMPLE_VARIABLES, "mine");
+        Columns.register();
+        Columns.fitTo(ResultsHeader.parse("timeStamp,elapsed,\"theirs\""), "old.jtl");
+        assertEquals("mine," + String.join(",", Columns.NAMES), JMeterUtils.getProperty(SampleEvent.SAMPLE_VARIABLES));
+    }
+
+    @Test
+    void aFirstLineThatIsNoHeaderDecidesNothing() {
+        assertNull(ResultsHeader.parse("1700000000000,12,label,200"));
+        assertNull(ResultsHeader.parse("<?xml version=\"1.0\"?>"));
+        assertNull(ResultsHeader.parse(null));
     }
 
     @Test

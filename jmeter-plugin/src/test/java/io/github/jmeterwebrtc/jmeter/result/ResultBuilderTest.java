@@ -10,6 +10,7 @@ import io.github.jmeterwebrtc.jmeter.JMeterHome;
 import java.io.ByteArrayOutputStream;
 import java.io.ObjectOutputStream;
 import java.util.Arrays;
+import java.util.Map;
 import org.apache.jmeter.samplers.SampleResult;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -51,6 +52,44 @@ class ResultBuilderTest {
         assertEquals("{\"error\":\"ICE Connection Failed\",\"code\":\"ICE_FAILED\",\"details\":{\"checksSent\":7}}",
                 builder.build().getResponseDataAsString());
         assertEquals("ICE_FAILED", builder.cause());
+    }
+
+    @Test
+    void theColumnsOfAFailureCarryCauseConfidenceAndEvidence() throws Exception {
+        ResultBuilder builder = new ResultBuilder("x");
+        builder.phase(Columns.ICE_MS, 12_345);
+        builder.waitedAtGate(1_500);
+        builder.starved(true);
+        builder.failure("ICE_FAILED", new FailureReport("ICE Connection Failed", "ICE_FAILED", "no pair answered",
+                new ObjectMapper().readTree("{\"cause\":\"CHECKS_UNANSWERED\",\"confidence\":\"certain\","
+                        + "\"evidence\":[{\"atUs\":1500,\"fact\":\"7 checks,\\nno answer\"}]}"), null));
+        Map<String, String> columns = builder.columns();
+        assertEquals("12.345", columns.get("webrtc_iceMs"));
+        assertEquals("1.500", columns.get("webrtc_gateWaitMs"));
+        assertEquals("true", columns.get("webrtc_starved"));
+        assertEquals("CHECKS_UNANSWERED", columns.get("webrtc_cause"));
+        assertEquals("certain", columns.get("webrtc_confidence"));
+        assertEquals("1.500 ms 7 checks, no answer", columns.get("webrtc_evidence"));
+        assertTrue(builder.build().getResponseHeaders().contains("evidence: 1.500 ms 7 checks"),
+                "a remote worker takes the response data away");
+    }
+
+    @Test
+    void theColumnsOfASuccessSayNothingOfCauses() {
+        ResultBuilder builder = new ResultBuilder("x");
+        builder.success("200", "OK");
+        assertTrue(builder.columns().isEmpty(), builder.columns().toString());
+    }
+
+    @Test
+    void aWaitInTheGateIsBeforeTheSampleAndNotInIt() {
+        ResultBuilder builder = new ResultBuilder("x");
+        long before = System.currentTimeMillis();
+        builder.waitedAtGate(5_000_000);
+        builder.took(20_000);
+        SampleResult result = builder.build();
+        assertEquals(20, result.getTime());
+        assertTrue(result.getStartTime() >= before + 5_000, "it starts when the gate has let it through");
     }
 
     @Test

@@ -134,7 +134,7 @@ class ConnectionRequestTest {
     @CsvSource({"http://x/", "ws:///path", "nonsense", "'ws://a b/'"})
     void aSignalingUrlHasToBeAWebSocketUrl(String url) {
         InvalidElementException refused =
-                assertThrows(InvalidElementException.class, () -> ConnectionRequest.ofUrl(url, 1000));
+                assertThrows(InvalidElementException.class, () -> ConnectionRequest.ofUrl(url, 1000, null));
         assertTrue(refused.getMessage().startsWith("signalingUrl: '" + url + "' is not a "), refused.getMessage());
     }
 

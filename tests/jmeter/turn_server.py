@@ -1,0 +1,55 @@
+"""coturn on loopback for the time of a `with` block: UDP, TCP and TLS, long-term credentials."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from types import TracebackType
+
+from demo.processes import RunError, terminate
+from tests.jmeter.runs import free_port, wait_until
+
+USER, PASSWORD = "phone", "s3cret"
+
+
+class TurnServer:
+    """A TURN server with one user."""
+
+    def __init__(self, folder: Path) -> None:
+        program = shutil.which("turnserver")
+        if program is None:
+            raise RunError("turnserver is missing; on Debian and Ubuntu: apt-get install coturn")
+        self.port, self.tls_port, self._log = free_port(), free_port(), folder / "turnserver.log"
+        certificate, key = folder / "turn.pem", folder / "turn.key"
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+            + ["-keyout", str(key), "-out", str(certificate)],
+            check=True,
+            capture_output=True,
+            timeout=60,
+        )
+        self._command = [
+            *(program, "-n", "--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1", "--lt-cred-mech", "--realm=example.org"),
+            *(f"--listening-port={self.port}", f"--tls-listening-port={self.tls_port}", f"--user={USER}:{PASSWORD}"),
+            *(f"--cert={certificate}", f"--pkey={key}", "--no-dtls", "--no-cli", "--allow-loopback-peers"),
+            *(f"--pidfile={folder / 'turnserver.pid'}", "--log-file=stdout", "--simple-log", "--verbose"),
+            f"--userdb={folder / 'turndb'}",
+        ]
+
+    def __enter__(self) -> TurnServer:
+        with self._log.open("w", encoding="utf-8") as log:
+            self._process = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, text=True, start_new_session=True
+            )
+        wait_until(lambda: "TLS" in self.log() and "listener opened" in self.log(), 30, "the TURN server")
+        return self
+
+    def log(self) -> str:
+        """What it has said so far."""
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        terminate(self._process)
