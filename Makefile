@@ -112,6 +112,11 @@ demo: $(INSTALLED_JAR) $(LAB) ## 200 softphones through JMeter against the lab
 	@python3 demo/run.py --softphones $(SOFTPHONES) --hold $(HOLD) $(if $(RAMP),--ramp $(RAMP)) \
 	    --jmeter-home $(JMETER_HOME) --lab $(LAB) --output target/demo
 
+.PHONY: observer-cost
+observer-cost: ## What observing a packet costs, in instructions (valgrind)
+	cargo build --locked --release --example observer_cost
+	scripts/observer-cost.sh target/release/examples/observer_cost
+
 .PHONY: bench
 bench: $(INSTALLED_JAR) $(LAB) ## What softphones and sockets cost: target/bench/summary.json
 	cargo build --locked --release --examples

@@ -144,9 +144,7 @@ async fn answer(socket: &Socket, name: &str, options: &Options) -> Result<Value,
 
 fn call_config(options: &Options, to: Option<&str>) -> CallConfig {
     let stun = options.stun.iter();
-    let ice_servers = stun
-        .map(|url| IceServer { urls: vec![url.clone()], username: String::new(), credential: String::new() })
-        .collect();
+    let ice_servers = stun.map(|url| IceServer { urls: vec![url.clone()], ..IceServer::default() }).collect();
     let session = SessionConfig {
         ice_servers,
         trickle: options.trickle,

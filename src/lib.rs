@@ -8,6 +8,7 @@ compile_error!("jmeter-webrtc must be built with panic = \"unwind\": a panic has
 
 pub mod bridge;
 pub mod config;
+pub mod diagnosis;
 pub mod engine;
 pub mod lab;
 pub mod media;

@@ -36,7 +36,8 @@ async fn stun_server() -> String {
 }
 
 fn server(url: &str) -> IceServer {
-    IceServer { urls: vec![url.into()], username: "user".into(), credential: "secret".into() }
+    let (username, credential) = ("user".into(), "secret".into());
+    IceServer { urls: vec![url.into()], username, credential, ..IceServer::default() }
 }
 
 async fn offer(change: impl FnOnce(&mut SessionConfig)) -> (Session, String, Duration) {

@@ -185,7 +185,7 @@ mod tests {
         assert_eq!(code(connect(true)), "CONNECT_TIMEOUT");
         assert_eq!(code(SocketError::Deadline { phase: "TLS", deadline_ms: 5 }), "TIMEOUT");
         assert_eq!(code(SocketError::Closed { cause: CloseCause::Fin }), "CLOSED");
-        assert_eq!(code(SocketError::Upgrade { detail: "garbage".to_owned() }), "UPGRADE");
+        assert_eq!(code(SocketError::Upgrade { ended: None, detail: "garbage".to_owned() }), "UPGRADE");
     }
 
     #[test]

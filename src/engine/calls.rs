@@ -4,16 +4,18 @@
 //! scope says good-bye and closes its session in the background.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::diagnosis::facts::IdentityFacts;
 use crate::signaling::call::{self, Call, CallConfig, Registration};
 use crate::signaling::outcome::{CallCode, CallFailure};
 use crate::socket::Socket;
 
 use super::error::EngineError;
 use super::gate::{Pass, Start, take_gate};
+use super::identities::Login;
 use super::runtime::Unwatched;
 use super::scopes::HANG_UP;
 use super::sessions::Softphone;
@@ -46,7 +48,7 @@ impl State {
                 tally.softphones_started += 1;
                 tally.udp_sockets_opened += 1;
             }
-            (role, Err(CallFailure { outcome })) => {
+            (role, Err(CallFailure { outcome, .. })) => {
                 let began = matches!(role, Role::Calling) || outcome.offer_sdp.is_some();
                 tally.softphones_started += i64::from(matches!(role, Role::Answering(_)) && began);
                 tally.softphones_failed += i64::from(began && outcome.code != CallCode::Cancelled);
@@ -60,7 +62,7 @@ impl State {
         self: Arc<Self>,
         role: Role,
         (scope, name): (ScopeKey, String),
-        socket: Socket,
+        (signaling, socket): (SocketKey, Socket),
         config: CallConfig,
         pass: Option<Pass>,
     ) -> Result<Placed, EngineError> {
@@ -69,6 +71,7 @@ impl State {
         if let Some((key, softphone)) = before.and_then(|key| Some((key, self.start_leaving(key)?))) {
             self.end_session(key, softphone, HANG_UP).await;
         }
+        let turn = self.identities.of_turn(&config.session).map(|identity| self.identities.login(identity));
         let result = match role {
             Role::Calling => {
                 self.tables().tally.softphones_started += 1;
@@ -78,12 +81,18 @@ impl State {
         };
         self.count_call(&role, &result);
         match result {
-            Ok(call) => {
+            Ok(mut call) => {
+                let up = Instant::now();
+                call.starved(self.starved_reasons(call.started(), up));
                 let outcome = with_gate_wait(json!(call.outcome()), waited);
-                let session = self.keep_session(scope, name, Softphone::of_call(call)).map_err(|(closed, _)| closed)?;
+                let session =
+                    self.keep_session(scope, name, Softphone::of_call(call, turn)).map_err(|(closed, _)| closed)?;
                 Ok(Placed { outcome, session: Some(session) })
             }
-            Err(failure) => Ok(Placed { outcome: with_gate_wait(json!(failure.outcome), waited), session: None }),
+            Err(mut failure) => {
+                self.explain_call(&mut failure, self.identity_of(signaling), turn.as_ref().map_or(0, Login::others));
+                Ok(Placed { outcome: with_gate_wait(json!(failure.outcome), waited), session: None })
+            }
         }
     }
 }
@@ -144,12 +153,15 @@ impl Engine {
         let (gate, config) = take_gate(config)?;
         let config = CallConfig::from_json(&config)?;
         let ending = self.state.tables().scope(scope)?.ending.clone();
-        let socket = self.socket(socket)?;
+        let signaling = (socket, self.socket(socket)?);
         let pass = match role {
-            Role::Calling => self.pass_gate(Start::Call, gate, &socket.opened().peer.to_string(), operation, scope)?,
+            Role::Calling => {
+                self.pass_gate(Start::Call, gate, &signaling.1.opened().peer.to_string(), operation, scope)?
+            }
             Role::Answering(_) => None,
         };
-        let setting_up = Arc::clone(&self.state).set_up(role, (scope, name.to_owned()), socket, config, pass);
+        let setting_up = Arc::clone(&self.state).set_up(role, (scope, name.to_owned()), signaling, config, pass);
+        let _busy = self.state.opening(&self.runtime);
         self.wait(what, operation, deadline, Unwatched::Drop, async move {
             tokio::select! {
                 () = ending.cancelled() => Err(scope.stale()),
@@ -169,9 +181,25 @@ impl Engine {
         name: String,
         deadline: Duration,
     ) -> Result<Registration, EngineError> {
-        let socket = self.socket(socket)?;
+        let (key, socket) = (socket, self.socket(socket)?);
+        let state = Arc::clone(&self.state);
         self.wait("register", operation, deadline, Unwatched::Drop, async move {
-            Ok(call::register(&socket, &name, deadline).await?)
+            let identity = state.identities.of_name(&socket.opened().peer.to_string(), &name);
+            match call::register(&socket, &name, deadline).await {
+                Ok(registration) => {
+                    let login = state.identities.login(identity);
+                    if let Some(entry) = state.tables().sockets.get_mut(key) {
+                        entry.logins.push(login);
+                    }
+                    Ok(registration)
+                }
+                Err(mut failure) => {
+                    let same_user_here = state.identities.count(identity);
+                    let identity = IdentityFacts { same_user_here, ..state.identity_of(key) };
+                    state.explain_call(&mut failure, identity, 0);
+                    Err(failure.into())
+                }
+            }
         })
         .map_err(|error| match error {
             EngineError::Call(failure) if failure.code() == CallCode::SignalingTimeout => {

@@ -11,6 +11,7 @@ use crate::peer::PeerError;
 use crate::signaling::outcome::CallFailure;
 use crate::socket::SocketError;
 
+use super::explain::Explanation;
 use super::tables::Kind;
 
 /// Why an operation of the engine failed.
@@ -43,6 +44,14 @@ pub enum EngineError {
         error: Box<Self>,
         /// How long it had waited, µs.
         gate_wait_us: u64,
+    },
+    /// A failure whose reason is known.
+    #[error("{error}")]
+    Explained {
+        /// What failed.
+        error: Box<Self>,
+        /// Why.
+        explanation: Box<Explanation>,
     },
     /// A lab could not be started.
     #[error(transparent)]
@@ -89,7 +98,7 @@ impl EngineError {
     /// The kind of failure in one fixed word.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::AfterGate { error, .. } => error.code(),
+            Self::AfterGate { error, .. } | Self::Explained { error, .. } => error.code(),
             Self::Call(failure) => failure.code().as_str(),
             Self::Cancelled { .. } => "CANCELLED",
             Self::Config(_)
@@ -120,7 +129,14 @@ impl EngineError {
                 }
                 details
             }
-            Self::Call(failure) => json!(failure.outcome.error.as_ref().map(|error| &error.details)),
+            Self::Explained { error, explanation } => {
+                let mut details = error.details();
+                if let Value::Object(members) = &mut details {
+                    members.extend(explanation.members());
+                }
+                details
+            }
+            Self::Call(failure) => call_details(failure),
             Self::Deadline { what, deadline_ms } | Self::Unfinished { what, deadline_ms } => {
                 json!({"what": what, "deadlineMs": deadline_ms})
             }
@@ -142,6 +158,29 @@ impl EngineError {
             _ => None,
         }
     }
+
+    /// The WebSocket error inside, however it is wrapped.
+    pub fn socket(&self) -> Option<&SocketError> {
+        match self {
+            Self::Socket(error) => Some(error),
+            Self::AfterGate { error, .. } | Self::Explained { error, .. } => error.socket(),
+            _ => None,
+        }
+    }
+}
+
+fn call_details(failure: &CallFailure) -> Value {
+    let outcome = &failure.outcome;
+    let error = outcome.error.as_ref();
+    let mut details = error.map_or(Value::Null, |error| error.details.clone());
+    if details.is_null() {
+        details = json!({});
+    }
+    if let Value::Object(members) = &mut details {
+        let verdict = error.and_then(|error| error.verdict.clone());
+        members.extend(Explanation { verdict, starved_reasons: outcome.starved_reasons.clone() }.members());
+    }
+    details
 }
 
 fn socket_code(error: &SocketError) -> &'static str {
@@ -163,8 +202,8 @@ fn socket_code(error: &SocketError) -> &'static str {
 fn socket_details(error: &SocketError) -> Value {
     match error {
         SocketError::Config(error) => json!({"field": error.field, "value": error.value, "reason": error.reason}),
-        SocketError::Dns { host, rcode, elapsed_ms, detail } => {
-            json!({"host": host, "rcode": rcode, "elapsedMs": elapsed_ms, "detail": detail})
+        SocketError::Dns { host, rcode, timed_out, elapsed_ms, detail } => {
+            json!({"host": host, "rcode": rcode, "timedOut": timed_out, "elapsedMs": elapsed_ms, "detail": detail})
         }
         SocketError::Connect { errno, timed_out, attempts, detail } => {
             json!({"errno": errno, "timedOut": timed_out, "attempts": attempts, "detail": detail})
@@ -175,7 +214,7 @@ fn socket_details(error: &SocketError) -> Value {
             "status": status, "statusLine": status_line, "headers": headers, "body": body,
             "requestBytes": request_bytes, "responseBytes": response_bytes,
         }),
-        SocketError::Upgrade { detail } => json!({"detail": detail}),
+        SocketError::Upgrade { detail, .. } => json!({"detail": detail}),
         SocketError::Deadline { phase, deadline_ms } => json!({"phase": phase, "deadlineMs": deadline_ms}),
         SocketError::Lapse { lapse } => json!({"detail": lapse.to_string()}),
         SocketError::Closed { cause } => json!({"cause": super::sockets::cause_json(cause)}),

@@ -30,7 +30,7 @@ impl Engine {
         self.wait("start lab", OperationKey::default(), deadline, Unwatched::Drop, async move {
             let lab = Arc::new(Lab::start(config).await?);
             let key = state.tables().labs.insert(lab);
-            state.watch_lag();
+            state.watch_generator();
             Ok(key)
         })
     }

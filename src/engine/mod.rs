@@ -8,8 +8,10 @@
 
 mod calls;
 mod error;
+mod explain;
 mod gate;
 mod generator;
+mod identities;
 mod labs;
 mod matcher;
 mod operations;
@@ -35,6 +37,7 @@ use crate::config::ConfigError;
 
 pub use calls::Placed;
 pub use error::EngineError;
+pub use explain::Explanation;
 pub use gate::GateConfig;
 pub use matcher::Matcher;
 pub use runtime::panic_text;
@@ -43,7 +46,8 @@ pub use sockets::{ABORTED, Received, cause_json};
 pub use tables::{Handle, Kind, LabKey, OperationKey, ScopeKey, SessionKey, SocketKey};
 
 use gate::{Gates, LONGEST_WAIT, Pass, Start};
-use generator::LoopLag;
+use generator::{Busy, Watch};
+use identities::Identities;
 use runtime::Unwatched;
 use snapshot::Beginning;
 use tables::Tables;
@@ -63,13 +67,26 @@ pub struct Engine {
 struct State {
     tables: Mutex<Tables>,
     gates: Gates,
-    lag: LoopLag,
+    watch: Watch,
+    identities: Arc<Identities>,
     beginning: Mutex<Beginning>,
 }
 
 impl State {
     fn tables(&self) -> MutexGuard<'_, Tables> {
         self.tables.lock()
+    }
+
+    /// Something is being opened until the guard is dropped: the generator is watched. Called by the caller's thread.
+    fn opening(self: &Arc<Self>, runtime: &Runtime) -> Busy<'_> {
+        let busy = {
+            // Under the lock, under which the probe looks whether it may end.
+            let _tables = self.tables();
+            self.watch.busy()
+        };
+        let _context = runtime.enter();
+        self.watch_generator();
+        busy
     }
 }
 
@@ -95,7 +112,8 @@ impl Engine {
         let state = State {
             tables: Mutex::new(Tables::default()),
             gates: Gates::default(),
-            lag: LoopLag::default(),
+            watch: Watch::default(),
+            identities: Arc::default(),
             beginning: Mutex::new(Beginning::default()),
         };
         Ok(Self { runtime: runtime::start()?, state: Arc::new(state) })
@@ -130,6 +148,11 @@ impl Engine {
     /// What happened since [`Engine::begin_test`], what is open, and how the process feels.
     pub fn snapshot(&self) -> Value {
         self.state.snapshot(self.runtime.metrics().num_alive_tasks())
+    }
+
+    /// The JVM's garbage collectors have paused it for `total` since it started; told about once a second.
+    pub fn garbage_collected(&self, total: Duration) {
+        self.state.watch.garbage_collected(u64::try_from(total.as_millis()).unwrap_or(u64::MAX));
     }
 
     /// Parks the calling thread until its start may begin; `None` without a gate.

@@ -35,6 +35,8 @@ pub(super) fn start() -> Result<Runtime, EngineError> {
         .worker_threads(cores.clamp(1, MOST_WORKERS))
         .thread_name("webrtc-engine")
         .thread_stack_size(STACK_BYTES)
+        .on_thread_start(super::generator::worker_started)
+        .on_thread_stop(super::generator::worker_stopped)
         .enable_io()
         .enable_time()
         .build()

@@ -15,6 +15,7 @@ use crate::peer::{ConnectionState, IceCandidateInit, MediaCounters, PeerError, S
 use crate::signaling::call::Call;
 
 use super::error::EngineError;
+use super::identities::Login;
 use super::runtime::Unwatched;
 use super::scopes::HANG_UP;
 use super::tables::{Handle, OperationKey, ScopeKey, SessionKey};
@@ -37,16 +38,33 @@ pub(super) struct SessionEntry {
 pub(super) struct Softphone {
     session: Session,
     call: Option<Call>,
+    /// The TURN account it uses.
+    turn: Option<Login>,
     last_check: Mutex<Option<(Instant, MediaCounters)>>,
 }
 
 impl Softphone {
-    fn of_session(session: Session) -> Self {
-        Self { session, call: None, last_check: Mutex::new(None) }
+    fn of_session(session: Session, turn: Option<Login>) -> Self {
+        Self { session, call: None, turn, last_check: Mutex::new(None) }
     }
 
-    pub(super) fn of_call(call: Call) -> Self {
-        Self { session: call.session().clone(), call: Some(call), last_check: Mutex::new(None) }
+    pub(super) fn of_call(call: Call, turn: Option<Login>) -> Self {
+        Self { session: call.session().clone(), call: Some(call), turn, last_check: Mutex::new(None) }
+    }
+
+    /// The call it carries.
+    pub(super) fn call(&self) -> Option<&Call> {
+        self.call.as_ref()
+    }
+
+    /// When it began.
+    fn began(&self) -> Instant {
+        self.call.as_ref().map_or_else(|| self.session.started(), Call::started)
+    }
+
+    /// Other sessions of this process with the same TURN account.
+    pub(super) fn same_turn_account(&self) -> u32 {
+        self.turn.as_ref().map_or(0, Login::others)
     }
 
     pub(super) fn session(&self) -> &Session {
@@ -102,7 +120,7 @@ impl Softphone {
         }
     }
 
-    fn report(&self) -> Value {
+    fn report(&self, lost: Option<Value>) -> Value {
         let session = &self.session;
         json!({
             "state": session.connection_state(),
@@ -110,7 +128,7 @@ impl Softphone {
             "phases": session.phases(),
             "timeline": session.timeline(),
             "selectedPair": session.selected_pair(),
-            "lost": self.lost(),
+            "lost": lost,
             "signalingLost": self.call.as_ref().and_then(Call::signaling_lost),
             "outcome": self.call.as_ref().map(Call::outcome),
         })
@@ -193,6 +211,15 @@ impl std::str::FromStr for Milestone {
 }
 
 impl State {
+    /// How a softphone ended against our will, and why; `None` while it is up.
+    fn loss(&self, softphone: &Softphone) -> Option<Value> {
+        let mut lost = softphone.lost()?;
+        if let Value::Object(members) = &mut lost {
+            members.extend(self.explain_loss(softphone));
+        }
+        Some(lost)
+    }
+
     pub(super) fn softphone(&self, key: SessionKey) -> Result<Arc<Softphone>, EngineError> {
         let tables = self.tables();
         let entry = tables.sessions.get(key).filter(|entry| !entry.leaving);
@@ -219,7 +246,7 @@ impl State {
             let state = Arc::clone(self);
             tokio::spawn(async move { state.end_session(before, softphone, HANG_UP).await });
         }
-        self.watch_lag();
+        self.watch_generator();
         Ok(key)
     }
 
@@ -248,7 +275,16 @@ impl State {
         let state = Arc::clone(self);
         let ending = tokio::spawn(async move {
             let phone = Arc::clone(&softphone);
+            // Before the hang-up, which ends what there is to be seen.
+            let (lost, began) = (state.loss(&softphone), phone.began());
             let hung_up = tokio::spawn(async move { phone.hang_up(deadline).await }).await;
+            let hung_up = hung_up.map(|mut report| {
+                state.add_starved(&mut report, began, Instant::now());
+                if let (Value::Object(members), Some(lost)) = (&mut report, lost) {
+                    members.insert("lost".to_owned(), lost);
+                }
+                report
+            });
             let mut tables = state.tables();
             if tables.sessions.remove(key).is_some() {
                 tables.tally.left(&softphone.count());
@@ -277,14 +313,19 @@ impl Engine {
         let ending = self.state.tables().scope(scope)?.ending.clone();
         let state = Arc::clone(&self.state);
         let name = name.to_owned();
+        let _busy = self.state.opening(&self.runtime);
+        let began = Instant::now();
+        let turn = state.identities.of_turn(&config).map(|identity| state.identities.login(identity));
         let made = self.wait("new session", operation, NEW_SESSION, Unwatched::Drop, async move {
             state.tables().tally.softphones_started += 1;
             let session = tokio::select! {
                 () = ending.cancelled() => return Err(scope.stale()),
-                made = Session::new(config) => made.inspect_err(|_| state.tables().tally.softphones_failed += 1)?,
+                made = Session::new(config) => made
+                    .inspect_err(|_| state.tables().tally.softphones_failed += 1)
+                    .map_err(|error| state.explain_session(error, None, began))?,
             };
             state.tables().tally.udp_sockets_opened += 1;
-            match state.keep_session(scope, name, Softphone::of_session(session)) {
+            match state.keep_session(scope, name, Softphone::of_session(session, turn)) {
                 Ok(key) => Ok(key),
                 Err((closed, softphone)) => {
                     softphone.session.close(HANG_UP).await;
@@ -331,8 +372,10 @@ impl Engine {
         deadline: Duration,
     ) -> Result<String, EngineError> {
         let softphone = self.state.softphone(key)?;
+        let (state, began) = (Arc::clone(&self.state), Instant::now());
         self.wait("create answer", operation, deadline, Unwatched::Drop, async move {
-            Ok(softphone.session.create_answer(&offer).await?)
+            let answer = softphone.session.create_answer(&offer).await;
+            answer.map_err(|error| state.explain_session(error, Some(&softphone.session), began))
         })
     }
 
@@ -348,8 +391,10 @@ impl Engine {
         deadline: Duration,
     ) -> Result<(), EngineError> {
         let softphone = self.state.softphone(key)?;
+        let (state, began) = (Arc::clone(&self.state), Instant::now());
         self.wait("apply remote answer", operation, deadline, Unwatched::Drop, async move {
-            Ok(softphone.session.set_remote_answer(&answer).await?)
+            let applied = softphone.session.set_remote_answer(&answer).await;
+            applied.map_err(|error| state.explain_session(error, Some(&softphone.session), began))
         })
     }
 
@@ -398,11 +443,13 @@ impl Engine {
             Milestone::Connected => "wait for ICE and DTLS",
             Milestone::Media => "wait for the first RTP packet",
         };
+        let (state, began) = (Arc::clone(&self.state), Instant::now());
         self.wait(what, operation, deadline, Unwatched::Drop, async move {
-            match milestone {
-                Milestone::Connected => softphone.session.connected().await?,
-                Milestone::Media => softphone.session.first_rtp().await?,
-            }
+            let reached = match milestone {
+                Milestone::Connected => softphone.session.connected().await,
+                Milestone::Media => softphone.session.first_rtp().await,
+            };
+            reached.map_err(|error| state.explain_session(error, Some(&softphone.session), began))?;
             Ok(softphone.session.connection_state())
         })
     }
@@ -425,7 +472,8 @@ impl Engine {
     /// # Errors
     /// A stale key.
     pub fn session_report(&self, key: SessionKey) -> Result<Value, EngineError> {
-        Ok(self.state.softphone(key)?.report())
+        let softphone = self.state.softphone(key)?;
+        Ok(softphone.report(self.state.loss(&softphone)))
     }
 
     /// Media since the last check.
@@ -439,7 +487,13 @@ impl Engine {
         deadline: Duration,
     ) -> Result<Value, EngineError> {
         let softphone = self.state.softphone(key)?;
-        self.wait("check media", operation, deadline, Unwatched::Drop, async move { Ok(softphone.check().await) })
+        let state = Arc::clone(&self.state);
+        self.wait("check media", operation, deadline, Unwatched::Drop, async move {
+            let since = softphone.last_check.lock().map_or_else(|| softphone.began(), |(at, _)| at);
+            let mut check = softphone.check().await;
+            state.add_starved(&mut check, since, Instant::now());
+            Ok(check)
+        })
     }
 
     /// W3C statistics.

@@ -27,7 +27,7 @@ impl Default for Beginning {
 impl State {
     /// Counts from zero; see [`super::Engine::begin_test`].
     pub(super) fn begin_test(&self) {
-        self.lag.reset();
+        self.watch.reset();
         self.gates.clear();
         crate::media::reset_schedule_lag();
         let mut tables = self.tables();
@@ -53,6 +53,7 @@ impl State {
         let beginning = *self.beginning.lock();
         let process = ProcessClock::now();
         let size = ProcessSize::now();
+        let (watched_seconds, starved_seconds) = self.watch.seconds();
         let receive_buffer_errors = process
             .receive_buffer_errors
             .map(|errors| errors.saturating_sub(beginning.process.receive_buffer_errors.unwrap_or_default()));
@@ -83,7 +84,9 @@ impl State {
                 "rssMiB": size.rss_mib,
                 "receiveBufferErrors": receive_buffer_errors,
                 "scheduleLagP99Ms": schedule_lag_p99_ms(),
-                "loopLagP99Ms": self.lag.p99_ms(),
+                "loopLagP99Ms": self.watch.lag_p99_ms(),
+                "watchedSeconds": watched_seconds,
+                "starvedSeconds": starved_seconds,
                 "fds": size.fds,
                 "fdLimit": size.fd_limit,
                 "threads": size.threads,
@@ -94,18 +97,18 @@ impl State {
     }
 
     /// Starts the lag probe if it does not run; it ends by itself when nothing is open. Called on the runtime.
-    pub(super) fn watch_lag(self: &Arc<Self>) {
-        if !self.lag.claim() {
+    pub(super) fn watch_generator(self: &Arc<Self>) {
+        if !self.watch.claim() {
             return;
         }
         let state = Arc::clone(self);
         tokio::spawn(async move {
             loop {
-                state.lag.measure().await;
+                state.watch.measure().await;
                 let tables = state.tables();
-                if !tables.is_anything_open() {
+                if !tables.is_anything_open() && !state.watch.is_busy() {
                     // Under the lock, so that whoever opens something next starts it again.
-                    state.lag.release();
+                    state.watch.release();
                     return;
                 }
             }

@@ -13,6 +13,7 @@ use crate::socket::{CloseCause, Frame, Opcode, Socket, SocketConfig, SocketError
 
 use super::error::EngineError;
 use super::gate::{Start, retry_after, take_gate};
+use super::identities::Login;
 use super::matcher::Matcher;
 use super::runtime::Unwatched;
 use super::tables::{Handle, OperationKey, ScopeKey, SocketKey};
@@ -34,6 +35,10 @@ pub(super) struct SocketEntry {
     pub(super) socket: Socket,
     /// How long it waited for its start, where there was a gate.
     pub(super) gate_wait: Option<Duration>,
+    /// When its opening began, the gate left out.
+    pub(super) began: Instant,
+    /// Who is logged in over it.
+    pub(super) logins: Vec<Login>,
 }
 
 /// A frame and its times as seen by the call that took it.
@@ -56,7 +61,8 @@ impl State {
         scope: ScopeKey,
         name: String,
         socket: Socket,
-        gate_wait: Option<Duration>,
+        (began, gate_wait): (Instant, Option<Duration>),
+        login: Option<Login>,
     ) -> Result<SocketKey, EngineError> {
         let mut tables = self.tables();
         if let Err(closed) = tables.scope(scope) {
@@ -65,14 +71,16 @@ impl State {
             return Err(closed);
         }
         tables.tally.web_sockets_opened += 1;
-        let key = tables.sockets.insert(SocketEntry { name: name.clone(), scope, socket, gate_wait });
+        let logins = login.into_iter().collect();
+        let entry = SocketEntry { name: name.clone(), scope, socket, gate_wait, began, logins };
+        let key = tables.sockets.insert(entry);
         let before = tables.scope_mut(scope)?.sockets.insert(name, key);
         let before = before.and_then(|before| tables.sockets.remove(before));
         drop(tables);
         if let Some(entry) = before {
             entry.socket.abort(ABORTED);
         }
-        self.watch_lag();
+        self.watch_generator();
         Ok(key)
     }
 
@@ -112,26 +120,42 @@ impl Engine {
         let server = config.server()?;
         let pass = self.pass_gate(Start::WebSocket, gate, &server, operation, scope)?;
         let gate_wait = pass.as_ref().map(|pass| pass.waited);
+        let _busy = self.state.opening(&self.runtime);
+        let began = Instant::now();
         let state = Arc::clone(&self.state);
         let name = name.to_owned();
+        let identity = state.identities.of_socket(&config);
+        let origin = (server.clone(), config.source_address.is_some());
+        let same_user = identity.map_or(0, |identity| state.identities.count(identity));
         let opening = async move {
             let _pass = pass;
-            let (socket, _) = tokio::select! {
+            let opened = tokio::select! {
                 () = ending.cancelled() => return Err(scope.stale()),
-                opened = Socket::open(&config) => opened?,
+                opened = Socket::open_phased(&config) => opened,
             };
-            state.keep_socket(scope, name, socket, gate_wait)
+            match opened {
+                Ok((socket, _)) => {
+                    let login = identity.map(|identity| state.identities.login(identity));
+                    state.keep_socket(scope, name, socket, (began, gate_wait), login)
+                }
+                Err(failure) => {
+                    let origin = (&*origin.0, origin.1);
+                    Err(state.explain_opening(failure.error, Some(&failure.phases), origin, same_user, began))
+                }
+            }
         };
         let opened = self.wait("open WebSocket", operation, deadline, Unwatched::Drop, opening).map_err(|e| match e {
             EngineError::Deadline { deadline_ms, .. } => {
-                EngineError::Socket(SocketError::Deadline { phase: "open WebSocket", deadline_ms })
+                let error = SocketError::Deadline { phase: "open WebSocket", deadline_ms };
+                self.state.explain_opening(error, None, (&server, false), 0, began)
             }
             other => other,
         });
-        if matches!(opened, Err(EngineError::Socket(_) | EngineError::Panicked { .. })) {
+        let error = opened.as_ref().err().and_then(EngineError::socket);
+        if error.is_some() || matches!(opened, Err(EngineError::Panicked { .. })) {
             self.state.tables().tally.web_sockets_failed += 1;
         }
-        let (Err(EngineError::Socket(error)), Some(waited), Some(gate)) = (&opened, gate_wait, gate) else {
+        let (Some(error), Some(waited), Some(gate)) = (error, gate_wait, gate) else {
             return opened;
         };
         if let SocketError::Status { headers, .. } = error
@@ -162,21 +186,22 @@ impl Engine {
         Ok(())
     }
 
-    /// How it was opened: the phases and the server's answer ([`crate::socket::Opened`]), and `gateWaitUs` where there was a
-    /// gate.
+    /// How it was opened: the phases and the server's answer ([`crate::socket::Opened`]), `gateWaitUs` where there was a gate,
+    /// and whether the generator was `starved` meanwhile (`starvedReasons`).
     ///
     /// # Errors
     /// A stale key.
     pub fn socket_opened(&self, key: SocketKey) -> Result<Value, EngineError> {
-        let (socket, gate_wait) = {
+        let (socket, gate_wait, began) = {
             let tables = self.state.tables();
             let entry = tables.sockets.get(key).ok_or_else(|| key.stale())?;
-            (entry.socket.clone(), entry.gate_wait)
+            (entry.socket.clone(), entry.gate_wait, entry.began)
         };
         let mut opened = json!(socket.opened());
         if let (Value::Object(members), Some(waited)) = (&mut opened, gate_wait) {
             members.insert("gateWaitUs".to_owned(), json!(micros(waited)));
         }
+        self.state.add_starved(&mut opened, began, socket.started());
         Ok(opened)
     }
 
@@ -188,11 +213,7 @@ impl Engine {
         self.state.socket(key)
     }
 
-    /// Sends one frame; gives its bytes on the wire and the time until they were with the kernel.
-    ///
-    /// # Errors
-    /// [`EngineError::Socket`] when the socket is closed; a stale key, the deadline, a cancel.
-    pub fn send(
+    fn send_frame(
         &self,
         key: SocketKey,
         operation: OperationKey,
@@ -213,11 +234,7 @@ impl Engine {
         Ok((sent.bytes, sent.at.saturating_duration_since(started)))
     }
 
-    /// The next frame.
-    ///
-    /// # Errors
-    /// [`EngineError::Socket`] when nothing is queued and the socket is closed; a stale key, the deadline, a cancel.
-    pub fn receive(
+    fn receive_frame(
         &self,
         key: SocketKey,
         operation: OperationKey,
@@ -229,11 +246,7 @@ impl Engine {
         Ok(Received { waited: frame.at.saturating_duration_since(started), frame })
     }
 
-    /// The first frame that matches; the others stay queued.
-    ///
-    /// # Errors
-    /// As [`Engine::receive`].
-    pub fn receive_matching(
+    fn receive_match(
         &self,
         key: SocketKey,
         operation: OperationKey,
@@ -281,6 +294,68 @@ impl Engine {
             socket.close(NORMAL_CLOSURE, "", CLOSE_SOCKET).await;
             Ok(true)
         })
+    }
+}
+
+/// Using a socket: a failure says why.
+impl Engine {
+    /// Sends one frame; gives its bytes on the wire and the time until they were with the kernel.
+    ///
+    /// # Errors
+    /// [`EngineError::Socket`] with its explanation when the socket is closed; a stale key, the deadline, a cancel.
+    pub fn send(
+        &self,
+        key: SocketKey,
+        operation: OperationKey,
+        opcode: Opcode,
+        fin: bool,
+        payload: Vec<u8>,
+        deadline: Duration,
+    ) -> Result<(usize, Duration), EngineError> {
+        self.send_frame(key, operation, opcode, fin, payload, deadline)
+            .map_err(|error| self.state.explain_use(key, error))
+    }
+
+    /// The next frame.
+    ///
+    /// # Errors
+    /// [`EngineError::Socket`] with its explanation when nothing is queued and the socket is closed; a stale key, the
+    /// deadline, a cancel.
+    pub fn receive(
+        &self,
+        key: SocketKey,
+        operation: OperationKey,
+        deadline: Duration,
+    ) -> Result<Received, EngineError> {
+        self.receive_frame(key, operation, deadline).map_err(|error| self.state.explain_use(key, error))
+    }
+
+    /// The first frame that matches; the others stay queued.
+    ///
+    /// # Errors
+    /// As [`Engine::receive`].
+    pub fn receive_matching(
+        &self,
+        key: SocketKey,
+        operation: OperationKey,
+        matcher: Matcher,
+        deadline: Duration,
+    ) -> Result<Received, EngineError> {
+        self.receive_match(key, operation, matcher, deadline).map_err(|error| self.state.explain_use(key, error))
+    }
+
+    /// How a socket ended ([`cause_json`]), and why: members `verdict`, `starved` and `starvedReasons`; `None` while it is
+    /// open.
+    ///
+    /// # Errors
+    /// A stale key.
+    pub fn socket_end(&self, key: SocketKey) -> Result<Option<Value>, EngineError> {
+        let Some(cause) = self.socket(key)?.close_cause() else { return Ok(None) };
+        let mut end = cause_json(&cause);
+        if let (Value::Object(members), Some(explanation)) = (&mut end, self.state.explain_end(key, cause)) {
+            members.extend(explanation.members());
+        }
+        Ok(Some(end))
     }
 }
 

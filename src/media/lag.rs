@@ -35,7 +35,24 @@ pub fn reset_schedule_lag() {
 
 /// Records that `packets` left `lag` after their time.
 pub(crate) fn record_schedule_lag(lag: Duration, packets: u64) {
-    SCHEDULE.record(u64::try_from(lag.as_micros()).unwrap_or(u64::MAX), packets);
+    let us = u64::try_from(lag.as_micros()).unwrap_or(u64::MAX);
+    SCHEDULE.record(us, packets);
+    if us > LATELY_US.load(Relaxed) {
+        LATELY_US.fetch_max(us, Relaxed);
+    }
+}
+
+/// The latest packet since it was last taken, µs.
+static LATELY_US: AtomicU64 = AtomicU64::new(0);
+
+/// How late the latest packet was since this was last taken.
+pub(crate) fn longest_schedule_lag() -> Duration {
+    Duration::from_micros(LATELY_US.load(Relaxed))
+}
+
+/// Takes how late the latest packet was; the next one counts from zero.
+pub(crate) fn take_longest_schedule_lag() -> Duration {
+    Duration::from_micros(LATELY_US.swap(0, Relaxed))
 }
 
 /// Buckets per octave.

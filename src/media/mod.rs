@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use lag::{LagSnapshot, reset_schedule_lag, schedule_lag};
+pub(crate) use lag::{longest_schedule_lag, take_longest_schedule_lag};
 
 /// Time between two audio packets of one session (`ptime`, RFC 4566 §6): 50 packets a second.
 pub const PACKET_TIME: Duration = Duration::from_millis(20);

@@ -2,12 +2,16 @@
 //!
 //! One [`SessionRuntime`] per session, so that each socket reports to its own [`Wire`]. It owns no task: what the engine
 //! spawns ends when the engine's connection is closed.
+//!
+//! The engine's loop moves what goes through a relay one step per turn and sleeps between: what came through the relay
+//! reaches the ICE agent in one turn, its answer the TURN client in the next, the wire in a third. Its sleep is ours, so
+//! with a relay every turn that may have moved something gets the two it needs right after it (`RelayTurns`).
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,7 +21,9 @@ use webrtc::runtime::{
     AsyncInterval, AsyncTcpListener, AsyncTcpStream, AsyncUdpSocket, JoinHandle, Runtime, TokioRuntime,
 };
 
-use super::resolver::resolve;
+use super::facts::IceServerState;
+use super::resolver::{DnsError, Resolved, resolve, without_dns};
+use super::turn::Relay;
 use super::udp::ObservedUdpSocket;
 use super::wire::Wire;
 
@@ -33,7 +39,23 @@ pub struct SessionRuntime {
     resolve_timeout: Duration,
     socket: Mutex<Option<Arc<ObservedUdpSocket>>>,
     nudge: Arc<Nudge>,
+    relay: Option<Arc<Relay>>,
+    turns: Arc<RelayTurns>,
+    /// `stun:` servers as the engine asks for them, `host:port`, and their places among the configured URLs.
+    stun_servers: Vec<(String, usize)>,
+    closing: AtomicBool,
 }
+
+/// Turns that the engine's loop still has to make so that nothing lies in it.
+#[derive(Debug, Default)]
+struct RelayTurns {
+    owed: AtomicU8,
+    /// The loop's last sleep was one of none, and it ended.
+    made: AtomicBool,
+}
+
+/// Turns after one that may have moved something: the core's answer to the TURN client, that of the client to the wire.
+const TURNS: u8 = 2;
 
 #[derive(Debug, Default)]
 struct Nudge {
@@ -45,12 +67,18 @@ struct Nudge {
 struct Sleep {
     sleep: Pin<Box<tokio::time::Sleep>>,
     nudge: Arc<Nudge>,
+    /// Ends at once.
+    turn: Option<Arc<RelayTurns>>,
 }
 
 impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(turns) = &self.turn {
+            turns.made.store(true, Ordering::Relaxed);
+            return Poll::Ready(());
+        }
         // Registered before looking, so that no nudge in between is missed.
         self.nudge.sleeper.register(cx.waker());
         if self.nudge.pending.swap(false, Ordering::AcqRel) {
@@ -63,7 +91,57 @@ impl Future for Sleep {
 impl SessionRuntime {
     /// A runtime whose sockets report to `wire` and whose host names must resolve within `resolve_timeout`.
     pub fn new(wire: Arc<Wire>, resolve_timeout: Duration) -> Self {
-        Self { wire, resolve_timeout, socket: Mutex::new(None), nudge: Arc::default() }
+        Self {
+            wire,
+            resolve_timeout,
+            socket: Mutex::new(None),
+            nudge: Arc::default(),
+            relay: None,
+            turns: Arc::default(),
+            stun_servers: Vec::new(),
+            closing: AtomicBool::new(false),
+        }
+    }
+
+    /// The same with ICE servers: `relay` for those of `turn:`, and those of `stun:` as `host:port` with their places among
+    /// the configured URLs.
+    pub fn with_ice_servers(mut self, relay: Option<Arc<Relay>>, stun_servers: Vec<(String, usize)>) -> Self {
+        self.relay = relay;
+        self.stun_servers = stun_servers;
+        self
+    }
+
+    /// The session is closing: no sleep is cut short any more, so that the engine has its time to end.
+    pub fn closing(&self) {
+        self.closing.store(true, Ordering::Release);
+        if let Some(relay) = &self.relay {
+            relay.stop();
+        }
+    }
+
+    /// Deletes the allocation, where there is one, and gives up the socket; after the engine has stopped.
+    pub async fn release_relay(&self) {
+        let socket = self.socket.lock().take();
+        if let (Some(relay), Some(socket)) = (&self.relay, socket) {
+            relay.release(&socket).await;
+        }
+    }
+
+    /// Whether this sleep of the engine's loop is to be none.
+    fn turn(&self) -> bool {
+        let Some(relay) = &self.relay else { return false };
+        if self.closing.load(Ordering::Acquire) || !relay.is_allocated() {
+            return false;
+        }
+        let only_media = self.socket.lock().as_ref().is_some_and(|socket| socket.received_only_media());
+        let owed = match self.turns.made.swap(false, Ordering::Relaxed) {
+            true => self.turns.owed.load(Ordering::Relaxed).saturating_sub(1),
+            // Received media is handed on in the turn that takes it in.
+            false if only_media => 0,
+            false => TURNS,
+        };
+        self.turns.owed.store(owed, Ordering::Relaxed);
+        owed > 0
     }
 
     /// The session's UDP socket, as long as it is wanted here (see [`Self::release_socket`]).
@@ -80,13 +158,42 @@ impl SessionRuntime {
         self.nudge.sleeper.wake();
     }
 
-    /// Accounts for what has arrived and nobody has read, gives up our hold on the socket, so that the engine's closing
-    /// closes it, and returns its final count of drops.
+    /// The engine is about to ask a `stun:` server, or cannot.
+    fn stun_server_resolved(&self, asked: &str, port: u16, outcome: &Result<Resolved, DnsError>) {
+        let local = self.socket.lock().as_ref().and_then(|socket| socket.local_addr().ok());
+        for (_, index) in self.stun_servers.iter().filter(|(known, _)| known == asked) {
+            self.wire.ice_server(*index, |facts, now_us| {
+                facts.tried_us = Some(now_us);
+                match outcome {
+                    Ok(resolved) => {
+                        let of_family =
+                            |ip: &&std::net::IpAddr| local.is_none_or(|local| local.is_ipv4() == ip.is_ipv4());
+                        let address = resolved.addresses.iter().find(of_family);
+                        facts.address = address.map(|ip| SocketAddr::new(*ip, port));
+                        facts.state = IceServerState::Trying;
+                    }
+                    Err(error) => {
+                        facts.state = IceServerState::Failed;
+                        facts.failed_us = Some(now_us);
+                        facts.failure = Some(error.to_string());
+                    }
+                }
+            });
+        }
+    }
+
+    /// Accounts for what has arrived and nobody has read, and returns the socket's count of drops. Without a relay it also
+    /// gives up our hold on the socket, so that the engine's closing closes it.
     pub fn release_socket(&self) -> u64 {
-        self.socket.lock().take().map_or(0, |socket| {
+        let mut held = self.socket.lock();
+        let drops = held.as_ref().map_or(0, |socket| {
             socket.take_unread();
             socket.receive_drops()
-        })
+        });
+        if self.relay.is_none() {
+            *held = None;
+        }
+        drops
     }
 }
 
@@ -101,7 +208,11 @@ impl Runtime for SessionRuntime {
     }
 
     fn wrap_udp_socket(&self, socket: UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
-        let socket = Arc::new(ObservedUdpSocket::new(socket, Arc::clone(&self.wire))?);
+        let socket = ObservedUdpSocket::with_relay(socket, Arc::clone(&self.wire), self.relay.clone())?;
+        let socket = Arc::new(socket);
+        if let Some(relay) = &self.relay {
+            relay.attach(&socket);
+        }
         *self.socket.lock() = Some(Arc::clone(&socket));
         Ok(socket)
     }
@@ -118,18 +229,26 @@ impl Runtime for SessionRuntime {
         Box::pin(async move {
             // The engine waits for this inside its loop, so it must never take long.
             let (name, port) = host_and_port(host)?;
-            match resolve(name, self.resolve_timeout).await {
+            let outcome = resolve(name, self.resolve_timeout).await;
+            if without_dns(name).is_none() {
+                self.wire.looked_up(name, &outcome);
+            }
+            self.stun_server_resolved(host, port, &outcome);
+            match outcome {
                 Ok(resolved) => Ok(resolved.addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect()),
-                Err(error) => {
-                    self.wire.resolve_failed(&error);
-                    Err(io::Error::other(error))
-                }
+                Err(error) => Err(io::Error::other(error)),
             }
         })
     }
 
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + 'static>> {
-        Box::pin(Sleep { sleep: Box::pin(tokio::time::sleep(duration)), nudge: Arc::clone(&self.nudge) })
+        let turn = self.turn().then(|| Arc::clone(&self.turns));
+        // Closing sleeps as long as it says: it is how long the engine's task may take to end.
+        let nudge = match self.closing.load(Ordering::Acquire) {
+            true => Arc::default(),
+            false => Arc::clone(&self.nudge),
+        };
+        Box::pin(Sleep { sleep: Box::pin(tokio::time::sleep(duration)), nudge, turn })
     }
 
     fn interval(&self, period: Duration) -> Box<dyn AsyncInterval> {

@@ -1,20 +1,37 @@
-//! The wire observer of a session: what really went over its UDP socket.
+//! The wire observer of a session: what really went over its sockets.
 //!
-//! A pure account: it is told every datagram with its time and keeps counters, instants and the few facts that name a
-//! cause (STUN error codes, DTLS alerts, errnos). It allocates nothing per packet, opens nothing and waits for nothing;
-//! readers get a copy. Sources: STUN RFC 8489, ICE RFC 8445, ChannelData RFC 8656 §12.4, DTLS 1.2 RFC 6347 §4.1,
-//! demultiplexing RFC 7983, RTP and its accounts RFC 3550 (A.3 loss, A.8 jitter), RTCP mux RFC 5761.
+//! A pure account: it is told every datagram with its time, every refused socket call and every ICMP error, and keeps
+//! counters, instants and bounded lists of what names a cause. It allocates nothing per packet, opens nothing and waits
+//! for nothing; readers get a copy ([`WireFacts`]). It costs a session at most 8 KiB. There is nothing to undo on drop.
+//!
+//! Sources: STUN RFC 8489, ICE RFC 8445, TURN RFC 8656, DTLS 1.2 RFC 6347, demultiplexing RFC 7983, RTP and its accounts
+//! RFC 3550, RTCP mux RFC 5761, consent RFC 7675.
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use serde::Serialize;
 use tokio::sync::Notify;
 
-use super::resolver::DnsError;
+use super::bounded::Bounded;
+use super::checks::{Checks, Path};
+use super::datagram::Kind;
+use super::dtls::{self, Direction};
+use super::endpoint::Endpoint;
+use super::facts::{
+    CertificateFacts, IceServerFacts, MAX_RESOLUTIONS, MomentEvent, Resolution, ServerTransport, SocketCall,
+};
+pub use super::facts::{DtlsAlert, SendError, StunError, WireFacts};
+use super::ice_servers::IceServers;
+use super::inbound_stream::InboundStream;
+use super::moments::Moments;
+use super::refusals::Refusals;
+use super::resolver::{DnsError, Resolved};
+use super::stun::{BINDING, CHANNEL_BIND, Stun, StunClass, XOR_PEER_ADDRESS};
+use super::sys::QueuedError;
+use super::transactions::Transactions;
 
-/// The observer of one session's socket.
+/// The observer of one session.
 #[derive(Debug)]
 pub struct Wire {
     started: Instant,
@@ -23,167 +40,41 @@ pub struct Wire {
     changed: Notify,
 }
 
-/// Everything observed so far. Times are µs since the session was created.
-#[derive(Clone, Debug, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct WireFacts {
-    /// ICE connectivity checks (Binding requests with USERNAME) sent.
-    pub checks_sent: u64,
-    /// Success responses to them received.
-    pub check_responses_received: u64,
-    /// ICE connectivity checks received.
-    pub checks_received: u64,
-    /// Success responses to them sent.
-    pub check_responses_sent: u64,
-    /// First check sent.
-    pub first_check_sent_us: Option<u64>,
-    /// Last check sent.
-    pub last_check_sent_us: Option<u64>,
-    /// First check received: the other side is there and has our description.
-    pub first_check_received_us: Option<u64>,
-    /// First response to one of our checks.
-    pub first_check_response_us: Option<u64>,
-    /// Who answered our latest check; not known through a relay.
-    pub answered_by: Option<SocketAddr>,
-    /// Requests to STUN and TURN servers sent.
-    pub server_requests_sent: u64,
-    /// Success responses of STUN and TURN servers received.
-    pub server_responses_received: u64,
-    /// STUN error responses received, of any kind.
-    pub stun_errors_received: u64,
-    /// The latest STUN error response received.
-    pub last_stun_error: Option<StunError>,
-    /// DTLS records sent.
-    pub dtls_records_sent: u64,
-    /// DTLS records received.
-    pub dtls_records_received: u64,
-    /// First DTLS record sent.
-    pub first_dtls_sent_us: Option<u64>,
-    /// First DTLS record received.
-    pub first_dtls_received_us: Option<u64>,
-    /// The first clear-text DTLS alert sent.
-    pub dtls_alert_sent: Option<DtlsAlert>,
-    /// The first clear-text DTLS alert received.
-    pub dtls_alert_received: Option<DtlsAlert>,
-    /// RTP packets sent.
-    pub rtp_sent: u64,
-    /// UDP payload bytes of RTP packets sent.
-    pub rtp_bytes_sent: u64,
-    /// RTP packets received.
-    pub rtp_received: u64,
-    /// UDP payload bytes of RTP packets received.
-    pub rtp_bytes_received: u64,
-    /// First RTP packet sent.
-    pub first_rtp_sent_us: Option<u64>,
-    /// First RTP packet received.
-    pub first_rtp_received_us: Option<u64>,
-    /// Last RTP packet received.
-    pub last_rtp_received_us: Option<u64>,
-    /// RTCP packets sent.
-    pub rtcp_sent: u64,
-    /// RTCP packets received.
-    pub rtcp_received: u64,
-    /// Expected minus received RTP packets over all streams (RFC 3550 A.3); negative with duplicates.
-    pub rtp_lost: i64,
-    /// Interarrival jitter of the latest stream in seconds (RFC 3550 A.8), on the kernel's arrival times.
-    pub jitter: f64,
-    /// Datagrams that are none of the above.
-    pub other_datagrams: u64,
-    /// Datagrams the kernel refused to send.
-    pub send_errors: u64,
-    /// The latest of these refusals.
-    pub last_send_error: Option<SendError>,
-    /// The latest host name that did not resolve, and why.
-    pub last_resolve_error: Option<String>,
-    /// Longest time a datagram waited in the kernel until we read it, µs: our own lag, not the network's.
-    pub longest_read_lag_us: u64,
-    /// The engine's task has ended.
-    pub engine_ended: bool,
-}
-
-/// A STUN error response (RFC 8489 §14.8).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct StunError {
-    /// STUN method, such as 1 = Binding, 3 = Allocate.
-    pub method: u16,
-    /// Error code, such as 401.
-    pub code: u16,
-    /// When.
-    pub at_us: u64,
-}
-
-/// A DTLS alert in clear text (RFC 5246 §7.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DtlsAlert {
-    /// 1 = warning, 2 = fatal.
-    pub level: u8,
-    /// Description code, such as 42 = bad_certificate.
-    pub description: u8,
-    /// When.
-    pub at_us: u64,
-}
-
-impl DtlsAlert {
-    /// Whether it ends the handshake.
-    pub fn is_fatal(&self) -> bool {
-        self.level == 2
-    }
-
-    /// The description's name of RFC 5246 §7.2.
-    pub fn name(&self) -> &'static str {
-        match self.description {
-            0 => "close_notify",
-            10 => "unexpected_message",
-            20 => "bad_record_mac",
-            22 => "record_overflow",
-            40 => "handshake_failure",
-            42 => "bad_certificate",
-            43 => "unsupported_certificate",
-            44 => "certificate_revoked",
-            45 => "certificate_expired",
-            46 => "certificate_unknown",
-            47 => "illegal_parameter",
-            48 => "unknown_ca",
-            49 => "access_denied",
-            50 => "decode_error",
-            51 => "decrypt_error",
-            70 => "protocol_version",
-            71 => "insufficient_security",
-            80 => "internal_error",
-            86 => "inappropriate_fallback",
-            90 => "user_canceled",
-            _ => "unnamed",
-        }
-    }
-}
-
-/// A datagram the kernel refused to send.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SendError {
-    /// errno, where the system gave one.
-    pub errno: Option<i32>,
-    /// Where it should have gone.
-    pub destination: SocketAddr,
-    /// When.
-    pub at_us: u64,
-}
-
 #[derive(Debug, Default)]
 struct Account {
+    /// Counters and instants; the lists of it stay empty and are filled in a copy.
     facts: WireFacts,
+    transactions: Transactions,
+    checks: Checks,
+    refusals: Refusals,
+    moments: Moments,
+    channels: Bounded<Channel, MAX_CHANNELS>,
+    resolutions: Bounded<Resolution, MAX_RESOLUTIONS>,
+    ice_servers: IceServers,
+    /// SHA-256 that the other side's description announces.
+    expected_fingerprint: Option<[u8; SHA256_BYTES]>,
+    /// SHA-256 of the certificate it showed, and when.
+    certificate: Option<([u8; SHA256_BYTES], u64)>,
     /// Ticks per second of the negotiated codec; 0 until negotiated.
     clock_rate: u32,
     /// Streams received, the latest last; more than [`MAX_STREAMS`] are counted but get no loss account.
-    streams: Vec<InboundStream>,
+    streams: Bounded<InboundStream, MAX_STREAMS>,
     /// Drops of the socket at the time it was given up.
     drops_at_end: Option<u64>,
 }
 
+/// A channel of a relay (RFC 8656 §12).
+#[derive(Debug)]
+struct Channel {
+    number: u16,
+    peer: Endpoint,
+}
+
 /// Streams with a loss account of their own; a call has one, a transfer or an early medium a second.
-const MAX_STREAMS: usize = 8;
+const MAX_STREAMS: usize = 3;
+/// Channels whose peer is remembered; a relay has one per remote candidate that was sent to.
+const MAX_CHANNELS: usize = 8;
+const SHA256_BYTES: usize = 32;
 
 impl Wire {
     /// An observer for a session created at `started`.
@@ -196,16 +87,34 @@ impl Wire {
         self.started
     }
 
+    /// Tells the session's own address.
+    pub fn bound(&self, address: SocketAddr) {
+        self.account.lock().facts.local_address = Some(address);
+    }
+
     /// Tells the clock rate of the negotiated codec, in ticks per second, which the jitter needs.
     pub fn negotiated(&self, clock_rate: u32) {
         self.account.lock().clock_rate = clock_rate;
     }
 
-    /// A datagram was handed to the kernel at `at`.
-    pub fn sent(&self, datagram: &[u8], at: Instant) {
+    /// Tells the `a=ice-ufrag` of our description: checks for another one are foreign from now on.
+    pub fn described_locally(&self, ufrag: &str) {
+        self.account.lock().checks.described(ufrag);
+    }
+
+    /// Tells the `a=fingerprint:sha-256` of the other side's description, such as `AB:CD:…` (RFC 8122 §5); another
+    /// notation is not compared.
+    pub fn described_remotely(&self, fingerprint: &str) {
+        let mut account = self.account.lock();
+        account.expected_fingerprint = from_hex(fingerprint);
+        account.compare_certificate(self.micros(Instant::now()));
+    }
+
+    /// A datagram was handed to the kernel at `at` for `destination`, over `transport` where that is a server.
+    pub fn sent(&self, datagram: &[u8], destination: SocketAddr, transport: ServerTransport, at: Instant) {
         let at_us = self.micros(at);
         let mut account = self.account.lock();
-        let fatal = account.sent(datagram, at_us);
+        let fatal = account.sent(datagram, Path { remote: destination, server: None }, transport, at_us);
         drop(account);
         if fatal {
             self.changed.notify_waiters();
@@ -217,43 +126,105 @@ impl Wire {
         let arrival_us = self.micros(at).saturating_sub(micros(queued));
         let mut account = self.account.lock();
         account.facts.longest_read_lag_us = account.facts.longest_read_lag_us.max(micros(queued));
-        let wanted = account.received(datagram, Some(source), arrival_us);
+        account.facts.consent.last_datagram_received_us = Some(arrival_us);
+        let wanted = account.received(datagram, Path { remote: source, server: None }, arrival_us);
         drop(account);
         if wanted {
             self.changed.notify_waiters();
         }
     }
 
-    /// The kernel refused a datagram.
-    pub fn send_failed(&self, destination: SocketAddr, error: &io::Error) {
+    /// A socket call was refused; `destination` for `send` and `connect`.
+    pub fn refused(&self, call: SocketCall, destination: Option<SocketAddr>, error: &io::Error) {
         let at_us = self.micros(Instant::now());
-        let facts = &mut self.account.lock().facts;
-        facts.send_errors += 1;
-        facts.last_send_error = Some(SendError { errno: error.raw_os_error(), destination, at_us });
+        let account = &mut *self.account.lock();
+        let errno = error.raw_os_error();
+        account.refusals.call(call, errno, destination, at_us, &mut account.moments);
+        if let (SocketCall::Send, Some(destination)) = (call, destination) {
+            account.facts.send_errors += 1;
+            account.facts.last_send_error = Some(SendError { errno, destination, at_us });
+        }
     }
 
-    /// A host name did not resolve.
-    pub fn resolve_failed(&self, error: &DnsError) {
-        let rcode = error.rcode.as_ref().map_or_else(String::new, |rcode| format!(" ({rcode})"));
-        self.account.lock().facts.last_resolve_error = Some(format!("{error}{rcode}"));
+    /// An ICMP error came out of the socket's error queue.
+    pub(super) fn returned(&self, error: &QueuedError) {
+        let at_us = self.micros(Instant::now());
+        let account = &mut *self.account.lock();
+        account.refusals.returned(error, at_us, &mut account.moments);
+    }
+
+    /// Something worth a line of evidence happened that the datagrams do not show.
+    pub fn note(&self, event: MomentEvent, address: Option<SocketAddr>, value: u32) {
+        let at_us = self.micros(Instant::now());
+        self.account.lock().moments.note(at_us, event, address, value);
+    }
+
+    /// A host name was looked up.
+    pub fn looked_up(&self, host: &str, outcome: &Result<Resolved, DnsError>) {
+        let at_us = self.micros(Instant::now());
+        let resolution = match outcome {
+            Ok(resolved) => Resolution {
+                host: host.to_owned(),
+                addresses: resolved.addresses.len(),
+                from_cache: resolved.from_cache,
+                elapsed_us: micros(resolved.elapsed),
+                at_us,
+                ..Resolution::default()
+            },
+            Err(error) => Resolution {
+                host: host.to_owned(),
+                elapsed_us: micros(error.elapsed),
+                rcode: error.rcode.clone(),
+                timed_out: error.timed_out,
+                error: Some(error.detail.clone()),
+                at_us,
+                ..Resolution::default()
+            },
+        };
+        let mut account = self.account.lock();
+        if let Err(error) = outcome {
+            let rcode = error.rcode.as_ref().map_or_else(String::new, |rcode| format!(" ({rcode})"));
+            account.facts.last_resolve_error = Some(format!("{error}{rcode}"));
+        }
+        // Failures stay, successes make room.
+        account.resolutions.push_over(resolution, |known| {
+            known.iter().position(|resolution| resolution.error.is_none()).unwrap_or_default()
+        });
+    }
+
+    /// Tells the ICE servers of the configuration, in its order.
+    pub fn configured(&self, servers: impl Iterator<Item = (String, ServerTransport)>) {
+        let mut account = self.account.lock();
+        for (url, transport) in servers {
+            account.ice_servers.push(url, transport);
+        }
+    }
+
+    /// Changes what is known about the ICE server at this place of the configuration; `now_us` is given for its instants.
+    pub fn ice_server(&self, index: usize, change: impl FnOnce(&mut IceServerFacts, u64)) {
+        let now_us = self.micros(Instant::now());
+        self.account.lock().ice_servers.change(index, |server| change(server, now_us));
     }
 
     /// The engine's task has ended.
     pub fn engine_ended(&self) {
-        self.account.lock().facts.engine_ended = true;
+        let at_us = self.micros(Instant::now());
+        let mut account = self.account.lock();
+        account.facts.engine_ended = true;
+        account.moments.note(at_us, MomentEvent::EngineEnded, None, 0);
+        drop(account);
         self.changed.notify_waiters();
     }
 
     /// A copy of everything observed so far.
     pub fn facts(&self) -> WireFacts {
-        let account = self.account.lock();
-        let mut facts = account.facts.clone();
-        facts.rtp_lost = account.streams.iter().map(InboundStream::lost).sum();
-        facts.jitter = match (account.streams.last(), account.clock_rate) {
-            (Some(stream), rate) if rate > 0 => stream.jitter_us / 1e6,
-            _ => 0.0,
-        };
-        facts
+        self.account.lock().tell()
+    }
+
+    /// Looks at the counters and instants without copying. What [`Self::facts`] puts together is missing in there: the
+    /// lists, `rtpLost`, `jitter`, and the DTLS fields that repeat those of `dtlsSent` and `dtlsReceived`.
+    pub fn glance<T>(&self, look: impl FnOnce(&WireFacts) -> T) -> T {
+        look(&self.account.lock().facts)
     }
 
     /// The receive drops noted when the socket was given up, if it was.
@@ -282,95 +253,134 @@ fn micros(duration: Duration) -> u64 {
 
 impl Account {
     /// Returns whether a waiter may care.
-    fn sent(&mut self, datagram: &[u8], at_us: u64) -> bool {
+    fn sent(&mut self, datagram: &[u8], path: Path, transport: ServerTransport, at_us: u64) -> bool {
         let facts = &mut self.facts;
         match Kind::of(datagram) {
+            Kind::Rtp => {
+                facts.rtp_sent += 1;
+                facts.rtp_bytes_sent += datagram.len() as u64;
+                facts.last_rtp_sent_us = Some(at_us);
+                if facts.first_rtp_sent_us.is_none() {
+                    facts.first_rtp_sent_us = Some(at_us);
+                    self.moments.note(at_us, MomentEvent::RtpSent, path.remote, 0);
+                }
+            }
+            Kind::Rtcp => facts.rtcp_sent += 1,
+            Kind::ChannelData(number, inner) if !self.channels.is_empty() => {
+                let path = self.through_channel(number, path);
+                return self.sent(inner, path, transport, at_us);
+            }
             Kind::Stun(stun) => match (stun.class(), stun.is_check()) {
                 (StunClass::Request, true) => {
                     facts.checks_sent += 1;
                     facts.first_check_sent_us.get_or_insert(at_us);
                     facts.last_check_sent_us = Some(at_us);
+                    self.checks.sent(&stun, path, at_us, &mut facts.consent, &mut self.moments);
                 }
-                (StunClass::Request, false) => facts.server_requests_sent += 1,
-                (StunClass::Success, _) => facts.check_responses_sent += 1,
-                (StunClass::Indication, _) => {
-                    if let Some(inner) = stun.data() {
-                        return self.sent(inner, at_us);
+                (StunClass::Request, false) => {
+                    facts.server_requests_sent += 1;
+                    self.transactions.asked(&stun, path.remote, transport, at_us, &mut self.moments);
+                    if stun.method() == CHANNEL_BIND {
+                        self.channel_bound(&stun);
                     }
                 }
-                (StunClass::Error, _) => {}
+                (StunClass::Success, _) => {
+                    facts.check_responses_sent += 1;
+                    self.checks.served(true, path, at_us, &mut self.moments);
+                }
+                (StunClass::Error, _) => self.checks.served(false, path, at_us, &mut self.moments),
+                (StunClass::Indication, _) => {
+                    if let Some(inner) = stun.data() {
+                        let path = through_indication(&stun, path);
+                        return self.sent(inner, path, transport, at_us);
+                    }
+                }
             },
-            Kind::ChannelData(inner) => return self.sent(inner, at_us),
             Kind::Dtls => {
-                facts.first_dtls_sent_us.get_or_insert(at_us);
-                let (records, alert) = dtls_records(datagram, at_us);
-                facts.dtls_records_sent += records;
-                if let (Some(alert), None) = (alert, facts.dtls_alert_sent) {
+                let remote = Some(path.remote);
+                let flow = &mut facts.dtls_sent;
+                let news = dtls::account(flow, datagram, Direction::Sent, remote, at_us, &mut self.moments);
+                if let (Some(alert), None) = (news.alert, facts.dtls_alert_sent) {
                     facts.dtls_alert_sent = Some(alert);
                     return alert.is_fatal();
                 }
             }
-            Kind::Rtp => {
-                facts.rtp_sent += 1;
-                facts.rtp_bytes_sent += datagram.len() as u64;
-                facts.first_rtp_sent_us.get_or_insert(at_us);
-            }
-            Kind::Rtcp => facts.rtcp_sent += 1,
-            Kind::Other => facts.other_datagrams += 1,
+            Kind::ChannelData(..) | Kind::Other => facts.other_datagrams += 1,
         }
         false
     }
 
-    /// Returns whether a waiter may care. `source` is not known of what a relay wrapped.
-    fn received(&mut self, datagram: &[u8], source: Option<SocketAddr>, at_us: u64) -> bool {
+    /// Returns whether a waiter may care.
+    fn received(&mut self, datagram: &[u8], path: Path, at_us: u64) -> bool {
         let facts = &mut self.facts;
         match Kind::of(datagram) {
-            Kind::Stun(stun) => match stun.class() {
-                StunClass::Request => {
-                    facts.checks_received += 1;
-                    facts.first_check_received_us.get_or_insert(at_us);
-                }
-                // Servers do not sign their Binding responses and sign others with a REALM's key; a peer signs always.
-                // What tells a check's response from an Allocate's is the method.
-                StunClass::Success if stun.method() == BINDING && stun.has(MESSAGE_INTEGRITY) => {
-                    facts.check_responses_received += 1;
-                    facts.answered_by = source.or(facts.answered_by);
-                    facts.first_check_response_us.get_or_insert(at_us);
-                }
-                StunClass::Success => facts.server_responses_received += 1,
-                StunClass::Error => {
-                    facts.stun_errors_received += 1;
-                    if let Some(code) = stun.error_code() {
-                        facts.last_stun_error = Some(StunError { method: stun.method(), code, at_us });
-                    }
-                }
-                StunClass::Indication => {
-                    if let Some(inner) = stun.data() {
-                        return self.received(inner, None, at_us);
-                    }
-                }
-            },
-            Kind::ChannelData(inner) => return self.received(inner, None, at_us),
-            Kind::Dtls => {
-                facts.first_dtls_received_us.get_or_insert(at_us);
-                let (records, alert) = dtls_records(datagram, at_us);
-                facts.dtls_records_received += records;
-                if let (Some(alert), None) = (alert, facts.dtls_alert_received) {
-                    facts.dtls_alert_received = Some(alert);
-                    return alert.is_fatal();
-                }
-            }
             Kind::Rtp => {
                 facts.rtp_received += 1;
                 facts.rtp_bytes_received += datagram.len() as u64;
                 facts.last_rtp_received_us = Some(at_us);
                 let first = facts.first_rtp_received_us.is_none();
-                facts.first_rtp_received_us.get_or_insert(at_us);
+                if first {
+                    facts.first_rtp_received_us = Some(at_us);
+                    self.moments.note(at_us, MomentEvent::RtpReceived, path.remote, 0);
+                }
                 self.rtp(datagram, at_us);
                 return first;
             }
             Kind::Rtcp => facts.rtcp_received += 1,
-            Kind::Other => facts.other_datagrams += 1,
+            // Before there is a channel these bytes are something else.
+            Kind::ChannelData(number, inner) if !self.channels.is_empty() => {
+                let path = self.through_channel(number, path);
+                return self.received(inner, path, at_us);
+            }
+            Kind::Stun(stun) => match stun.class() {
+                StunClass::Request => {
+                    facts.checks_received += 1;
+                    facts.first_check_received_us.get_or_insert(at_us);
+                    self.checks.received(&stun, path, at_us, &mut self.moments);
+                }
+                StunClass::Success => {
+                    if self.transactions.answered(&stun, at_us, &mut self.moments) {
+                        facts.server_responses_received += 1;
+                        self.ice_servers.answered(path.remote, at_us);
+                    // Servers do not sign their Binding responses; a peer signs always (RFC 8445 §7.3).
+                    } else if self.checks.answered(&stun, path, at_us, &mut facts.consent, &mut self.moments)
+                        || stun.method() == BINDING && stun.has_integrity()
+                    {
+                        facts.check_responses_received += 1;
+                        facts.answered_by = Some(path.remote);
+                        facts.first_check_response_us.get_or_insert(at_us);
+                    } else {
+                        facts.server_responses_received += 1;
+                    }
+                }
+                StunClass::Error => {
+                    facts.stun_errors_received += 1;
+                    if let Some(code) = stun.error_code() {
+                        facts.last_stun_error = Some(StunError { method: stun.method(), code, at_us });
+                    }
+                    if !self.transactions.answered(&stun, at_us, &mut self.moments) && stun.method() == BINDING {
+                        self.checks.answered(&stun, path, at_us, &mut facts.consent, &mut self.moments);
+                    }
+                }
+                StunClass::Indication => {
+                    if let Some(inner) = stun.data() {
+                        return self.received(inner, through_indication(&stun, path), at_us);
+                    }
+                }
+            },
+            Kind::Dtls => {
+                let remote = Some(path.remote);
+                let flow = &mut facts.dtls_received;
+                let news = dtls::account(flow, datagram, Direction::Received, remote, at_us, &mut self.moments);
+                let alert = news.alert.filter(|_| facts.dtls_alert_received.is_none());
+                facts.dtls_alert_received = facts.dtls_alert_received.or(alert);
+                if let (Some(certificate), None) = (news.certificate, self.certificate) {
+                    self.certificate = sha256(certificate).map(|hash| (hash, at_us));
+                    self.compare_certificate(at_us);
+                }
+                return alert.is_some_and(|alert| alert.is_fatal());
+            }
+            Kind::ChannelData(..) | Kind::Other => facts.other_datagrams += 1,
         }
         false
     }
@@ -381,194 +391,91 @@ impl Account {
         let ssrc = u32::from_be_bytes([packet[8], packet[9], packet[10], packet[11]]);
         if let Some(stream) = self.streams.iter_mut().rev().find(|stream| stream.ssrc == ssrc) {
             stream.packet(sequence, timestamp, at_us, self.clock_rate);
-        } else if self.streams.len() < MAX_STREAMS {
-            self.streams.push(InboundStream::new(ssrc, sequence, timestamp, at_us));
+        } else {
+            let _ = self.streams.push(InboundStream::new(ssrc, sequence, timestamp, at_us));
         }
+    }
+
+    /// The way of what a channel carries; a channel that was not seen bound leads to its server.
+    fn through_channel(&self, number: u16, path: Path) -> Path {
+        let bound = self.channels.iter().find(|channel| channel.number == number);
+        let peer = bound.and_then(|channel| channel.peer.get());
+        Path { remote: peer.unwrap_or(path.remote), server: Some(path.remote) }
+    }
+
+    fn channel_bound(&mut self, stun: &Stun<'_>) {
+        let (Some(number), Some(peer)) = (stun.channel_number(), stun.xor_address(XOR_PEER_ADDRESS)) else { return };
+        match self.channels.iter_mut().find(|channel| channel.number == number) {
+            Some(channel) => channel.peer = peer.into(),
+            None => self.channels.push_over(Channel { number, peer: peer.into() }, |_| 0),
+        }
+    }
+
+    fn compare_certificate(&mut self, at_us: u64) {
+        if let (Some(expected), Some((shown, _))) = (self.expected_fingerprint, self.certificate)
+            && expected != shown
+        {
+            self.moments.note(at_us, MomentEvent::CertificateMismatch, None, 0);
+        }
+    }
+
+    fn tell(&self) -> WireFacts {
+        let mut facts = self.facts.clone();
+        facts.rtp_lost = self.streams.iter().map(InboundStream::lost).sum();
+        facts.jitter = match (self.streams.iter().last(), self.clock_rate) {
+            (Some(stream), rate) if rate > 0 => stream.jitter_us / 1e6,
+            _ => 0.0,
+        };
+        facts.dtls_records_sent = facts.dtls_sent.records;
+        facts.first_dtls_sent_us = facts.dtls_sent.first_us;
+        facts.dtls_records_received = facts.dtls_received.records;
+        facts.first_dtls_received_us = facts.dtls_received.first_us;
+        facts.socket_drops = self.drops_at_end.unwrap_or_default();
+        facts.resolutions = self.resolutions.iter().cloned().collect();
+        self.ice_servers.tell(&mut facts);
+        facts.remote_certificate = self.certificate.map(|(hash, at_us)| CertificateFacts {
+            fingerprint: to_hex(hash),
+            expected: self.expected_fingerprint.map(to_hex),
+            at_us,
+        });
+        self.transactions.tell(&mut facts);
+        self.checks.tell(self.transactions.relayed_address(), &mut facts);
+        self.refusals.tell(&mut facts);
+        self.moments.tell(&mut facts);
+        facts
     }
 }
 
-/// Loss and jitter of one SSRC.
-#[derive(Clone, Debug)]
-struct InboundStream {
-    ssrc: u32,
-    /// Sequence number of the first packet of the current run.
-    base: u16,
-    /// Highest sequence number so far, extended by its wraps.
-    highest: u64,
-    received: i64,
-    /// Loss of runs before the sender restarted its numbering.
-    lost_before: i64,
-    last_timestamp: u32,
-    last_arrival_us: u64,
-    jitter_us: f64,
+/// The way of what a Send or Data indication carries (RFC 8656 §11).
+fn through_indication(stun: &Stun<'_>, path: Path) -> Path {
+    Path { remote: stun.xor_address(XOR_PEER_ADDRESS).unwrap_or(path.remote), server: Some(path.remote) }
 }
 
-impl InboundStream {
-    fn new(ssrc: u32, sequence: u16, timestamp: u32, at_us: u64) -> Self {
-        Self {
-            ssrc,
-            base: sequence,
-            highest: u64::from(sequence),
-            received: 1,
-            lost_before: 0,
-            last_timestamp: timestamp,
-            last_arrival_us: at_us,
-            jitter_us: 0.0,
-        }
-    }
-
-    fn packet(&mut self, sequence: u16, timestamp: u32, at_us: u64, clock_rate: u32) {
-        /// RFC 3550 A.1: a larger step forward, or further back than the second, is a restart.
-        const MAX_DROPOUT: u16 = 3000;
-        const MAX_MISORDER: u16 = 1000;
-        let step = sequence.wrapping_sub(self.highest as u16);
-        if step > 0 && step < MAX_DROPOUT {
-            self.highest += u64::from(step);
-        } else if step != 0 && step <= u16::MAX - MAX_MISORDER {
-            self.lost_before = self.lost();
-            self.base = sequence;
-            self.highest = u64::from(sequence);
-            self.received = 0;
-        }
-        self.received += 1;
-        if clock_rate > 0 {
-            // RFC 3550 A.8, in µs instead of ticks so that a clock rate learnt late needs no conversion.
-            let sent_us = f64::from(timestamp.wrapping_sub(self.last_timestamp) as i32) * 1e6 / f64::from(clock_rate);
-            let arrived_us = at_us as f64 - self.last_arrival_us as f64;
-            self.jitter_us += ((arrived_us - sent_us).abs() - self.jitter_us) / 16.0;
-        }
-        self.last_timestamp = timestamp;
-        self.last_arrival_us = at_us;
-    }
-
-    fn lost(&self) -> i64 {
-        let expected = self.highest - u64::from(self.base) + 1;
-        self.lost_before + i64::try_from(expected).unwrap_or(i64::MAX) - self.received
-    }
+fn sha256(bytes: &[u8]) -> Option<[u8; SHA256_BYTES]> {
+    use rtc::crypto::{HashAlgorithm, default_provider};
+    let provider = default_provider().ok()?;
+    provider.crypto().hash(HashAlgorithm::Sha256, bytes).ok()?.try_into().ok()
 }
 
-/// What a datagram is, by its first bytes (RFC 7983 §7, RFC 5761 §4).
-enum Kind<'a> {
-    Stun(Stun<'a>),
-    ChannelData(&'a [u8]),
-    Dtls,
-    Rtp,
-    Rtcp,
-    Other,
+/// In the notation of `a=fingerprint` (RFC 8122 §5).
+fn to_hex(hash: [u8; SHA256_BYTES]) -> String {
+    hash.map(|byte| format!("{byte:02X}")).join(":")
 }
 
-impl<'a> Kind<'a> {
-    fn of(datagram: &'a [u8]) -> Self {
-        match datagram {
-            [0..=3, ..] => Stun::parse(datagram).map_or(Self::Other, Self::Stun),
-            [20..=63, ..] => Self::Dtls,
-            [64..=79, _, high, low, rest @ ..] => {
-                let length = usize::from(u16::from_be_bytes([*high, *low]));
-                Self::ChannelData(&rest[..length.min(rest.len())])
-            }
-            [128..=191, second, ..] if matches!(second & 0x7f, 64..=95) => Self::Rtcp,
-            [128..=191, ..] if datagram.len() >= 12 => Self::Rtp,
-            _ => Self::Other,
-        }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum StunClass {
-    Request,
-    Indication,
-    Success,
-    Error,
-}
-
-const BINDING: u16 = 0x001;
-const USERNAME: u16 = 0x0006;
-const MESSAGE_INTEGRITY: u16 = 0x0008;
-const ERROR_CODE: u16 = 0x0009;
-const DATA: u16 = 0x0013;
-const REALM: u16 = 0x0014;
-
-/// A STUN message (RFC 8489 §5), read without copying.
-struct Stun<'a> {
-    message: &'a [u8],
-}
-
-impl<'a> Stun<'a> {
-    const HEADER: usize = 20;
-
-    fn parse(message: &'a [u8]) -> Option<Self> {
-        let cookie = message.get(4..8)?;
-        (message.len() >= Self::HEADER && cookie == [0x21, 0x12, 0xa4, 0x42]).then_some(Self { message })
-    }
-
-    fn class(&self) -> StunClass {
-        match (self.message[0] & 1, self.message[1] & 0x10) {
-            (0, 0) => StunClass::Request,
-            (0, _) => StunClass::Indication,
-            (_, 0) => StunClass::Success,
-            _ => StunClass::Error,
-        }
-    }
-
-    fn method(&self) -> u16 {
-        let kind = u16::from_be_bytes([self.message[0], self.message[1]]);
-        kind & 0x000f | (kind & 0x00e0) >> 1 | (kind & 0x3e00) >> 2
-    }
-
-    /// A connectivity check carries the user name of the pair and no realm (RFC 8445 §7.1.2).
-    fn is_check(&self) -> bool {
-        self.method() == BINDING && self.has(USERNAME) && !self.has(REALM)
-    }
-
-    fn has(&self, attribute: u16) -> bool {
-        self.attribute(attribute).is_some()
-    }
-
-    fn error_code(&self) -> Option<u16> {
-        match self.attribute(ERROR_CODE)? {
-            [_, _, class, number, ..] => Some(u16::from(class & 7) * 100 + u16::from(*number)),
-            _ => None,
-        }
-    }
-
-    /// The datagram inside a Send or Data indication (RFC 8656 §11).
-    fn data(&self) -> Option<&'a [u8]> {
-        self.attribute(DATA)
-    }
-
-    fn attribute(&self, wanted: u16) -> Option<&'a [u8]> {
-        let mut rest = &self.message[Self::HEADER..];
-        while let [kind_high, kind_low, length_high, length_low, tail @ ..] = rest {
-            let length = usize::from(u16::from_be_bytes([*length_high, *length_low]));
-            if u16::from_be_bytes([*kind_high, *kind_low]) == wanted {
-                return tail.get(..length);
-            }
-            rest = tail.get(length.next_multiple_of(4)..)?;
-        }
-        None
-    }
-}
-
-/// Counts the DTLS records of a datagram and finds the first clear-text alert (RFC 6347 §4.1, RFC 5246 §7.2).
-fn dtls_records(mut datagram: &[u8], at_us: u64) -> (u64, Option<DtlsAlert>) {
-    const ALERT: u8 = 21;
-    let (mut records, mut alert) = (0, None);
-    while let [kind, _, _, epoch_high, epoch_low, _, _, _, _, _, _, length_high, length_low, rest @ ..] = datagram {
-        records += 1;
-        let length = usize::from(u16::from_be_bytes([*length_high, *length_low])).min(rest.len());
-        let (fragment, next) = rest.split_at(length);
-        if let (ALERT, [0, 0], [level, description], None) = (*kind, [*epoch_high, *epoch_low], fragment, alert) {
-            alert = Some(DtlsAlert { level: *level, description: *description, at_us });
-        }
-        datagram = next;
-    }
-    (records, alert)
+fn from_hex(fingerprint: &str) -> Option<[u8; SHA256_BYTES]> {
+    let bytes = fingerprint.split(':').map(|byte| u8::from_str_radix(byte, 16).ok());
+    bytes.collect::<Option<Vec<u8>>>()?.try_into().ok()
 }
 
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
 
+    use super::super::facts::{IceServerState, MAX_ICE_SERVERS};
+    use super::super::stun::tests::{message, xored};
+    use super::super::stun::{
+        CHANNEL_NUMBER, DATA, ERROR_CODE, MESSAGE_INTEGRITY, REALM, USERNAME, XOR_RELAYED_ADDRESS,
+    };
     use super::*;
 
     const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 5004);
@@ -583,19 +490,7 @@ mod tests {
     }
 
     fn stun(kind: u16, attributes: &[(u16, &[u8])]) -> Vec<u8> {
-        let mut body = Vec::new();
-        for (attribute, value) in attributes {
-            body.extend(attribute.to_be_bytes());
-            body.extend((value.len() as u16).to_be_bytes());
-            body.extend_from_slice(value);
-            body.resize(body.len().next_multiple_of(4), 0);
-        }
-        let mut message = kind.to_be_bytes().to_vec();
-        message.extend((body.len() as u16).to_be_bytes());
-        message.extend([0x21, 0x12, 0xa4, 0x42]);
-        message.extend([0; 12]);
-        message.extend(body);
-        message
+        message(kind, 0, attributes)
     }
 
     fn observed(datagrams: impl IntoIterator<Item = (u64, Vec<u8>)>) -> WireFacts {
@@ -661,21 +556,129 @@ mod tests {
         let inner = rtp(1, 1);
         let mut channel = vec![0x40, 0, 0, inner.len() as u8];
         channel.extend(&inner);
-        let facts = observed([(0, channel), (0, stun(0x0017, &[(DATA, &rtp(2, 1))]))]);
+        let wire = Wire::new(Instant::now());
+        let peer = xored("198.51.100.7:4000", 4);
+        sent(&wire, &message(0x0009, 4, &[(CHANNEL_NUMBER, &[0x40, 0, 0, 0][..]), (XOR_PEER_ADDRESS, &peer)]));
+        came(&wire, &channel);
+        came(&wire, &stun(0x0017, &[(DATA, &rtp(2, 1))]));
+        let facts = wire.facts();
         assert_eq!((facts.rtp_received, facts.rtp_lost), (2, 0));
+    }
+
+    fn sent(wire: &Wire, datagram: &[u8]) {
+        wire.sent(datagram, PEER, ServerTransport::Udp, Instant::now());
+    }
+
+    fn came(wire: &Wire, datagram: &[u8]) {
+        wire.received(datagram, PEER, Instant::now(), Duration::ZERO);
+    }
+
+    #[test]
+    fn bytes_that_look_like_a_channel_are_none_before_one_is_bound() {
+        let wire = Wire::new(Instant::now());
+        came(&wire, b"HTTP/1.1 400 Bad Request");
+        let facts = wire.facts();
+        assert_eq!((facts.other_datagrams, facts.dtls_records_received), (1, 0));
     }
 
     #[test]
     fn checks_and_server_requests_are_told_apart() {
         let wire = Wire::new(Instant::now());
-        wire.sent(&stun(0x0001, &[]), Instant::now());
-        wire.sent(&stun(0x0003, &[(USERNAME, b"user"), (REALM, b"realm")]), Instant::now());
-        wire.sent(&stun(0x0001, &[(USERNAME, b"a:b")]), Instant::now());
-        wire.received(&stun(0x0101, &[]), PEER, Instant::now(), Duration::ZERO);
-        wire.received(&stun(0x0101, &[(MESSAGE_INTEGRITY, &[0; 20])]), PEER, Instant::now(), Duration::ZERO);
+        sent(&wire, &message(0x0001, 1, &[]));
+        sent(&wire, &message(0x0003, 2, &[(USERNAME, b"user"), (REALM, b"realm")]));
+        sent(&wire, &message(0x0001, 3, &[(USERNAME, b"a:b")]));
+        came(&wire, &message(0x0101, 1, &[]));
+        came(&wire, &message(0x0101, 3, &[(MESSAGE_INTEGRITY, &[0; 20])]));
         let facts = wire.facts();
         assert_eq!((facts.checks_sent, facts.server_requests_sent), (1, 2));
         assert_eq!((facts.check_responses_received, facts.server_responses_received), (1, 1));
+        assert_eq!(facts.transactions.iter().filter(|asked| asked.is_unanswered()).count(), 1);
+        assert_eq!(facts.pairs[0].checks_answered, 1);
+    }
+
+    #[test]
+    fn a_stun_server_is_ready_when_it_has_answered() {
+        let wire = Wire::new(Instant::now());
+        wire.configured([("stun:h".to_owned(), ServerTransport::Udp)].into_iter());
+        wire.ice_server(0, |server, now_us| {
+            (server.address, server.state, server.tried_us) = (Some(PEER), IceServerState::Trying, Some(now_us));
+        });
+        sent(&wire, &message(0x0001, 1, &[]));
+        assert_eq!(wire.facts().ice_servers[0].state, IceServerState::Trying);
+        came(&wire, &message(0x0101, 1, &[]));
+        let server = &wire.facts().ice_servers[0];
+        assert!(server.state == IceServerState::Ready && server.ready_us >= server.tried_us, "{server:?}");
+    }
+
+    #[test]
+    fn checks_through_a_relay_name_the_relay_and_the_peer() {
+        let wire = Wire::new(Instant::now());
+        let (relayed, peer) = ("192.0.2.1:50000", "198.51.100.7:4000");
+        sent(&wire, &message(0x0003, 1, &[(USERNAME, b"u"), (REALM, b"r")]));
+        came(&wire, &message(0x0103, 1, &[(XOR_RELAYED_ADDRESS, &xored(relayed, 1))]));
+        let check = message(0x0001, 2, &[(USERNAME, b"a:b")]);
+        sent(&wire, &message(0x0016, 3, &[(XOR_PEER_ADDRESS, &xored(peer, 3)), (DATA, &check)]));
+        let bound = [(CHANNEL_NUMBER, &[0x40, 1, 0, 0][..]), (XOR_PEER_ADDRESS, &xored(peer, 4))];
+        sent(&wire, &message(0x0009, 4, &bound));
+        let answer = message(0x0101, 2, &[(MESSAGE_INTEGRITY, &[0; 20])]);
+        let mut channel = vec![0x40, 1, 0, answer.len() as u8];
+        channel.extend(answer);
+        came(&wire, &channel);
+        let facts = wire.facts();
+        let [pair] = &facts.pairs[..] else { panic!("{facts:?}") };
+        assert_eq!((pair.checks_sent, pair.checks_answered, pair.answered_elsewhere), (1, 1, 0));
+        assert_eq!(pair.relay, Some(relayed.parse().expect("an address")));
+        assert_eq!(pair.remote, Some(peer.parse().expect("an address")));
+        assert_eq!(facts.answered_by, pair.remote);
+    }
+
+    #[test]
+    fn a_certificate_is_compared_with_the_description() {
+        let wire = Wire::new(Instant::now());
+        // SHA-256 of "abc", FIPS 180-2 B.1.
+        let right = "BA:78:16:BF:8F:01:CF:EA:41:41:40:DE:5D:AE:22:23:B0:03:61:A3:96:17:7A:9C:B4:10:FF:61:F2:00:15:AD";
+        let certificate = [
+            &[22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 21][..],
+            &[11, 0, 0, 9, 0, 1, 0, 0, 0, 0, 0, 9, 0, 0, 6, 0, 0, 3],
+            b"abc",
+        ]
+        .concat();
+        came(&wire, &certificate);
+        let shown = wire.facts().remote_certificate.expect("shown");
+        assert_eq!((shown.fingerprint.as_str(), shown.expected.as_deref()), (right, None));
+        wire.described_remotely(&right.to_lowercase());
+        assert!(!wire.facts().remote_certificate.expect("shown").is_mismatch());
+        wire.described_remotely(&right.replace("BA", "BB"));
+        let facts = wire.facts();
+        assert!(facts.remote_certificate.expect("shown").is_mismatch());
+        assert_eq!(facts.moments.last().map(|moment| moment.event), Some(MomentEvent::CertificateMismatch));
+    }
+
+    #[test]
+    fn observing_costs_a_session_at_most_eight_kilobytes() {
+        // What strings may take: a few host names, URLs and reasons.
+        const TEXTS: usize = MAX_RESOLUTIONS * 64 + MAX_ICE_SERVERS * 96;
+        let lists = Transactions::HEAP_BYTES
+            + Checks::HEAP_BYTES
+            + Refusals::HEAP_BYTES
+            + Moments::HEAP_BYTES
+            + Bounded::<Channel, MAX_CHANNELS>::HEAP_BYTES
+            + Bounded::<Resolution, MAX_RESOLUTIONS>::HEAP_BYTES
+            + IceServers::HEAP_BYTES
+            + Bounded::<InboundStream, MAX_STREAMS>::HEAP_BYTES;
+        let all = size_of::<Wire>() + lists + TEXTS;
+        assert!(all <= 8192, "{all} bytes: {} fixed, {lists} in lists, {TEXTS} in texts", size_of::<Wire>());
+    }
+
+    #[test]
+    fn facts_survive_a_round_trip_through_json() {
+        let wire = Wire::new(Instant::now());
+        sent(&wire, &message(0x0003, 1, &[]));
+        wire.refused(SocketCall::Send, Some(PEER), &io::Error::from_raw_os_error(libc::EPERM));
+        let facts = wire.facts();
+        let json = serde_json::to_string(&facts).expect("serialisable");
+        assert!(json.contains("\"withIntegrity\":false") && json.contains("\"method\":\"Allocate\""), "{json}");
+        assert_eq!(serde_json::from_str::<WireFacts>(&json).expect("readable"), facts);
     }
 
     #[test]

@@ -1,26 +1,51 @@
 //! What a session is made from, checked field by field before any packet leaves.
 use std::collections::HashSet;
 use std::net::IpAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use rtc::crypto::{HmacAlgorithm, default_provider};
 
 use serde::Deserialize;
 
 use crate::config::{ConfigError, from_json};
+use crate::diagnosis::facts::Configured;
 use crate::media::AudioCodec;
+use crate::net::facts::ServerTransport;
+use crate::net::turn::TurnServer;
 use crate::net::udp::route_source;
+use crate::socket::{Trust, trust};
 
-/// One STUN/TURN server (W3C `RTCIceServer`).
+/// One STUN/TURN server (W3C `RTCIceServer`, with what a load test needs besides).
 #[derive(Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct IceServer {
-    /// `stun:host[:port]` (RFC 7064) or `turn:host[:port][?transport=udp]` (RFC 7065); at least one.
+    /// `stun:host[:port]` (RFC 7064), `turn:host[:port][?transport=udp|tcp]` or `turns:host[:port]` (RFC 7065); at least
+    /// one. Of all `turn:` and `turns:` URLs of a session the first that gives an allocation is used.
     pub urls: Vec<String>,
-    /// User name; needed by `turn:`.
+    /// User name; needed by `turn:` unless there is a `secret`.
     #[serde(default)]
     pub username: String,
-    /// Password; needed by `turn:`, never shown.
+    /// Password; needed by `turn:` unless there is a `secret`; never shown.
     #[serde(default)]
     pub credential: String,
+    /// The secret shared with the server (coturn: `static-auth-secret`): every session makes its own time-limited
+    /// credentials from it, user name `expiry:username` and password Base64(HMAC-SHA1(secret, user name))
+    /// (draft-uberti-behave-turn-rest §2.2). Not together with `credential`; never shown.
+    #[serde(default)]
+    pub secret: String,
+    /// How long these are valid, s (default 86400, 1..=31536000).
+    #[serde(default)]
+    pub ttl_s: Option<u64>,
+    /// Whom `turns:` trusts: `"system"` (default), `"all"` or `{"pem": "…"}`.
+    #[serde(default)]
+    pub trust: Trust,
 }
+
+/// Default of [`IceServer::ttl_s`]: a day.
+const TTL_S: u64 = 86_400;
+const MAX_TTL_S: u64 = 31_536_000;
 
 impl std::fmt::Debug for IceServer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -28,7 +53,8 @@ impl std::fmt::Debug for IceServer {
             .field("urls", &self.urls)
             .field("username", &self.username)
             .field("credential", &"***")
-            .finish()
+            .field("trust", &self.trust)
+            .finish_non_exhaustive()
     }
 }
 
@@ -142,6 +168,75 @@ impl SessionConfig {
         Ok(())
     }
 
+    /// What a diagnosis may know of it.
+    pub(crate) fn configured(&self) -> Configured {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        // TURN REST: the user name begins with the time at which it ends.
+        let expires = self.ice_servers.iter().filter_map(|server| {
+            let digits = server.username.split(':').next()?;
+            (9..=11).contains(&digits.len()).then(|| digits.parse().ok())?
+        });
+        Configured {
+            ice_servers: self.ice_servers.len(),
+            relay_only: self.ice_transport_policy == IceTransportPolicy::Relay,
+            send_audio: self.send_audio,
+            turn_expires_s: expires.min(),
+            wall_clock_s: now,
+            connect_timeout_us: self.connect_timeout_ms.saturating_mul(1000),
+            refused: None,
+        }
+    }
+
+    /// The URLs of all servers in their order, with how each is talked to.
+    pub(super) fn urls(&self) -> impl Iterator<Item = (String, ServerTransport)> + '_ {
+        let urls = self.ice_servers.iter().flat_map(|server| &server.urls);
+        // Unusable ones have been refused.
+        urls.map(|text| (text.clone(), IceUrl::parse(text).map(|url| url.transport).unwrap_or_default()))
+    }
+
+    /// The `turn:` and `turns:` servers in their order, with the credentials of this moment.
+    ///
+    /// # Errors
+    /// [`ConfigError`] that names the first field that is not usable.
+    pub(super) fn turn_servers(&self) -> Result<Vec<TurnServer>, ConfigError> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut servers = Vec::new();
+        for (index, server, url) in self.parsed() {
+            if !url.turn {
+                continue;
+            }
+            let (username, credential) = server.credentials(now)?;
+            let tls = match url.transport {
+                ServerTransport::Tls => Some(server.tls()?),
+                ServerTransport::Udp | ServerTransport::Tcp => None,
+            };
+            let IceUrl { host, port, transport, .. } = url;
+            servers.push(TurnServer { index, host, port, transport, username, credential, tls });
+        }
+        Ok(servers)
+    }
+
+    /// The `stun:` URLs.
+    pub(super) fn stun_urls(&self) -> Vec<String> {
+        let urls = self.ice_servers.iter().flat_map(|server| &server.urls);
+        urls.filter(|url| IceUrl::parse(url).is_ok_and(|url| !url.turn)).cloned().collect()
+    }
+
+    pub(super) fn has_turn_server(&self) -> bool {
+        self.parsed().any(|(_, _, url)| url.turn)
+    }
+
+    /// The `stun:` servers as `host:port`, with their places among all URLs.
+    pub(super) fn stun_servers(&self) -> Vec<(String, usize)> {
+        let stun = self.parsed().filter(|(_, _, url)| !url.turn);
+        stun.map(|(index, _, url)| (format!("{}:{}", url.host, url.port), index)).collect()
+    }
+
+    fn parsed(&self) -> impl Iterator<Item = (usize, &IceServer, IceUrl)> {
+        let urls = self.ice_servers.iter().flat_map(|server| server.urls.iter().map(move |url| (server, url)));
+        urls.enumerate().filter_map(|(index, (server, url))| Some((index, server, IceUrl::parse(url).ok()?)))
+    }
+
     /// The address to bind: what the configuration says, else what the kernel's routes say.
     pub(super) fn local_address(&self) -> IpAddr {
         const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
@@ -173,59 +268,103 @@ impl IceServer {
             let value = format!("{} URLs", self.urls.len());
             return Err(ConfigError::new(format!("{field}.urls"), value, format!("1 to {MAX_URLS} URLs")));
         }
-        let mut relays = false;
+        let (mut relays, mut secure) = (false, false);
         for (index, text) in self.urls.iter().enumerate() {
             let url = IceUrl::parse(text)
                 .map_err(|reason| ConfigError::new(format!("{field}.urls[{index}]"), text, reason))?;
             relays |= url.turn;
+            secure |= url.transport == ServerTransport::Tls;
         }
-        for (name, value, shown) in
-            [("username", &self.username, &*self.username), ("credential", &self.credential, "***")]
-        {
-            if relays && value.is_empty() {
-                return Err(ConfigError::new(format!("{field}.{name}"), "", "a turn: server needs one"));
+        let refuse = |name: &str, value: &str, reason: &str| {
+            Err(ConfigError::new(format!("{field}.{name}"), value.to_owned(), reason))
+        };
+        let with_secret = !self.secret.is_empty();
+        if with_secret && !self.credential.is_empty() {
+            return refuse("secret", "***", "it makes the credential, so there must be no credential beside it");
+        }
+        if let Some(ttl_s) = self.ttl_s.filter(|ttl_s| !(1..=MAX_TTL_S).contains(ttl_s)) {
+            return refuse("ttlS", &ttl_s.to_string(), &format!("seconds from 1 to {MAX_TTL_S}"));
+        }
+        for (name, value, shown, needed) in [
+            ("username", &self.username, &*self.username, relays && !with_secret),
+            ("credential", &self.credential, "***", relays && !with_secret),
+            ("secret", &self.secret, "***", false),
+        ] {
+            if needed && value.is_empty() {
+                return refuse(name, "", "a turn: server needs one");
             }
             if value.len() > MAX_CREDENTIAL_BYTES {
-                let reason = format!("at most {MAX_CREDENTIAL_BYTES} bytes, here {}", value.len());
-                return Err(ConfigError::new(format!("{field}.{name}"), shown, reason));
+                return refuse(name, shown, &format!("at most {MAX_CREDENTIAL_BYTES} bytes, here {}", value.len()));
             }
+        }
+        if secure {
+            self.tls().map_err(|error| ConfigError { field: format!("{field}.{}", error.field), ..error })?;
         }
         Ok(relays)
     }
+
+    fn tls(&self) -> Result<std::sync::Arc<rustls::ClientConfig>, ConfigError> {
+        trust::tls_config(&self.trust, None)
+    }
+
+    /// User name and password as of `now`, since the Unix epoch.
+    fn credentials(&self, now: std::time::Duration) -> Result<(String, String), ConfigError> {
+        if self.secret.is_empty() {
+            return Ok((self.username.clone(), self.credential.clone()));
+        }
+        let expiry = now.as_secs() + self.ttl_s.unwrap_or(TTL_S);
+        let username = match self.username.is_empty() {
+            true => expiry.to_string(),
+            false => format!("{expiry}:{}", self.username),
+        };
+        let mut hash = [0; 20];
+        let signed = default_provider().and_then(|provider| {
+            let mut mac = provider.crypto().new_hmac(HmacAlgorithm::Sha1, self.secret.as_bytes())?;
+            mac.sign(&[username.as_bytes()], &mut hash)
+        });
+        signed.map_err(|error| ConfigError::new("secret", "***", error.to_string()))?;
+        Ok((username, BASE64.encode(hash)))
+    }
 }
 
-/// The parts of a `stun:` or `turn:` URI that matter here (RFC 7064 §3.1, RFC 7065 §3.1).
+/// The parts of a `stun:` or `turn:` URI (RFC 7064 §3.1, RFC 7065 §3.1).
 #[derive(Debug, PartialEq, Eq)]
 struct IceUrl {
     turn: bool,
+    transport: ServerTransport,
     /// Host name or IP address, without brackets.
     host: String,
+    port: u16,
 }
+
+/// Default ports of `stun:` and `turn:`, and of `turns:` (RFC 7065 §3.2).
+const PORT: u16 = 3478;
+const TLS_PORT: u16 = 5349;
 
 impl IceUrl {
     /// Reads a URL; the error says what would be accepted.
     fn parse(text: &str) -> Result<Self, String> {
         let (scheme, rest) = text.split_once(':').ok_or("expected stun:host[:port] or turn:host[:port]")?;
-        let turn = match scheme.to_ascii_lowercase().as_str() {
-            "stun" => false,
-            "turn" => true,
-            "stuns" => return Err("STUN over TLS is not supported in this version; use stun:".into()),
-            "turns" => return Err("TURN over TLS is not supported in this version; use turn: over UDP".into()),
-            _ => return Err(format!("scheme '{scheme}' is none of stun, turn")),
+        let (turn, secure) = match scheme.to_ascii_lowercase().as_str() {
+            "stun" => (false, false),
+            "turn" => (true, false),
+            "turns" => (true, true),
+            "stuns" => return Err("STUN over TLS is not supported; use stun:".into()),
+            _ => return Err(format!("scheme '{scheme}' is none of stun, turn, turns")),
         };
         let (address, query) = match rest.split_once('?') {
             Some((address, query)) => (address, Some(query)),
             None => (rest, None),
         };
-        match query {
-            None => {}
-            Some("transport=udp") if turn => {}
-            Some("transport=tcp") if turn => {
-                return Err("TURN over TCP is not supported in this version; use ?transport=udp".into());
-            }
-            Some(query) if turn => return Err(format!("'?{query}' is not ?transport=udp")),
+        let transport = match query {
+            None | Some("transport=tcp") if secure => ServerTransport::Tls,
+            Some("transport=udp") if secure => return Err("TURN over DTLS is not supported; use ?transport=tcp".into()),
+            None => ServerTransport::Udp,
+            Some("transport=udp") if turn => ServerTransport::Udp,
+            Some("transport=tcp") if turn => ServerTransport::Tcp,
+            Some(query) if turn => return Err(format!("'?{query}' is neither ?transport=udp nor ?transport=tcp")),
             Some(_) => return Err("a stun: URL has no '?' part".into()),
-        }
+        };
         let (host, port) = match address.strip_prefix('[') {
             Some(rest) => {
                 let (host, port) = rest.split_once(']').ok_or("the IPv6 address has no closing ']'")?;
@@ -249,12 +388,15 @@ impl IceUrl {
         {
             return Err(format!("a host has no {character:?}"));
         }
-        if let Some(port) = port
-            && !port.parse::<u16>().is_ok_and(|number| number > 0)
-        {
-            return Err(format!("port '{port}' is not a number from 1 to 65535"));
-        }
-        Ok(Self { turn, host: host.to_owned() })
+        let port = match port {
+            None if secure => TLS_PORT,
+            None => PORT,
+            Some(port) => match port.parse::<u16>() {
+                Ok(number) if number > 0 => number,
+                _ => return Err(format!("port '{port}' is not a number from 1 to 65535")),
+            },
+        };
+        Ok(Self { turn, transport, host: host.to_owned(), port })
     }
 }
 
@@ -279,10 +421,59 @@ mod tests {
             let json = format!(r#"{{"iceServers":[{{"urls":["{url}"]}}]}}"#);
             SessionConfig::from_json(json.as_bytes()).expect(url);
         }
-        for url in ["turn:relay.example", "turn:relay.example:3478?transport=udp"] {
-            let json = format!(r#"{{"iceServers":[{{"urls":["{url}"],"username":"u","credential":"c"}}]}}"#);
+        for url in [
+            "turn:relay.example",
+            "turn:relay.example:3478?transport=udp",
+            "turn:relay.example?transport=tcp",
+            "turns:relay.example",
+            "turns:relay.example:443?transport=tcp",
+        ] {
+            let server = format!(r#"{{"urls":["{url}"],"username":"u","credential":"c","trust":"all"}}"#);
+            let json = format!(r#"{{"iceServers":[{server}]}}"#);
             SessionConfig::from_json(json.as_bytes()).expect(url);
         }
+    }
+
+    #[test]
+    fn urls_lead_to_servers_in_their_order_with_the_default_ports() {
+        let json = br#"{"iceServers":[
+            {"urls":["stun:a","turn:b?transport=tcp"],"username":"u","credential":"c"},
+            {"urls":["turns:[::1]","turn:d:9"],"username":"v","credential":"e","trust":"all"}
+        ]}"#;
+        let config = SessionConfig::from_json(json).expect("usable");
+        let servers = config.turn_servers().expect("usable");
+        let told: Vec<_> = servers
+            .iter()
+            .map(|server| (server.index, &*server.host, server.port, server.transport, &*server.username))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                (1, "b", 3478, ServerTransport::Tcp, "u"),
+                (2, "::1", 5349, ServerTransport::Tls, "v"),
+                (3, "d", 9, ServerTransport::Udp, "v")
+            ]
+        );
+        assert!(servers[1].tls.is_some() && servers[0].tls.is_none());
+        assert_eq!(config.stun_servers(), [("a:3478".to_owned(), 0)]);
+        assert_eq!(config.urls().count(), 4);
+    }
+
+    #[test]
+    fn a_secret_makes_time_limited_credentials() {
+        let server = IceServer {
+            urls: vec!["turn:h".into()],
+            username: "alice".into(),
+            secret: "north".into(),
+            ttl_s: Some(600),
+            ..IceServer::default()
+        };
+        server.check("iceServers[0]").expect("usable");
+        let (username, credential) = server.credentials(std::time::Duration::from_secs(1_700_000_000)).expect("made");
+        assert_eq!(username, "1700000600:alice");
+        // printf 1700000600:alice | openssl dgst -sha1 -hmac north -binary | base64
+        assert_eq!(credential, "gthUwOpcRoLI0MMCziCEBOWYnpo=");
+        assert!(!format!("{server:?}").contains("north"));
     }
 
     #[test]
@@ -303,8 +494,8 @@ mod tests {
             ("stun:a b", "host"),
             ("stun:h?transport=udp", "no '?'"),
             ("stuns:h", "STUN over TLS is not supported"),
-            ("turns:h", "TURN over TLS is not supported"),
-            ("turn:h?transport=tcp", "TURN over TCP is not supported"),
+            ("turns:h?transport=udp", "TURN over DTLS is not supported"),
+            ("turn:h?transport=sctp", "neither"),
             ("turn:h?x=y", "transport=udp"),
         ] {
             let json = format!(r#"{{"iceServers":[{{"urls":["stun:ok","{url}"],"username":"u","credential":"c"}}]}}"#);
@@ -334,6 +525,12 @@ mod tests {
             (r#"{"colour":1}"#, "colour"),
             (r#"{"iceServers":[{"urls":["turn:h"]}]}"#, "iceServers[0].username"),
             (r#"{"iceServers":[{"urls":["turn:h"],"username":"u"}]}"#, "iceServers[0].credential"),
+            (r#"{"iceServers":[{"urls":["turn:h"],"credential":"c","secret":"s"}]}"#, "iceServers[0].secret"),
+            (r#"{"iceServers":[{"urls":["turn:h"],"secret":"s","ttlS":0}]}"#, "iceServers[0].ttlS"),
+            (
+                r#"{"iceServers":[{"urls":["turns:h"],"username":"u","credential":"c","trust":{"pem":"x"}}]}"#,
+                "iceServers[0].trust.pem",
+            ),
         ] {
             assert_eq!(refused(json).field, field, "{json}");
         }
@@ -345,7 +542,12 @@ mod tests {
     #[test]
     fn a_password_is_never_shown() {
         let secret = "s3cret".repeat(100);
-        let server = IceServer { urls: vec!["turn:h".into()], username: "u".into(), credential: secret.clone() };
+        let server = IceServer {
+            urls: vec!["turn:h".into()],
+            username: "u".into(),
+            credential: secret.clone(),
+            ..IceServer::default()
+        };
         let config = SessionConfig { ice_servers: vec![server], ..SessionConfig::default() };
         assert!(!format!("{config:?}").contains("s3cret"));
         let error = config.check().expect_err("too long");

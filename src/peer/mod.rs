@@ -7,6 +7,7 @@
 //! Dropping a future of a session loses nothing that has happened. Dropping the last clone of a [`Session`] closes it in
 //! the background of the runtime it was made on.
 mod audio_line;
+pub(crate) mod census;
 mod config;
 mod earpiece;
 mod negotiation;

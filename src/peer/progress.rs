@@ -14,6 +14,7 @@ use webrtc::peer_connection::{
 };
 
 use super::audio_line::AudioLine;
+use super::census;
 use super::{ConnectionState, IceCandidateInit, PeerError, PendingPhase, SessionPhases, stats};
 use crate::media::talker::Talker;
 use crate::net::runtime::SessionRuntime;
@@ -37,19 +38,36 @@ pub(super) struct State {
     pub(super) candidates: VecDeque<IceCandidateInit>,
     /// Local candidates found so far.
     pub(super) candidates_found: usize,
+    /// These, as in SDP (RFC 8839 §5.1).
+    pub(super) local_candidates: Vec<String>,
     /// The other side's candidates we were told of, as in SDP (RFC 8839 §5.1).
     pub(super) remote_candidates: Vec<String>,
+    /// The other side has said that it has no more of them (RFC 8838 §13).
+    pub(super) remote_candidates_ended: bool,
     /// No more local candidates will come.
     pub(super) gathered: bool,
     /// When gathering counts as over, once it has begun.
     pub(super) gather_deadline: Option<Instant>,
     /// The other side's description has been applied.
     pub(super) described: bool,
+    /// When that was.
+    pub(super) described_us: Option<u64>,
+    /// It counts among the sessions that are up.
+    pub(super) counted: bool,
     pub(super) selected_pair: Option<(String, String)>,
     /// We are closing or have closed.
     pub(super) closing: bool,
     /// Everything is closed.
     pub(super) closed: bool,
+}
+
+impl State {
+    /// It is up no more by our own doing.
+    pub(super) fn uncount(&mut self) {
+        if std::mem::take(&mut self.counted) {
+            census::down(None);
+        }
+    }
 }
 
 impl Progress {
@@ -97,7 +115,7 @@ impl Progress {
         if state.connection >= ConnectionState::Failed {
             return state.connection;
         }
-        match broken(&state, &self.wire.facts()) {
+        match self.wire.glance(|facts| broken(&state, facts)) {
             true => ConnectionState::Failed,
             false => state.connection,
         }
@@ -105,15 +123,14 @@ impl Progress {
 
     /// The outcome of connecting, once there is one.
     pub(super) fn outcome(&self, state: &State) -> Option<Result<(), PeerError>> {
-        let facts = self.wire.facts();
         match state.connection {
             _ if state.closing => Some(Err(PeerError::Closed)),
             ConnectionState::Closed => {
                 let detail = "the other side closed the connection (DTLS close_notify)".to_owned();
                 Some(Err(PeerError::Failed { state: ConnectionState::Closed, detail }))
             }
-            ConnectionState::Failed => Some(Err(failed(state, &facts))),
-            _ if broken(state, &facts) => Some(Err(failed(state, &facts))),
+            ConnectionState::Failed => Some(Err(failed(state, &self.wire.facts()))),
+            _ if self.wire.glance(|facts| broken(state, facts)) => Some(Err(failed(state, &self.wire.facts()))),
             ConnectionState::Connected => Some(Ok(())),
             ConnectionState::New | ConnectionState::Connecting | ConnectionState::Disconnected => None,
         }
@@ -125,7 +142,8 @@ impl Progress {
         pending(&state, &self.wire.facts())
     }
 
-    fn now_us(&self) -> u64 {
+    /// µs since the session was created.
+    pub(super) fn now_us(&self) -> u64 {
         u64::try_from(self.wire.started().elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 }
@@ -237,12 +255,34 @@ pub(super) struct Handler {
     pub(super) connection: OnceLock<Weak<dyn PeerConnection>>,
 }
 
+impl Handler {
+    /// Keeps count of the sessions that are up, and of losses.
+    fn count(&self, state: &mut State, connection: ConnectionState) {
+        match connection {
+            ConnectionState::Connected if !state.closing && !state.counted => {
+                state.counted = true;
+                census::up();
+            }
+            ConnectionState::Failed if std::mem::take(&mut state.counted) => {
+                let (remote, relay) = self.progress.wire.glance(|facts| {
+                    let relay = facts.pairs.iter().find(|pair| pair.nominated_us.is_some()).and_then(|pair| pair.relay);
+                    (facts.answered_by.map(|remote| remote.ip()), relay.map(|relay| relay.ip()))
+                });
+                census::down(Some(census::Loss { at: Instant::now(), remote, relay }));
+            }
+            ConnectionState::Closed => state.uncount(),
+            _ => {}
+        }
+    }
+}
+
 #[async_trait::async_trait]
 impl PeerConnectionEventHandler for Handler {
     async fn on_ice_candidate(&self, event: RTCPeerConnectionIceEvent) {
         match event.candidate.to_json() {
             Ok(init) => self.progress.update(|state| {
                 state.candidates_found += 1;
+                state.local_candidates.push(init.candidate.clone());
                 state.candidates.push_back(IceCandidateInit {
                     candidate: init.candidate,
                     sdp_mid: Some(state.audio_line.mid.clone()),
@@ -279,7 +319,7 @@ impl PeerConnectionEventHandler for Handler {
         self.runtime.nudge();
         if up && let Some(connection) = self.connection.get().and_then(Weak::upgrade) {
             let report = connection.get_stats(Instant::now(), webrtc::peer_connection::StatsSelector::None).await;
-            let answered_by = self.progress.wire.facts().answered_by;
+            let answered_by = self.progress.wire.glance(|facts| facts.answered_by);
             let pair = stats::selected_pair(&report, answered_by, &self.progress.state().remote_candidates);
             self.progress.update(|state| state.selected_pair = pair.or_else(|| state.selected_pair.take()));
         }
@@ -301,6 +341,7 @@ impl PeerConnectionEventHandler for Handler {
                 first = state.phases.dtls_connected_us.is_none();
                 state.phases.dtls_connected_us.get_or_insert(at_us);
             }
+            self.count(state, connection);
         });
         if first && self.send_audio {
             self.talker.play();

@@ -29,9 +29,11 @@ use super::earpiece::{self, Earpiece, Heard};
 use super::negotiation::{Negotiated, negotiated};
 use super::progress::{Handler, Progress};
 use super::{ConnectionState, IceCandidateInit, MediaCounters, PeerError, PendingPhase, SessionPhases, stats};
+use crate::diagnosis::facts::{Candidate, SessionFacts};
 use crate::media::AudioCodec;
 use crate::media::talker::{PacketSink, Talker};
 use crate::net::runtime::SessionRuntime;
+use crate::net::turn::Relay;
 use crate::net::wire::{Wire, WireFacts};
 
 /// How long an RTCP BYE may take to reach the wire before the socket closes over it.
@@ -72,7 +74,13 @@ impl Session {
         let wire = Arc::new(Wire::new(Instant::now()));
         let progress = Arc::new(Progress::new(Arc::clone(&wire)));
         let address = config.local_address();
-        let runtime = Arc::new(SessionRuntime::new(wire, Duration::from_millis(config.gather_timeout_ms)));
+        wire.configured(config.urls());
+        let gather_timeout = Duration::from_millis(config.gather_timeout_ms);
+        let turn_servers = config.turn_servers()?;
+        let relay = (!turn_servers.is_empty())
+            .then(|| Arc::new(Relay::new(Arc::clone(&wire), turn_servers, address, gather_timeout)));
+        let runtime = SessionRuntime::new(wire, gather_timeout).with_ice_servers(relay, config.stun_servers());
+        let runtime = Arc::new(runtime);
         let ssrc = rand::random_range(1..=u32::MAX);
         let track = Arc::new(TrackLocalStaticRTP::new(audio_track(ssrc, config.codecs[0])));
         let talker = Arc::new(Talker::new(ssrc, Box::new(TrackSink(Arc::clone(&track)))));
@@ -86,7 +94,7 @@ impl Session {
         let heard = Arc::default();
         let ear = Earpiece::new(ssrc, Arc::clone(&talker), Arc::clone(&heard));
         let built = PeerConnectionBuilder::new()
-            .with_configuration(engine_configuration(&config))
+            .with_configuration(engine_configuration(&config, address))
             .with_media_engine(media_engine(&config.codecs)?)
             .with_interceptor_registry(configure_rtcp_reports(Registry::new()).with(earpiece::SLOT, ear))
             .with_setting_engine(setting_engine(&config))
@@ -213,7 +221,7 @@ impl Session {
         let progress = &self.inner.progress;
         progress
             .wait(|state| {
-                if progress.wire.facts().first_rtp_received_us.is_some() {
+                if progress.wire.glance(|facts| facts.first_rtp_received_us.is_some()) {
                     return Some(Ok(()));
                 }
                 progress.outcome(state).filter(Result::is_err)
@@ -233,12 +241,9 @@ impl Session {
 
     /// Phases so far.
     pub fn phases(&self) -> SessionPhases {
-        let facts = self.inner.progress.wire.facts();
-        SessionPhases {
-            first_rtp_us: facts.first_rtp_received_us,
-            first_rtp_sent_us: facts.first_rtp_sent_us,
-            ..self.inner.progress.state().phases
-        }
+        let (first_rtp_us, first_rtp_sent_us) =
+            self.inner.progress.wire.glance(|facts| (facts.first_rtp_received_us, facts.first_rtp_sent_us));
+        SessionPhases { first_rtp_us, first_rtp_sent_us, ..self.inner.progress.state().phases }
     }
 
     /// The first phase not reached so far, with the wire's facts; `None` once audio has come in. For the word after a
@@ -249,7 +254,37 @@ impl Session {
 
     /// Everything seen on the wire so far.
     pub fn wire(&self) -> WireFacts {
-        self.inner.progress.wire.facts()
+        let socket = self.inner.runtime.socket();
+        if let Some(socket) = &socket {
+            socket.take_queued_errors();
+        }
+        let mut facts = self.inner.progress.wire.facts();
+        if let (Some(socket), None) = (socket, self.inner.progress.wire.drops_at_end()) {
+            facts.socket_drops = socket.receive_drops();
+        }
+        facts
+    }
+
+    /// Everything that a diagnosis may ask of the session itself: what was configured, both sides' candidates, how far it
+    /// came, the wire. Signaling, generator and other sessions are for others to add.
+    pub fn facts(&self) -> SessionFacts {
+        let wire = self.wire();
+        let config = &self.inner.config;
+        let state = self.inner.progress.state();
+        let read = |candidates: &[String]| candidates.iter().filter_map(|text| Candidate::parse(text)).collect();
+        SessionFacts {
+            now_us: self.inner.progress.now_us(),
+            configured: config.configured(),
+            local_candidates: read(&state.local_candidates),
+            remote_candidates: read(&state.remote_candidates),
+            remote_candidates_ended: state.remote_candidates_ended,
+            gathered_us: state.phases.gathered_us,
+            described_us: state.described_us,
+            ice_connected_us: state.phases.ice_connected_us,
+            dtls_connected_us: state.phases.dtls_connected_us,
+            wire,
+            ..SessionFacts::default()
+        }
     }
 
     /// Counters now.
@@ -337,6 +372,9 @@ impl Session {
 
     async fn set_local(&self, description: RTCSessionDescription) -> Result<String, PeerError> {
         let plain = description.sdp.clone();
+        if let Some(ufrag) = attribute(&plain, "ice-ufrag") {
+            self.inner.progress.wire.described_locally(ufrag);
+        }
         let deadline = Instant::now() + Duration::from_millis(self.inner.config.gather_timeout_ms);
         self.inner.progress.update(|state| {
             state.gather_deadline.get_or_insert(deadline);
@@ -381,6 +419,12 @@ impl Session {
         let agreed =
             negotiated(&parsed, &self.inner.config.codecs).map_err(|detail| PeerError::Sdp { operation, detail })?;
         let audio_line = AudioLine::of(&parsed);
+        let fingerprints = description.sdp.lines().filter_map(|line| line.trim_end().strip_prefix("a=fingerprint:"));
+        let sha256 = |fingerprint: &str| {
+            let (algorithm, value) = fingerprint.split_once(' ')?;
+            algorithm.eq_ignore_ascii_case("sha-256").then(|| value.trim().to_owned())
+        };
+        let fingerprint = fingerprints.into_iter().find_map(sha256);
         let candidates: Vec<String> = parsed
             .media_descriptions
             .iter()
@@ -389,10 +433,18 @@ impl Session {
             .filter_map(|attribute| attribute.value.clone())
             .collect();
         self.inner.connection.set_remote_description(description).await.map_err(|error| sdp(operation, error))?;
+        if let Some(fingerprint) = fingerprint {
+            self.inner.progress.wire.described_remotely(&fingerprint);
+        }
+        let described_us = self.inner.progress.now_us();
+        let ended = parsed.media_descriptions.iter().flat_map(|media| &media.attributes);
+        let ended = ended.into_iter().any(|attribute| attribute.key == "end-of-candidates");
         let early = {
             let mut early = self.inner.early_candidates.lock();
             self.inner.progress.update(|state| {
                 state.described = true;
+                state.remote_candidates_ended |= ended;
+                state.described_us.get_or_insert(described_us);
                 state.audio_line = audio_line.unwrap_or_default();
                 state.remote_candidates.extend(candidates);
             });
@@ -419,7 +471,10 @@ impl Session {
             operation: "addIceCandidate",
             detail: format!("'{}': {error}", candidate.candidate),
         })?;
-        self.inner.progress.update(|state| state.remote_candidates.push(candidate.candidate));
+        self.inner.progress.update(|state| {
+            state.remote_candidates_ended |= candidate.candidate.is_empty();
+            state.remote_candidates.push(candidate.candidate);
+        });
         self.inner.runtime.nudge();
         Ok(())
     }
@@ -438,16 +493,21 @@ impl Inner {
             return;
         }
         self.talker.silence();
-        self.progress.update(|state| state.closing = true);
+        self.progress.update(|state| {
+            state.closing = true;
+            state.uncount();
+        });
         let (progress, runtime) = (Arc::clone(&self.progress), Arc::clone(&self.runtime));
         let (connection, track) = (Arc::clone(&self.connection), Arc::clone(&self.track));
         let ssrc = self.ssrc;
         self.tokio.spawn(async move {
             say_goodbye(&progress, &track, ssrc).await;
+            runtime.closing();
             progress.wire.socket_released(runtime.release_socket());
             if let Err(error) = connection.close().await {
                 log::warn!("closing a session: {error}");
             }
+            runtime.release_relay().await;
             progress.record("connectionState", ConnectionState::Closed.name(), |state, _| {
                 state.connection = ConnectionState::Closed;
                 state.closed = true;
@@ -467,17 +527,24 @@ async fn say_goodbye(progress: &Progress, track: &TrackLocalStaticRTP, ssrc: u32
     if progress.connection_state() != ConnectionState::Connected {
         return;
     }
-    let before = progress.wire.facts().rtcp_sent;
+    let rtcp_sent = || progress.wire.glance(|facts| facts.rtcp_sent);
+    let before = rtcp_sent();
     let goodbye = Goodbye { sources: vec![ssrc], reason: bytes::Bytes::new() };
     let leave = async {
         if track.write_rtcp(vec![Box::new(goodbye)]).await.is_ok() {
-            while progress.wire.facts().rtcp_sent == before {
+            while rtcp_sent() == before {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         }
     };
     // A BYE is a courtesy: closing does not wait longer for it.
     let _ = tokio::time::timeout(BYE_TIMEOUT, leave).await;
+}
+
+/// The value of the first `a=name:value` line.
+fn attribute<'a>(sdp: &'a str, name: &str) -> Option<&'a str> {
+    let of_line = |line: &'a str| line.trim_end().strip_prefix("a=")?.strip_prefix(name)?.strip_prefix(':');
+    sdp.lines().find_map(of_line)
 }
 
 struct TrackSink(Arc<TrackLocalStaticRTP>);
@@ -523,17 +590,25 @@ fn media_engine(codecs: &[AudioCodec]) -> Result<MediaEngine, PeerError> {
     Ok(engine)
 }
 
-fn engine_configuration(config: &SessionConfig) -> webrtc::peer_connection::RTCConfiguration {
-    let servers = config.ice_servers.iter().map(|server| RTCIceServer {
-        urls: server.urls.clone(),
-        username: server.username.clone(),
-        credential: server.credential.clone(),
-    });
+fn engine_configuration(config: &SessionConfig, local: IpAddr) -> webrtc::peer_connection::RTCConfiguration {
+    let stun = config.stun_urls();
+    let mut servers = Vec::new();
+    if !stun.is_empty() {
+        servers.push(RTCIceServer { urls: stun, ..RTCIceServer::default() });
+    }
+    if config.has_turn_server() {
+        // The engine's server is our relay, which knows the credentials of the real ones.
+        servers.push(RTCIceServer {
+            urls: vec![Relay::engine_url(local)],
+            username: "relay".to_owned(),
+            credential: "relay".to_owned(),
+        });
+    }
     let policy = match config.ice_transport_policy {
         IceTransportPolicy::All => RTCIceTransportPolicy::All,
         IceTransportPolicy::Relay => RTCIceTransportPolicy::Relay,
     };
-    RTCConfigurationBuilder::default().with_ice_servers(servers.collect()).with_ice_transport_policy(policy).build()
+    RTCConfigurationBuilder::default().with_ice_servers(servers).with_ice_transport_policy(policy).build()
 }
 
 fn setting_engine(config: &SessionConfig) -> SettingEngine {

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::accounts;
 use super::json::Message;
 use super::outcome::Moment;
+use crate::diagnosis::facts::SessionFacts;
 use crate::peer::{IceCandidateInit, MediaCounters, PeerError, Session};
 use crate::socket::{CloseCause, Frame, Opcode, Sent, Socket, SocketError, Tap, TapGuard};
 
@@ -216,6 +217,19 @@ impl Dialog {
         );
         timeline.sort_by_key(|(at, _, _)| *at);
         timeline
+    }
+
+    /// What a diagnosis may ask of the session and of its signaling.
+    pub(super) fn facts(&self) -> SessionFacts {
+        let mut facts = self.session.facts();
+        let view = self.view.borrow().clone();
+        let since = |at: Instant| micros(at.saturating_duration_since(self.session.started()));
+        facts.refused_candidates = view.refused_candidates;
+        facts.signaling.received_us = view.answered.map(|answered| since(answered.received));
+        facts.signaling.closed_us = self.socket.end_times().map(|(at, _)| since(at));
+        facts.signaling.closed = view.socket_closed;
+        facts.peer_received = view.peer_bye.and_then(|bye| bye.media).map(|media| media.packets_received);
+        facts
     }
 
     /// Sends one message of this call.

@@ -2,9 +2,13 @@
 //!
 //! Everything here is data that the user can act on: a fixed code for counting, a sentence for reading, and the evidence it
 //! rests on. Durations are µs; they were taken at the wire or right at the system call. Pure: nothing waits here.
+use std::time::Instant;
+
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::diagnosis::facts::SessionFacts;
+use crate::diagnosis::{Cause, Verdict};
 use crate::media::AudioCodec;
 use crate::peer::{ConnectionState, MediaCounters};
 use crate::socket::CloseCause;
@@ -53,21 +57,21 @@ impl CallCode {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "200",
-            Self::Config => "CONFIG",
+            Self::Config => Cause::Config.as_str(),
             Self::SignalingClosed => "SIGNALING_CLOSED",
-            Self::SignalingTimeout => "SIGNALING_TIMEOUT",
-            Self::SignalingRefused => "SIGNALING_REFUSED",
-            Self::SdpRejected => "SDP_REJECTED",
+            Self::SignalingTimeout => Cause::SignalingTimeout.as_str(),
+            Self::SignalingRefused => Cause::SignalingRefused.as_str(),
+            Self::SdpRejected => Cause::SdpRejected.as_str(),
             Self::UdpSocket => "UDP_SOCKET",
             Self::IceFailed => "ICE_FAILED",
             Self::IceTimeout => "ICE_TIMEOUT",
             Self::DtlsFailed => "DTLS_FAILED",
             Self::DtlsTimeout => "DTLS_TIMEOUT",
-            Self::MediaNoneIn => "MEDIA_NONE_IN",
-            Self::EndedByPeer => "ENDED_BY_PEER",
+            Self::MediaNoneIn => Cause::MediaNoneIn.as_str(),
+            Self::EndedByPeer => Cause::EndedByPeer.as_str(),
             Self::ConnectionLost => "CONNECTION_LOST",
             Self::SessionClosed => "SESSION_CLOSED",
-            Self::Cancelled => "CANCELLED",
+            Self::Cancelled => Cause::Cancelled.as_str(),
         }
     }
 
@@ -127,6 +131,9 @@ pub struct CallError {
     pub code: CallCode,
     /// The evidence, by name.
     pub details: Value,
+    /// Why, as members `cause`, `confidence`, `evidence`, `advice`, `also` of the same object.
+    #[serde(flatten)]
+    pub verdict: Option<Verdict>,
 }
 
 /// One moment of a call: `(µs since the call started, which machine, its new state)`; machines are the W3C state names and
@@ -169,6 +176,10 @@ pub struct CallOutcome {
     pub answer_sdp: Option<String>,
     /// What failed; `null` on success.
     pub error: Option<CallError>,
+    /// Whether the generator could not keep its own times meanwhile.
+    pub starved: bool,
+    /// How that was seen; empty when it could.
+    pub starved_reasons: Vec<String>,
 }
 
 /// A call that did not come up; its session is being closed in the background (bounded).
@@ -177,6 +188,12 @@ pub struct CallOutcome {
 pub struct CallFailure {
     /// What it came to; `success` is false and `error` is there. Boxed, because a `Result` is moved about.
     pub outcome: Box<CallOutcome>,
+    /// What its verdict was made from, without what only others know: the generator, the same user elsewhere.
+    pub facts: Box<SessionFacts>,
+    /// When the call started, from which the outcome counts.
+    pub started: Instant,
+    /// When its session was created, from which the facts count; the start where there was none.
+    pub session_started: Instant,
 }
 
 impl CallFailure {
@@ -196,6 +213,9 @@ pub struct CallLoss {
     pub message: String,
     /// When, µs since the call started.
     pub at_us: u64,
+    /// Why, as members `cause`, `confidence`, `evidence`, `advice`, `also` of the same object; where it was asked for.
+    #[serde(flatten)]
+    pub verdict: Option<Verdict>,
 }
 
 /// Who ended a call.
@@ -281,6 +301,8 @@ pub struct CallReport {
     pub phases: CallPhases,
     /// How the call was lost before the hang-up; `null` if it was not.
     pub lost: Option<CallLoss>,
+    /// What is wrong with a call that was not lost, as a diagnosis tells it; `null` when nothing is.
+    pub verdict: Option<Verdict>,
     /// How the signaling WebSocket was lost; `null` while it is open. Media does not need it.
     pub signaling_lost: Option<CloseCause>,
     /// What happened when.
@@ -317,6 +339,21 @@ mod tests {
             CallCode::Cancelled,
         ] {
             assert_eq!(serde_json::to_value(code).expect("json"), Value::from(code.as_str()));
+        }
+    }
+
+    #[test]
+    fn a_code_that_is_also_a_cause_is_the_same_word() {
+        for (code, cause) in [
+            (CallCode::Config, Cause::Config),
+            (CallCode::SignalingTimeout, Cause::SignalingTimeout),
+            (CallCode::SignalingRefused, Cause::SignalingRefused),
+            (CallCode::SdpRejected, Cause::SdpRejected),
+            (CallCode::MediaNoneIn, Cause::MediaNoneIn),
+            (CallCode::EndedByPeer, Cause::EndedByPeer),
+            (CallCode::Cancelled, Cause::Cancelled),
+        ] {
+            assert_eq!(serde_json::to_value(code).expect("json"), Value::from(cause.as_str()));
         }
     }
 

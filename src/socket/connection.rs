@@ -108,6 +108,10 @@ pub(super) struct Connection {
     pings_received: AtomicU64,
     pongs_sent: AtomicU64,
     pongs_received: AtomicU64,
+    /// When the connection was taken over.
+    started: Instant,
+    /// Last bytes of the server, µs after that.
+    heard_us: AtomicU64,
 }
 
 struct Core {
@@ -118,6 +122,7 @@ struct Core {
     /// Why writing failed; the task looks first whether the reading side knows better.
     write_failure: Option<CloseCause>,
     cause: Option<CloseCause>,
+    ended_at: Option<Instant>,
     /// What the wire had sent when it was given up.
     frames_sent: u64,
     bytes_sent: u64,
@@ -158,6 +163,7 @@ impl Connection {
                 close_sent: None,
                 write_failure: None,
                 cause: None,
+                ended_at: None,
                 frames_sent: 0,
                 bytes_sent: 0,
                 pongs_answered: 0,
@@ -173,6 +179,8 @@ impl Connection {
             pings_received: AtomicU64::new(0),
             pongs_sent: AtomicU64::new(0),
             pongs_received: AtomicU64::new(0),
+            started: Instant::now(),
+            heard_us: AtomicU64::new(0),
         });
         let task = Task {
             connection: LastWord(Arc::clone(&connection)),
@@ -327,6 +335,23 @@ impl Connection {
     }
 
     /// Waits for the end.
+    /// When it ended, and for how long the server had been silent then; `None` while it is open.
+    pub(super) fn end_times(&self) -> Option<(Instant, Duration)> {
+        let at = self.core.lock().ended_at?;
+        let heard = self.started + Duration::from_micros(self.heard_us.load(Ordering::Relaxed));
+        Some((at, at.saturating_duration_since(heard)))
+    }
+
+    /// When it was opened.
+    pub(super) fn started(&self) -> Instant {
+        self.started
+    }
+
+    fn heard(&self, at: Instant) {
+        let us = at.saturating_duration_since(self.started).as_micros();
+        self.heard_us.store(u64::try_from(us).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
     async fn ended(&self) -> CloseCause {
         loop {
             let notified = self.ended.notified();
@@ -359,6 +384,7 @@ impl Connection {
             }
             (cause, _) => cause,
         };
+        core.ended_at = Some(Instant::now());
         Some(core.cause.insert(cause).clone())
     }
 
@@ -730,6 +756,7 @@ impl Task {
             keep_alive.unanswered_since = None;
         }
         let connection = &self.connection.0;
+        connection.heard(at);
         while self.linger_until.is_none() {
             match self.parser.next(&mut bytes, at) {
                 Ok(Some(frame)) if frame.opcode == Opcode::Close => {

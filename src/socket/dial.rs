@@ -165,7 +165,7 @@ pub(super) async fn dial(config: &SocketConfig, phases: &mut Phases) -> Result<D
     phases.total_us = micros(begun);
     let (tcp, tls, (head, leftover, agreed)) = dialed?;
     let (peer, local) = (phases.peer, phases.local);
-    let unknown = || SocketError::Upgrade { detail: "the connection has lost its addresses".to_owned() };
+    let unknown = || SocketError::Upgrade { ended: None, detail: "the connection has lost its addresses".to_owned() };
     let opened = Opened {
         dns_us: phases.dns_us,
         dns_from_cache: phases.dns_from_cache,
@@ -374,7 +374,9 @@ async fn read_head<S: AsyncRead + Unpin>(
             return Err(closed_during_upgrade(buffer.len()));
         }
         phases.first_byte_us.get_or_insert_with(|| micros(sent));
-        while let Some(head) = upgrade::Head::parse(&buffer).map_err(|detail| SocketError::Upgrade { detail })? {
+        while let Some(head) =
+            upgrade::Head::parse(&buffer).map_err(|detail| SocketError::Upgrade { ended: None, detail })?
+        {
             let behind = buffer.split_off(head.bytes);
             if head.status == 101 || head.status >= 200 {
                 return Ok((head, behind));
@@ -386,6 +388,7 @@ async fn read_head<S: AsyncRead + Unpin>(
 
 fn closed_during_upgrade(bytes: usize) -> SocketError {
     SocketError::Upgrade {
+        ended: Some(CloseCause::Fin),
         detail: format!("end of stream: the server closed the connection after {bytes} bytes of its answer"),
     }
 }
@@ -399,7 +402,10 @@ fn of_upgrade(error: &io::Error, bytes: usize) -> SocketError {
     if error.kind() == io::ErrorKind::UnexpectedEof {
         return closed_during_upgrade(bytes);
     }
-    SocketError::Upgrade { detail: format!("{error} after {bytes} bytes of the server's answer") }
+    SocketError::Upgrade {
+        ended: Some(CloseCause::of_io(error)),
+        detail: format!("{error} after {bytes} bytes of the server's answer"),
+    }
 }
 
 /// What an I/O error of TLS means, with what to do about it.

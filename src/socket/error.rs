@@ -18,6 +18,8 @@ pub enum SocketError {
         host: String,
         /// `NXDOMAIN`, `SERVFAIL`, …; `None` where nobody answered or the system hides it.
         rcode: Option<String>,
+        /// Whether the answer was still missing when the time was up.
+        timed_out: bool,
         /// How long the answer took or was waited for, in ms.
         elapsed_ms: u64,
         /// What happened.
@@ -70,6 +72,8 @@ pub enum SocketError {
     /// The answer to the upgrade is none of RFC 6455 §4.2.2.
     #[error("{detail}")]
     Upgrade {
+        /// How the connection ended instead, where no answer or only a part of one came.
+        ended: Option<CloseCause>,
         /// What is wrong with it.
         detail: String,
     },
@@ -97,8 +101,8 @@ pub enum SocketError {
 
 impl From<DnsError> for SocketError {
     fn from(error: DnsError) -> Self {
-        let DnsError { host, rcode, elapsed, detail, .. } = error;
-        Self::Dns { host, rcode, elapsed_ms: elapsed.as_millis() as u64, detail }
+        let DnsError { host, rcode, timed_out, elapsed, detail } = error;
+        Self::Dns { host, rcode, timed_out, elapsed_ms: elapsed.as_millis() as u64, detail }
     }
 }
 

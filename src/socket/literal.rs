@@ -165,7 +165,7 @@ pub(super) fn head(bytes: &[u8], ended: bool) -> Result<Option<Head>, SocketErro
 
 /// Checks a head of status 101 in the order and in the words that assertions of existing plans rely on.
 pub(super) fn check(head: &Head, strict: bool, key: &str) -> Result<(), SocketError> {
-    let refuse = |detail: &str| Err(SocketError::Upgrade { detail: detail.to_owned() });
+    let refuse = |detail: &str| Err(SocketError::Upgrade { ended: None, detail: detail.to_owned() });
     if !head.joined("Upgrade").eq_ignore_ascii_case("websocket") {
         return refuse("Server response should contain 'Upgrade' header with value 'websocket'");
     }

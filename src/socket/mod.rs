@@ -22,12 +22,12 @@ mod error;
 mod frame;
 mod inbox;
 mod literal;
-mod trust;
+pub(crate) mod trust;
 mod upgrade;
 mod wire;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use close_cause::CloseCause;
 pub use config::{ClientCertificate, Proxy, SocketConfig, Trust};
@@ -163,6 +163,16 @@ impl Socket {
     /// `None` while open, and while we have sent a close frame that is not answered yet.
     pub fn close_cause(&self) -> Option<CloseCause> {
         self.handle.connection.cause()
+    }
+
+    /// When it ended, and for how long the server had been silent then; `None` while it is open.
+    pub fn end_times(&self) -> Option<(Instant, Duration)> {
+        self.handle.connection.end_times()
+    }
+
+    /// When it was open: right after the upgrade.
+    pub fn started(&self) -> Instant {
+        self.handle.connection.started()
     }
 
     /// What opening said.

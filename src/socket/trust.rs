@@ -38,15 +38,23 @@ pub(super) fn check(config: &SocketConfig) -> Result<(), ConfigError> {
 ///
 /// Reads the system's certificate store when [`Trust::System`] is asked for the first time.
 pub(super) fn client_config(config: &SocketConfig) -> Result<Arc<ClientConfig>, ConfigError> {
-    shared((config.trust.clone(), config.client_certificate.clone()))
+    tls_config(&config.trust, config.client_certificate.as_ref())
 }
 
 /// The rustls configuration for a trust alone, for others than WebSockets.
 pub(crate) fn tls_client(trust: &Trust) -> Result<Arc<ClientConfig>, ConfigError> {
-    shared((trust.clone(), None))
+    tls_config(trust, None)
 }
 
-fn shared(distinct: Distinct) -> Result<Arc<ClientConfig>, ConfigError> {
+/// The same for a connection that is no WebSocket.
+///
+/// # Errors
+/// [`ConfigError`] for the field `trust` or `clientCertificate` that is not usable.
+pub(crate) fn tls_config(
+    trust: &Trust,
+    client_certificate: Option<&ClientCertificate>,
+) -> Result<Arc<ClientConfig>, ConfigError> {
+    let distinct = (trust.clone(), client_certificate.cloned());
     let mut configurations = CONFIGURATIONS.lock();
     if let Some(known) = configurations.get(&distinct) {
         return Ok(Arc::clone(known));
@@ -54,7 +62,7 @@ fn shared(distinct: Distinct) -> Result<Arc<ClientConfig>, ConfigError> {
     if configurations.len() >= KEPT {
         configurations.retain(|_, configuration| Arc::strong_count(configuration) > 1);
     }
-    let made = Arc::new(make(&distinct.0, distinct.1.as_ref())?);
+    let made = Arc::new(make(trust, client_certificate)?);
     configurations.insert(distinct, Arc::clone(&made));
     Ok(made)
 }

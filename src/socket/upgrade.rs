@@ -110,7 +110,7 @@ fn joined(headers: &[(String, String)], name: &str) -> String {
 
 /// Checks a head of status 101 (RFC 6455 §4.1) and says whether compression was agreed.
 pub(super) fn check(head: &Head, config: &SocketConfig, key: &str) -> Result<Option<Agreed>, SocketError> {
-    let refuse = |detail: String| Err(SocketError::Upgrade { detail });
+    let refuse = |detail: String| Err(SocketError::Upgrade { ended: None, detail });
     if !head.joined("Upgrade").eq_ignore_ascii_case("websocket") {
         return refuse("Server response should contain 'Upgrade' header with value 'websocket'".to_owned());
     }

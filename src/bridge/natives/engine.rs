@@ -41,6 +41,14 @@ pub(super) fn begin_test<'l>(_env: &mut Env<'l>, _class: JClass<'l>) -> Answer<(
     Ok(())
 }
 
+pub(super) fn garbage_collected<'l>(_env: &mut Env<'l>, _class: JClass<'l>, total_ms: jlong) -> Answer<()> {
+    // Told all the time: a JVM that does not use the engine must not start it.
+    if let Some(engine) = Engine::if_started() {
+        engine.garbage_collected(deadline(total_ms)?);
+    }
+    Ok(())
+}
+
 pub(super) fn close_all<'l>(_env: &mut Env<'l>, _class: JClass<'l>, deadline_ms: jlong) -> Answer<()> {
     let deadline = deadline(deadline_ms)?;
     // A JVM that ends without having used the engine must not start it.

@@ -28,6 +28,7 @@ pub(super) const METHODS: [NativeMethod<'static>; METHOD_COUNT] = [
     native_method! { static fn set_log_level(level: jint), error_policy = Throw },
     native_method! { static fn snapshot() -> [jbyte], error_policy = Throw },
     native_method! { static fn begin_test(), error_policy = Throw },
+    native_method! { static fn garbage_collected(total_ms: jlong), error_policy = Throw },
     native_method! { static fn close_all(deadline_ms: jlong), error_policy = Throw },
     native_method! { static fn new_operation() -> jlong, error_policy = Throw },
     native_method! { static fn cancel_operation(operation: jlong), error_policy = Throw },
@@ -139,4 +140,4 @@ pub(super) const METHODS: [NativeMethod<'static>; METHOD_COUNT] = [
 ];
 
 /// How many there are; a Java test compares them with the class by name and signature.
-const METHOD_COUNT: usize = 50;
+const METHOD_COUNT: usize = 51;

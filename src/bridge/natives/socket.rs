@@ -125,8 +125,8 @@ pub(super) fn abort_socket<'l>(_env: &mut Env<'l>, _class: JClass<'l>, socket: j
 }
 
 pub(super) fn close_cause<'l>(env: &mut Env<'l>, _class: JClass<'l>, socket: jlong) -> Answer<JByteArray<'l>> {
-    match Engine::global()?.socket(key(socket))?.close_cause() {
-        Some(cause) => json(env, &cause_json(&cause)),
+    match Engine::global()?.socket_end(key(socket))? {
+        Some(end) => json(env, &end),
         None => Ok(JByteArray::default()),
     }
 }

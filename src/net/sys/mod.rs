@@ -4,11 +4,11 @@
 //! there is nothing to undo on drop or cancel.
 use std::io::{self, IoSliceMut};
 use std::mem::size_of;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendto, setsockopt, sockopt};
 
 /// Room for the ancillary data of [`receive`], one `SCM_TIMESTAMPNS` (32 bytes), aligned as its header must be.
 #[repr(align(8))]
@@ -28,6 +28,78 @@ pub(crate) struct Received {
 /// Asks the kernel to stamp every datagram on arrival (`SO_TIMESTAMPNS`).
 pub(crate) fn enable_timestamps(socket: BorrowedFd<'_>) -> io::Result<()> {
     setsockopt(&socket, sockopt::ReceiveTimestampns, &true).map_err(io::Error::from)
+}
+
+/// Asks the kernel to keep the ICMP errors that come back for `local`'s socket (`IP_RECVERR`, `IPV6_RECVERR`). From then
+/// on the next call on the socket, whichever it is, fails once with the error's errno.
+pub(crate) fn enable_error_queue(socket: BorrowedFd<'_>, local: SocketAddr) -> io::Result<()> {
+    match local {
+        SocketAddr::V4(_) => setsockopt(&socket, sockopt::Ipv4RecvErr, &true),
+        SocketAddr::V6(_) => setsockopt(&socket, sockopt::Ipv6RecvErr, &true),
+    }
+    .map_err(io::Error::from)
+}
+
+/// One error out of a socket's error queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct QueuedError {
+    /// errno that the kernel makes of it.
+    pub(crate) errno: i32,
+    /// ICMP type.
+    pub(crate) icmp_type: u8,
+    /// ICMP code.
+    pub(crate) icmp_code: u8,
+    /// Where the datagram went.
+    pub(crate) destination: Option<SocketAddr>,
+    /// Who sent the error.
+    pub(crate) offender: Option<IpAddr>,
+}
+
+/// Takes the next ICMP error out of the error queue without blocking (`recvmsg` with `MSG_ERRQUEUE`, ip(7)); errors of
+/// other origin are passed over, since the call that met them has told them.
+///
+/// # Errors
+/// The errno of `recvmsg`; `WouldBlock` when the queue is empty.
+pub(crate) fn take_queued_error(socket: BorrowedFd<'_>) -> io::Result<QueuedError> {
+    loop {
+        // Only the ancillary data is of interest, not the datagram that came back.
+        let mut control = ErrorControl([0; 512]);
+        let mut start = [0; 8];
+        let buffers = &mut [IoSliceMut::new(&mut start)];
+        let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
+        let message = recvmsg::<SockaddrStorage>(socket.as_raw_fd(), buffers, Some(&mut control.0), flags)
+            .map_err(io::Error::from)?;
+        let destination = message.address.as_ref().and_then(socket_address);
+        let Ok(mut messages) = message.cmsgs() else { continue };
+        let error = messages.find_map(|message| match message {
+            ControlMessageOwned::Ipv4RecvErr(error, offender) if error.ee_origin == libc::SO_EE_ORIGIN_ICMP => {
+                let offender = offender.map(|address| IpAddr::from(address.sin_addr.s_addr.to_ne_bytes()));
+                Some((error, offender))
+            }
+            ControlMessageOwned::Ipv6RecvErr(error, offender) if error.ee_origin == libc::SO_EE_ORIGIN_ICMP6 => {
+                Some((error, offender.map(|address| IpAddr::from(address.sin6_addr.s6_addr))))
+            }
+            _ => None,
+        });
+        if let Some((error, offender)) = error {
+            let errno = i32::try_from(error.ee_errno).unwrap_or_default();
+            let (icmp_type, icmp_code) = (error.ee_type, error.ee_code);
+            return Ok(QueuedError { errno, icmp_type, icmp_code, destination, offender });
+        }
+    }
+}
+
+/// Room for the ancillary data of [`take_queued_error`]: a timestamp, `sock_extended_err` and the offender's address.
+#[repr(align(8))]
+struct ErrorControl([u8; 512]);
+
+/// Hands one datagram to the kernel without blocking (`sendto`).
+///
+/// # Errors
+/// The errno of `sendto`; `WouldBlock` when the send buffer is full.
+pub(crate) fn send(socket: BorrowedFd<'_>, datagram: &[u8], destination: SocketAddr) -> io::Result<usize> {
+    let address = SockaddrStorage::from(destination);
+    sendto(socket.as_raw_fd(), datagram, &address, MsgFlags::MSG_DONTWAIT).map_err(io::Error::from)
 }
 
 /// Asks for a receive buffer of `bytes` (`SO_RCVBUF`); the kernel doubles it and cuts it at twice `net.core.rmem_max`.
@@ -150,6 +222,30 @@ mod tests {
         assert_eq!(received.source, sender.local_addr().expect("address"));
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
         assert!(now.abs_diff(received.kernel_time.expect("stamp")) < Duration::from_secs(60));
+    }
+
+    #[test]
+    fn a_closed_port_comes_back_as_icmp_with_its_offender() {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
+        enable_error_queue(socket.as_fd(), socket.local_addr().expect("address")).expect("IP_RECVERR");
+        let closed = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port, now closed");
+        assert_eq!(take_queued_error(socket.as_fd()).expect_err("empty").kind(), io::ErrorKind::WouldBlock);
+        send(socket.as_fd(), b"anybody?", closed).expect("sent");
+        let error = take_queued_error(socket.as_fd()).expect("loopback answers at once");
+        assert_eq!((error.errno, error.icmp_type, error.icmp_code), (libc::ECONNREFUSED, 3, 3));
+        assert_eq!((error.destination, error.offender), (Some(closed), Some(closed.ip())));
+        send(socket.as_fd(), b"again", closed).expect("taking the error has cleared it");
+    }
+
+    #[test]
+    fn a_closed_port_comes_back_over_ipv6_too() {
+        let Ok(socket) = UdpSocket::bind("[::1]:0") else { panic!("this machine has no IPv6 on loopback") };
+        enable_error_queue(socket.as_fd(), socket.local_addr().expect("address")).expect("IPV6_RECVERR");
+        let closed = UdpSocket::bind("[::1]:0").and_then(|socket| socket.local_addr()).expect("a port, now closed");
+        send(socket.as_fd(), b"anybody?", closed).expect("sent");
+        let error = take_queued_error(socket.as_fd()).expect("loopback answers at once");
+        assert_eq!((error.errno, error.icmp_type, error.icmp_code), (libc::ECONNREFUSED, 1, 4));
+        assert_eq!((error.destination, error.offender), (Some(closed), Some(closed.ip())));
     }
 
     #[test]

@@ -20,6 +20,8 @@ use tokio::time::timeout_at;
 pub use self::config::CallConfig;
 pub use self::registration::{Registration, register};
 use self::setup::SetUp;
+use crate::diagnosis::diagnose;
+use crate::diagnosis::facts::{End, SessionFacts};
 use crate::peer::{ConnectionState, Session};
 use crate::signaling::accounts;
 use crate::signaling::dialog::{Ending, Hold, View, micros};
@@ -104,6 +106,7 @@ impl Call {
                     code: CallCode::EndedByPeer,
                     message: format!("the other side hung up: {reason}"),
                     at_us: micros(at.saturating_duration_since(self.started)),
+                    verdict: None,
                 })
             }
             (Ending::None, _) => self.connection_lost(),
@@ -131,7 +134,43 @@ impl Call {
                 media.packets_sent, media.packets_received
             ),
             at_us,
+            verdict: None,
         })
+    }
+
+    /// Notes why the generator could not keep its own times during the set-up; nothing when it could.
+    pub(crate) fn starved(&mut self, reasons: Vec<String>) {
+        self.outcome.starved = !reasons.is_empty();
+        self.outcome.starved_reasons = reasons;
+    }
+
+    /// When the call started, from which its outcome and report count.
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// What a diagnosis may know of the call, up to its loss where it is lost; times are µs since its session was created.
+    pub fn facts(&self) -> SessionFacts {
+        let dialog = &self.hold.dialog;
+        let mut facts = dialog.facts();
+        let (ending, reason) = {
+            let view = dialog.view.borrow();
+            (view.ending, view.peer_bye.as_ref().and_then(|bye| bye.reason.clone()))
+        };
+        facts.end = match (ending, dialog.session.connection_state()) {
+            (Ending::Peers, _) => End::EndedByPeer { reason },
+            (Ending::Ours, _) => End::HungUp,
+            (Ending::None, ConnectionState::Failed) => End::Lost,
+            (Ending::None, ConnectionState::Closed) => {
+                End::EndedByPeer { reason: Some("DTLS close_notify".to_owned()) }
+            }
+            (Ending::None, _) => End::Open,
+        };
+        if let (End::Lost | End::EndedByPeer { .. }, Some(lost)) = (&facts.end, self.lost()) {
+            let offset = micros(dialog.session.started().saturating_duration_since(self.started));
+            facts.now_us = lost.at_us.saturating_sub(offset);
+        }
+        facts
     }
 
     /// How the signaling WebSocket was lost; `None` while it is open. The call does not need it to go on.
@@ -228,6 +267,11 @@ impl Call {
         let lost_incoming = peer_media.map(|peer| missing(peer.packets_sent, media.packets_received));
         let timeline = dialog.timeline(self.started);
         let ended_us = lost.as_ref().map_or_else(|| micros(begun.duration_since(self.started)), |lost| lost.at_us);
+        let offset = dialog.session.started().saturating_duration_since(self.started);
+        let verdict = match lost {
+            Some(_) => None,
+            None => diagnose(&self.facts()).map(|verdict| verdict.later_by(offset)),
+        };
         let up = self.outcome.latency_us.unwrap_or(self.outcome.elapsed_us);
         CallReport {
             call: dialog.call.clone(),
@@ -247,6 +291,7 @@ impl Call {
             worst_states: WorstStates::of(timeline.iter().map(|(_, machine, state)| (*machine, &**state))),
             phases: self.outcome.phases,
             lost,
+            verdict,
             signaling_lost: view.socket_closed.clone(),
             timeline,
         }

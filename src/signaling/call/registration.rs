@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::config::check_name;
 use super::setup::SetUp;
-use super::trouble::Trouble;
+use super::trouble::{Fact, Trouble};
 use crate::signaling::dialog::{Event, micros};
 use crate::signaling::json::Message;
 use crate::signaling::outcome::{CallCode, CallFailure};
@@ -52,17 +52,19 @@ pub async fn register(socket: &Socket, name: &str, deadline: Duration) -> Result
                 CallCode::SignalingRefused,
                 format!("the name '{name}' was refused: {code}: {message}"),
                 json!({"code": code, "message": message}),
-            )),
+            )
+            .with(Fact::Refused(code, message))),
             Ok(Some(Event::Closed(cause))) => Err(Trouble::closed("registering", &cause)),
             Ok(_) => Err(Trouble::new(CallCode::SignalingRefused, "the server's answer makes no sense", Value::Null)),
             Err(_) => Err(Trouble::new(
                 CallCode::SignalingTimeout,
                 format!("the name '{name}' was not confirmed within {} ms", deadline.as_millis()),
                 json!({"waitedMs": u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX)}),
-            )),
+            )
+            .with(Fact::Waited(micros(deadline)))),
         }
     };
-    attempt.await.map_err(|trouble| CallFailure { outcome: Box::new(setup.outcome(Err(trouble))) })
+    attempt.await.map_err(|trouble| setup.failure(None, trouble))
 }
 
 /// Takes the answer to a registration.

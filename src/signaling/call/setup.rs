@@ -10,8 +10,10 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{timeout, timeout_at};
 
-use super::trouble::Trouble;
+use super::trouble::{Fact, Trouble};
 use super::{Call, CallConfig};
+use crate::diagnosis::diagnose;
+use crate::diagnosis::facts::SessionFacts;
 use crate::peer::{ConnectionState, PeerError, Session};
 use crate::signaling::dialog::{CallTap, Dialog, Ending, Event, Hold, View, call_message, micros};
 use crate::signaling::json::Message;
@@ -29,6 +31,8 @@ pub(super) struct SetUp {
     offer: Option<String>,
     answer: Option<String>,
     signaling_us: Option<u64>,
+    /// Our offer or answer was with the kernel.
+    described: Option<Instant>,
     /// The answer was applied (calling) or sent (answering).
     checks_began: Option<Instant>,
 }
@@ -42,6 +46,7 @@ impl SetUp {
             offer: None,
             answer: None,
             signaling_us: None,
+            described: None,
             checks_began: None,
         }
     }
@@ -84,6 +89,7 @@ impl SetUp {
         let message = Message::Offer { call: self.call.clone(), to: config.to.clone(), from: None, sdp: offer };
         let sent = say(&dialog, &message, "sending the offer", config).await?;
         dialog.note(sent.at, "offer sent");
+        self.described = Some(sent.at);
         dialog.described();
 
         let answered = self.answered(&dialog, sent.at, Duration::from_millis(config.answer_timeout_ms)).await?;
@@ -111,7 +117,8 @@ impl SetUp {
                 CallCode::SignalingTimeout,
                 format!("no answer to the offer within {} ms; the signaling WebSocket is open", within.as_millis()),
                 json!({"waitedMs": u64::try_from(within.as_millis()).unwrap_or(u64::MAX), "phase": "answer"}),
-            ));
+            )
+            .with(Fact::Waited(micros(within))));
         };
         let Some(answered) = view.answered.clone() else {
             return Err(Trouble::other_side(&view, "the answer was awaited"));
@@ -165,6 +172,7 @@ impl SetUp {
         let message = Message::Answer { call: self.call.clone(), sdp: answer };
         let sent = say(&dialog, &message, "sending the answer", config).await?;
         dialog.note(sent.at, "answer sent");
+        self.described = Some(sent.at);
         self.signaling_us = Some(micros(sent.at.saturating_duration_since(offer.at)));
         self.checks_began = Some(sent.at);
         dialog.described();
@@ -268,7 +276,13 @@ impl SetUp {
             "signalingClosed": view.socket_closed,
             "wire": dialog.session.wire(),
         });
-        Trouble::new(code, message, details)
+        let fact = match error {
+            Some(PeerError::Failed { state: ConnectionState::Closed, .. }) => {
+                Fact::PeerEnded(Some("DTLS close_notify".to_owned()))
+            }
+            _ => Fact::None,
+        };
+        Trouble::new(code, message, details).with(fact)
     }
 
     /// The call, or the failure whose session and signaling end in the background.
@@ -286,20 +300,40 @@ impl SetUp {
             }
             (Err(trouble), Some(hold)) => {
                 hold.set_reason(trouble.code.as_str());
-                let outcome = Box::new(self.outcome_of(Some(&hold.dialog), Err(trouble)));
-                Err(CallFailure { outcome })
+                Err(self.failure(Some(&hold.dialog), trouble))
             }
             (result, None) => {
                 let trouble = result
                     .err()
                     .unwrap_or_else(|| Trouble::new(CallCode::SessionClosed, "the call has no session", Value::Null));
-                Err(CallFailure { outcome: Box::new(self.outcome(Err(trouble))) })
+                Err(self.failure(None, trouble))
             }
         }
     }
 
-    pub(super) fn outcome(&self, result: Result<(), Trouble>) -> CallOutcome {
-        self.outcome_of(self.hold.as_ref().map(|hold| &*hold.dialog), result)
+    /// The failure, with the verdict that the facts of this call alone give.
+    pub(super) fn failure(&self, dialog: Option<&Dialog>, trouble: Trouble) -> CallFailure {
+        let facts = self.facts(dialog, &trouble);
+        let session_started = dialog.map_or(self.started, |dialog| dialog.session.started());
+        let mut outcome = Box::new(self.outcome_of(dialog, Err(trouble)));
+        if let Some(error) = &mut outcome.error {
+            let offset = session_started.saturating_duration_since(self.started);
+            error.verdict = diagnose(&facts).map(|verdict| verdict.later_by(offset));
+        }
+        CallFailure { outcome, facts: Box::new(facts), started: self.started, session_started }
+    }
+
+    fn facts(&self, dialog: Option<&Dialog>, trouble: &Trouble) -> SessionFacts {
+        let mut facts = dialog.map_or_else(
+            || SessionFacts { now_us: micros(self.started.elapsed()), ..SessionFacts::default() },
+            Dialog::facts,
+        );
+        if let Some(dialog) = dialog {
+            let began = dialog.session.started();
+            facts.signaling.sent_us = self.described.map(|at| micros(at.saturating_duration_since(began)));
+        }
+        trouble.tell(&mut facts);
+        facts
     }
 
     fn outcome_of(&self, dialog: Option<&Dialog>, result: Result<(), Trouble>) -> CallOutcome {
@@ -319,8 +353,8 @@ impl SetUp {
         let success = result.is_ok();
         let (code, message, error) = match result {
             Ok(()) => (CallCode::Ok, "OK".to_owned(), None),
-            Err(Trouble { code, message, details }) => {
-                (code, message, Some(CallError { error: code.heading(), code, details }))
+            Err(Trouble { code, message, details, fact: _ }) => {
+                (code, message, Some(CallError { error: code.heading(), code, details, verdict: None }))
             }
         };
         CallOutcome {
@@ -345,6 +379,8 @@ impl SetUp {
             offer_sdp: self.offer.clone(),
             answer_sdp: self.answer.clone(),
             error,
+            starved: false,
+            starved_reasons: Vec::new(),
         }
     }
 }
@@ -401,7 +437,8 @@ async fn say(dialog: &Dialog, message: &Message, doing: &str, config: &CallConfi
             CallCode::SignalingTimeout,
             format!("{doing} was not done within {} ms: the server's TCP takes no more", config.answer_timeout_ms),
             json!({"waitedMs": config.answer_timeout_ms, "phase": "send"}),
-        )),
+        )
+        .with(Fact::Waited(config.answer_timeout_ms.saturating_mul(1000)))),
     }
 }
 
@@ -452,7 +489,8 @@ async fn next_offer(
             CallCode::SignalingTimeout,
             format!("no offer arrived within {} ms; the signaling WebSocket is open", deadline.as_millis()),
             json!({"waitedMs": u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX), "phase": "offer"}),
-        ))
+        )
+        .with(Fact::Waited(micros(deadline))))
     })
 }
 

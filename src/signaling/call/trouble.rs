@@ -2,6 +2,7 @@
 use serde_json::{Value, json};
 
 use crate::config::ConfigError;
+use crate::diagnosis::facts::{End, SessionFacts, Step};
 use crate::peer::PeerError;
 use crate::signaling::dialog::{Ending, View};
 use crate::signaling::outcome::CallCode;
@@ -12,11 +13,68 @@ pub(super) struct Trouble {
     pub(super) code: CallCode,
     pub(super) message: String,
     pub(super) details: Value,
+    /// What of it a diagnosis can use.
+    pub(super) fact: Fact,
+}
+
+/// What a failure itself adds to the facts of its session.
+#[derive(Default)]
+pub(super) enum Fact {
+    #[default]
+    None,
+    /// The signaling socket had ended.
+    Closed(CloseCause),
+    /// Something was awaited for so long, µs.
+    Waited(u64),
+    /// The other side refused, with code and text.
+    Refused(String, String),
+    /// There was no UDP socket, with errno.
+    Bind(Option<i32>),
+    /// The other side ended it, and its reason.
+    PeerEnded(Option<String>),
 }
 
 impl Trouble {
     pub(super) fn new(code: CallCode, message: impl Into<String>, details: Value) -> Self {
-        Self { code, message: message.into(), details }
+        Self { code, message: message.into(), details, fact: Fact::None }
+    }
+
+    /// With what a diagnosis can use of it.
+    pub(super) fn with(mut self, fact: Fact) -> Self {
+        self.fact = fact;
+        self
+    }
+
+    /// Adds to the facts of a session how it ended.
+    pub(super) fn tell(&self, facts: &mut SessionFacts) {
+        facts.end = match self.code {
+            CallCode::Ok => End::Open,
+            CallCode::Config => End::SetUp(Step::Config),
+            CallCode::SignalingClosed | CallCode::SignalingTimeout | CallCode::SignalingRefused => {
+                End::SetUp(Step::Signaling)
+            }
+            CallCode::SdpRejected => End::SetUp(Step::Description),
+            CallCode::UdpSocket => End::SetUp(Step::Bind),
+            CallCode::IceFailed | CallCode::IceTimeout => End::SetUp(Step::Ice),
+            CallCode::DtlsFailed | CallCode::DtlsTimeout => End::SetUp(Step::Dtls),
+            CallCode::MediaNoneIn => End::SetUp(Step::Media),
+            CallCode::EndedByPeer => End::EndedByPeer { reason: None },
+            CallCode::ConnectionLost => End::Lost,
+            CallCode::SessionClosed | CallCode::Cancelled => End::Cancelled,
+        };
+        match self.code {
+            CallCode::Config => facts.configured.refused = Some(self.message.clone()),
+            CallCode::SdpRejected => facts.signaling.rejected = Some(self.message.clone()),
+            _ => {}
+        }
+        match &self.fact {
+            Fact::None => {}
+            Fact::Closed(cause) => facts.signaling.closed = Some(cause.clone()),
+            Fact::Waited(us) => facts.signaling.waited_us = Some(*us),
+            Fact::Refused(code, text) => facts.signaling.refused = Some((code.clone(), text.clone())),
+            Fact::Bind(errno) => facts.bind_error = Some((*errno, self.message.clone())),
+            Fact::PeerEnded(reason) => facts.end = End::EndedByPeer { reason: reason.clone() },
+        }
     }
 
     pub(super) fn config(error: &ConfigError) -> Self {
@@ -27,6 +85,7 @@ impl Trouble {
     pub(super) fn closed(doing: &str, cause: &CloseCause) -> Self {
         let details = json!({"closeCause": cause});
         Self::new(CallCode::SignalingClosed, format!("the signaling WebSocket closed while {doing}: {cause}"), details)
+            .with(Fact::Closed(cause.clone()))
     }
 
     pub(super) fn socket(doing: &str, error: &SocketError) -> Self {
@@ -53,7 +112,11 @@ impl Trouble {
             PeerError::Deadline { .. } | PeerError::Failed { .. } => CallCode::IceFailed,
             PeerError::Closed => CallCode::SessionClosed,
         };
-        Self::new(code, error.to_string(), details)
+        let fact = match error {
+            PeerError::UdpSocket { errno, .. } => Fact::Bind(*errno),
+            _ => Fact::None,
+        };
+        Self::new(code, error.to_string(), details).with(fact)
     }
 
     /// The peer refused or hung up during the set-up, or the socket closed before the answer.
@@ -61,13 +124,15 @@ impl Trouble {
         if let Some(refused) = &view.refused {
             let text = format!("the other side refused while {doing}: {}: {}", refused.code, refused.message);
             let details = json!({"code": refused.code, "message": refused.message});
-            return Self::new(CallCode::SignalingRefused, text, details);
+            let fact = Fact::Refused(refused.code.clone(), refused.message.clone());
+            return Self::new(CallCode::SignalingRefused, text, details).with(fact);
         }
         if view.ending == Ending::Peers {
             let reason = view.peer_bye.as_ref().and_then(|bye| bye.reason.clone());
             let text =
                 format!("the other side hung up while {doing}: {}", reason.as_deref().unwrap_or("no reason given"));
-            return Self::new(CallCode::EndedByPeer, text, json!({"reason": reason}));
+            let details = json!({"reason": reason});
+            return Self::new(CallCode::EndedByPeer, text, details).with(Fact::PeerEnded(reason));
         }
         match &view.socket_closed {
             Some(cause) => Self::closed(doing, cause),

@@ -1,12 +1,16 @@
 package io.github.jmeterwebrtc;
 
+import java.lang.management.GarbageCollectorMXBean;
+import java.lang.management.ManagementFactory;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.util.List;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * The daemon thread that carries the engine's log records to SLF4J and sweeps the {@link LeakAlarm}.
+ * The daemon thread that carries the engine's log records to SLF4J, sweeps the {@link LeakAlarm} and tells the engine about
+ * garbage collections: a sample taken during a long one is marked.
  *
  * <p>The engine never enters Java: it fills a bounded queue and counts what did not fit.
  */
@@ -29,6 +33,8 @@ final class Drain implements Runnable {
     @Override
     public void run() {
         int level = level(LOG);
+        List<GarbageCollectorMXBean> collectors = ManagementFactory.getGarbageCollectorMXBeans();
+        long told = 0;
         while (true) {
             try {
                 byte[] records = Native.drainLogs(WAIT_MS);
@@ -36,6 +42,11 @@ final class Drain implements Runnable {
                     write(ByteBuffer.wrap(records));
                 }
                 LeakAlarm.sweep();
+                long paused = pausedMs(collectors);
+                if (paused != told) {
+                    told = paused;
+                    Native.garbageCollected(paused);
+                }
                 // The level can be changed while JMeter runs (Options, Log Level).
                 int now = level(LOG);
                 if (now != level) {
@@ -46,6 +57,18 @@ final class Drain implements Runnable {
                 LOG.error("a batch of the engine's log records was lost", e);
             }
         }
+    }
+
+    /** Time that collections have stopped this JVM, all together. */
+    private static long pausedMs(List<GarbageCollectorMXBean> collectors) {
+        long total = 0;
+        for (GarbageCollectorMXBean collector : collectors) {
+            // The cycles of ZGC and Shenandoah run beside the program; their pauses have beans of their own.
+            if (!collector.getName().endsWith("Cycles")) {
+                total += Math.max(0, collector.getCollectionTime());
+            }
+        }
+        return total;
     }
 
     /** A batch: number of records dropped before it (8 bytes), then per record level (1), target and text (2+n, 4+n). */

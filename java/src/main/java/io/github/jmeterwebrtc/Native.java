@@ -29,6 +29,9 @@ final class Native {
 
     static native void beginTest();
 
+    /** How long the collectors have paused this JVM since it started, all together. */
+    static native void garbageCollected(long totalMs);
+
     static native void closeAll(long deadlineMs);
 
     static native long newOperation();

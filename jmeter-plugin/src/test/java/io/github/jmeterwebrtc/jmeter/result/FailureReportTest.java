@@ -53,6 +53,15 @@ class FailureReportTest {
     }
 
     @Test
+    void theVerdictOfAnExceptionStandsInItsDetails() throws Exception {
+        JsonNode details = json("{\"cause\":{\"kind\":\"fin\"},\"verdict\":" + VERDICT + "}");
+        FailureReport failure = new FailureReport("closed", "CLOSED", "closed", details, details);
+        assertEquals("TURN_REJECTED", failure.cause());
+        assertEquals("certain", failure.confidence());
+        assertEquals("1.200 ms Allocate sent; 2.500 ms error 401", failure.evidenceLine());
+    }
+
+    @Test
     void aVerdictMayStandBesideOtherMembers() throws Exception {
         FailureReport failure = new FailureReport("WebSocket", "CONNECT", "refused",
                 json("{\"errno\":111,\"starved\":true,\"starvedReasons\":[\"CPU\"],\"verdict\":" + VERDICT + "}"), null);

@@ -1,0 +1,70 @@
+//! Two hundred relayed softphones at a time, over each transport.
+mod peer_support;
+mod turn_support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jmeter_webrtc::peer::Session;
+use peer_support::{session, trickle};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use turn_support::{Coturn, Over, relay_only};
+
+const SESSIONS: u16 = 200;
+/// Calls that are being set up at the same time; the test's machine is shared.
+const IN_FLIGHT: usize = 32;
+
+async fn call(server: Arc<Coturn>, over: Over, gate: Arc<Semaphore>) -> (Session, Session) {
+    let _place = gate.acquire().await.expect("open");
+    let offerer = session(|config| relay_only(config, server.ice_server(over))).await;
+    let answerer = session(|_| {}).await;
+    let offer = offerer.create_offer().await.expect("offer");
+    let answer = answerer.create_answer(&offer).await.expect("answer");
+    offerer.set_remote_answer(&answer).await.expect("answer applied");
+    tokio::join!(trickle(&offerer, &answerer), trickle(&answerer, &offerer));
+    let connected = offerer.connected().await;
+    assert!(connected.is_ok(), "{connected:?} {:?}", offerer.wire());
+    offerer.first_rtp().await.expect("audio from the answerer");
+    answerer.first_rtp().await.expect("audio through the relay");
+    (offerer, answerer)
+}
+
+async fn many(over: Over) {
+    let run = async {
+        let server = Arc::new(Coturn::start(SESSIONS * 2, &[]));
+        let gate = Arc::new(Semaphore::new(IN_FLIGHT));
+        let mut calling = JoinSet::new();
+        for _ in 0..SESSIONS {
+            calling.spawn(call(Arc::clone(&server), over, Arc::clone(&gate)));
+        }
+        let calls = calling.join_all().await;
+        assert_eq!(server.allocations(), usize::from(SESSIONS));
+        let mut closing = JoinSet::new();
+        for (offerer, answerer) in calls {
+            closing.spawn(async move {
+                tokio::join!(offerer.close(Duration::from_secs(5)), answerer.close(Duration::from_secs(5)));
+                offerer.wire().ice_servers[0].released
+            });
+        }
+        let released = closing.join_all().await.into_iter().filter(|released| *released).count();
+        assert_eq!(released, usize::from(SESSIONS));
+        peer_support::until("the server has no allocation left", || server.allocations() == 0).await;
+    };
+    tokio::time::timeout(Duration::from_secs(120), run).await.expect("the test hangs");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_softphones_talk_through_a_relay_over_udp_and_leave_no_allocation() {
+    many(Over::Udp).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_softphones_talk_through_a_relay_over_tcp_and_leave_no_allocation() {
+    many(Over::Tcp).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_softphones_talk_through_a_relay_over_tls_and_leave_no_allocation() {
+    many(Over::Tls).await;
+}
