@@ -150,6 +150,23 @@ class Results(RealJMeter):
         return file
 
 
+class Verdicts(RealJMeter):
+    def test_of_calls_that_failed_alike_are_one_message_with_cause_and_advice_and_evidence_of_each(self) -> None:
+        lab = self.lab(faults={"dropCandidates": True})
+        deaf = thread_group("deaf", open_socket(lab.port), call(connectTimeout="1500"), threads=5)
+        run = self.run_plan(deaf)
+        rows = run.labelled("WebRTC connect")
+        self.assertEqual(len(rows), 5)
+        self.assertEqual(len({row["responseMessage"] for row in rows}), 1, "the dashboard has a line for each message")
+        for row in rows:
+            self.assertIn(row["responseCode"], ("ICE_FAILED", "ICE_TIMEOUT"))
+            self.assertIn(row["webrtc_confidence"], ("certain", "likely"))
+            self.assertNotEqual(row["webrtc_cause"], row["responseCode"], "why, and not only what")
+            self.assertIn(f"[{row['webrtc_cause']}, {row['webrtc_confidence']}]. ", row["responseMessage"])
+            self.assertTrue(row["webrtc_evidence"])
+            self.assertIn(row["webrtc_starved"], ("", "true"))
+
+
 class AppendedResults(RealJMeter):
     def test_keep_the_columns_of_their_file_and_the_log_says_so(self) -> None:
         lab = self.lab()
