@@ -549,6 +549,14 @@ fn cases() -> Vec<(&'static str, Cause, Confidence, Case)> {
                 facts.wire.icmp_errors.push(icmp(3, 3, SERVER));
             }),
         ),
+        (
+            "a TURN server that talks nonsense",
+            Cause::TurnRefused,
+            Likely,
+            server(ServerTransport::Udp, |server| {
+                server.failure = Some("the server answered with something that is not STUN".into());
+            }),
+        ),
         ("a silent TURN server", Cause::TurnSilent, Likely, relay(vec![asked(StunMethod::Allocate)])),
         (
             "a TURN server that limits its challenges",
