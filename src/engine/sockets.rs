@@ -103,7 +103,8 @@ impl Engine {
         let opening = async move {
             let (socket, _) = tokio::select! {
                 () = ending.cancelled() => return Err(scope.stale()),
-                opened = Socket::open(&config) => opened?,
+                // Boxed, so that the caller's stack, which a thread keeps as deep as it ever was, is not moved through it.
+                opened = Box::pin(Socket::open(&config)) => opened?,
             };
             state.keep_socket(scope, name, socket)
         };
