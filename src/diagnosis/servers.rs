@@ -47,6 +47,19 @@ pub(super) fn find(facts: &SessionFacts, findings: &mut Vec<Finding>) {
     if !relayed || matches!(facts.end, End::Lost) {
         silence(facts, findings);
     }
+    if !relayed && findings.is_empty() {
+        given_up(facts, findings);
+    }
+}
+
+/// Servers that were given up for a reason that nothing else here knows.
+fn given_up(facts: &SessionFacts, findings: &mut Vec<Finding>) {
+    for server in facts.wire.ice_servers.iter().filter(|server| server.state == IceServerState::Failed) {
+        let Some(why) = &server.failure else { continue };
+        let verdict = Verdict::likely(Cause::TurnRefused).at(server.failed_us, format!("{}: {why}", server.url));
+        findings
+            .push(verdict.with("code", "The server gave no code; why it was given up stands in the evidence.").into());
+    }
 }
 
 fn succeeded(transaction: &StunTransaction) -> bool {
@@ -179,10 +192,10 @@ fn silence(facts: &SessionFacts, findings: &mut Vec<Finding>) {
             .icmp_errors
             .iter()
             .find(|error| error.is_port_unreachable() && error.destination == Some(server));
-        // A closed port needs no second try to be told.
         let is_silence = |t: &StunTransaction| {
-            let waited = facts.now_us >= t.first_sent_us.saturating_add(SILENT_US);
-            t.is_unanswered() && (closed.is_some() || (waited && (t.sends >= 2 || transport != ServerTransport::Udp)))
+            let long = facts.now_us >= t.first_sent_us.saturating_add(SILENT_US);
+            // What comes back from a closed port needs no second try.
+            t.is_unanswered() && (closed.is_some() || (long && (t.sends >= 2 || transport != ServerTransport::Udp)))
         };
         let Some(silent) = its.iter().rev().find(|t| is_silence(t)) else { continue };
         let answers_binding = its.iter().any(|t| t.method == StunMethod::Binding && t.answered_us.is_some());
