@@ -263,7 +263,7 @@ fn range(field: &str, value: u64, least: u64, most: u64) -> Result<(), ConfigErr
 
 impl IceServer {
     /// Checks one server, named `field`; returns whether it can relay.
-    fn check(&self, field: &str) -> Result<bool, ConfigError> {
+    pub(crate) fn check(&self, field: &str) -> Result<bool, ConfigError> {
         if self.urls.is_empty() || self.urls.len() > MAX_URLS {
             let value = format!("{} URLs", self.urls.len());
             return Err(ConfigError::new(format!("{field}.urls"), value, format!("1 to {MAX_URLS} URLs")));
@@ -329,12 +329,12 @@ impl IceServer {
 
 /// The parts of a `stun:` or `turn:` URI (RFC 7064 §3.1, RFC 7065 §3.1).
 #[derive(Debug, PartialEq, Eq)]
-struct IceUrl {
-    turn: bool,
-    transport: ServerTransport,
+pub(crate) struct IceUrl {
+    pub(crate) turn: bool,
+    pub(crate) transport: ServerTransport,
     /// Host name or IP address, without brackets.
-    host: String,
-    port: u16,
+    pub(crate) host: String,
+    pub(crate) port: u16,
 }
 
 /// Default ports of `stun:` and `turn:`, and of `turns:` (RFC 7065 §3.2).
@@ -343,7 +343,7 @@ const TLS_PORT: u16 = 5349;
 
 impl IceUrl {
     /// Reads a URL; the error says what would be accepted.
-    fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let (scheme, rest) = text.split_once(':').ok_or("expected stun:host[:port] or turn:host[:port]")?;
         let (turn, secure) = match scheme.to_ascii_lowercase().as_str() {
             "stun" => (false, false),

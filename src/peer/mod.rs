@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::ConfigError;
 
+pub(crate) use config::IceUrl;
 pub use config::{IceServer, IceTransportPolicy, SessionConfig};
 pub use session::Session;
 

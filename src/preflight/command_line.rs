@@ -134,6 +134,8 @@ fn option_of(field: &str) -> String {
         "timeoutMs" => "--timeout".to_owned(),
         "signaling" => "--signaling".to_owned(),
         "sourceAddress" => "--source-address".to_owned(),
+        field if field.ends_with(".username") => "--username".to_owned(),
+        field if field.ends_with(".credential") => "--credential".to_owned(),
         other => format!("--ice-servers ({other})"),
     }
 }
@@ -187,6 +189,7 @@ mod tests {
             (vec!["--timeout", "1"], "--timeout: '1'"),
             (vec!["--signaling", "http://a"], "--signaling: 'http://a'"),
             (vec!["--ice-servers", "http://a"], "--ice-servers (iceServers[0].urls[0]): 'http://a'"),
+            (vec!["--ice-servers", "turn:a.example"], "--username: ''"),
             (vec!["--ice-servers", "@/no/such/file"], "/no/such/file cannot be read"),
             (vec!["--frobnicate"], "frobnicate"),
             (vec!["now"], "'now' is no option"),

@@ -11,7 +11,6 @@ mod hairpin;
 mod machine;
 mod probe;
 mod report;
-mod server_url;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -27,10 +26,10 @@ pub use self::report::{Check, Report, Status};
 use self::hairpin::Hairpin;
 use self::machine::Machine;
 use self::probe::{Answer, Credentials, Refusal};
-use self::server_url::{ServerUrl, Transport};
 use crate::config::{ConfigError, from_json};
+use crate::net::facts::ServerTransport;
 use crate::net::resolver::{DnsError, ResolveOptions, resolve_with, without_dns};
-use crate::peer::IceServer;
+use crate::peer::{IceServer, IceUrl};
 use crate::socket::{Socket, SocketConfig, Trust};
 
 const MOST_SOFTPHONES: u32 = 1_000_000;
@@ -48,7 +47,7 @@ pub struct PreflightConfig {
     pub softphones: u32,
     /// Over how many seconds they start (default one per 25 softphones, at least 1).
     pub ramp_seconds: Option<f64>,
-    /// STUN and TURN servers (default none); besides the URLs of a session also `stuns:`, `turns:` and `?transport=tcp`.
+    /// STUN and TURN servers, as a session has them (default none).
     pub ice_servers: Vec<IceServer>,
     /// `ws` or `wss` URL of the signaling server (default none).
     pub signaling: Option<String>,
@@ -77,7 +76,7 @@ impl Default for PreflightConfig {
 /// One URL of an ICE server.
 struct Target {
     text: String,
-    url: ServerUrl,
+    url: IceUrl,
     credentials: Credentials,
 }
 
@@ -121,9 +120,10 @@ impl PreflightConfig {
         let mut targets = Vec::new();
         for (index, server) in self.ice_servers.iter().enumerate() {
             let credentials = Credentials { username: server.username.clone(), credential: server.credential.clone() };
+            server.check(&format!("iceServers[{index}]"))?;
             for (number, text) in server.urls.iter().enumerate() {
                 let field = format!("iceServers[{index}].urls[{number}]");
-                let url = ServerUrl::parse(text).map_err(|reason| ConfigError::new(field, text, reason))?;
+                let url = IceUrl::parse(text).map_err(|reason| ConfigError::new(field, text, reason))?;
                 targets.push(Target { text: text.clone(), url, credentials: credentials.clone() });
             }
         }
@@ -181,8 +181,9 @@ pub async fn run(config: &PreflightConfig) -> Result<Report, ConfigError> {
 
     let (signaling, servers) = tokio::join!(signaling_check(config), servers(config, &targets, &names));
     checks.extend(signaling);
-    let reached_by_stream =
-        servers.iter().any(|(target, answer)| target.url.transport != Transport::Udp && matches!(answer, Some(Ok(_))));
+    let reached_by_stream = servers
+        .iter()
+        .any(|(target, answer)| target.url.transport != ServerTransport::Udp && matches!(answer, Some(Ok(_))));
     let udp = udp_check(&servers, reached_by_stream);
     checks.extend(servers.iter().map(|(target, answer)| server_check(target, answer.as_ref())));
     checks.push(udp);
@@ -255,9 +256,20 @@ async fn servers<'t>(
     .await
 }
 
+/// A server and the way to it, for people.
+fn name_of(url: &IceUrl) -> String {
+    let kind = if url.turn { "TURN" } else { "STUN" };
+    let transport = url.transport.name().to_uppercase();
+    if url.host.contains(':') {
+        format!("{kind} [{}]:{} over {transport}", url.host, url.port)
+    } else {
+        format!("{kind} {}:{} over {transport}", url.host, url.port)
+    }
+}
+
 fn server_check(target: &Target, answer: Option<&Result<Answer, Refusal>>) -> Check {
     let id = format!("iceServer:{}", target.text);
-    let name = target.url.to_string();
+    let name = name_of(&target.url);
     match answer {
         None => Check::new(id, name, Status::Skip, "not asked: its name has no address", json!({})),
         Some(Ok(answer)) => {
@@ -293,7 +305,7 @@ fn server_check(target: &Target, answer: Option<&Result<Answer, Refusal>>) -> Ch
 fn udp_check(servers: &[Asked<'_>], reached_by_stream: bool) -> Check {
     let asked: Vec<&Result<Answer, Refusal>> = servers
         .iter()
-        .filter(|(target, _)| target.url.transport == Transport::Udp)
+        .filter(|(target, _)| target.url.transport == ServerTransport::Udp)
         .filter_map(|(_, answer)| answer.as_ref())
         .collect();
     // An error response came by UDP, and so did an ICMP answer.
@@ -320,7 +332,7 @@ fn udp_check(servers: &[Asked<'_>], reached_by_stream: bool) -> Check {
 async fn hairpin_check(config: &PreflightConfig, servers: &[Asked<'_>], names: &BTreeMap<&str, IpAddr>) -> Check {
     let (id, name) = ("hairpin", "hairpin");
     let answering = servers.iter().find(|(target, answer)| {
-        target.url.transport == Transport::Udp
+        target.url.transport == ServerTransport::Udp
             && answer.as_ref().is_some_and(|a| a.as_ref().is_ok_and(|a| a.mapped.is_some()))
     });
     let Some((target, _)) = answering else {

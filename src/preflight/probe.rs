@@ -24,8 +24,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::UdpSocket;
 use tokio::time::{sleep_until, timeout_at};
 
-use super::server_url::{ServerUrl, Transport};
+use crate::net::facts::ServerTransport;
 use crate::net::tcp;
+use crate::peer::IceUrl;
 use crate::socket::{Trust, tls_client};
 
 /// First retransmission over UDP; it doubles (RFC 8489 §6.2.1, whose 500 ms are for unknown paths).
@@ -111,7 +112,7 @@ impl Refusal {
 
 /// Asks the server at `address`.
 pub(super) async fn ask(
-    url: &ServerUrl,
+    url: &IceUrl,
     address: IpAddr,
     source: Option<IpAddr>,
     credentials: &Credentials,
@@ -315,7 +316,7 @@ pub(super) fn any(server: IpAddr, source: Option<IpAddr>) -> SocketAddr {
 
 impl Link {
     async fn open(
-        url: &ServerUrl,
+        url: &IceUrl,
         server: SocketAddr,
         source: Option<IpAddr>,
         trust: &Trust,
@@ -323,7 +324,7 @@ impl Link {
         deadline: Instant,
     ) -> Result<Self, Refusal> {
         let failed = |error: io::Error| Refusal::Connection(error.to_string());
-        if url.transport == Transport::Udp {
+        if url.transport == ServerTransport::Udp {
             let socket = UdpSocket::bind(any(server.ip(), source)).await.map_err(failed)?;
             socket.connect(server).await.map_err(failed)?;
             return Ok(Self::Datagrams { socket, timeout });
@@ -335,7 +336,7 @@ impl Link {
             Err(error) if error.errno == Some(nix::libc::ECONNREFUSED) => return Err(Refusal::Closed(error.detail)),
             Err(error) => return Err(Refusal::Connection(error.detail)),
         };
-        if url.transport == Transport::Tcp {
+        if url.transport == ServerTransport::Tcp {
             return Ok(Self::Stream { stream: Box::new(stream), timeout });
         }
         let name = ServerName::try_from(url.host.clone())

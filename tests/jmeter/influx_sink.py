@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
+from typing import Callable
 
 
 class InfluxSink:
@@ -41,6 +43,12 @@ class InfluxSink:
             return sum(int(number) for line in totals for number in re.findall(rf"[ ,]{field}=(\d+)", line))
 
         return total("count"), total("countError")
+
+    def settle(self, complete: Callable[[], bool], seconds: float = 20) -> None:
+        """Waits until everything is in, at most so long."""
+        deadline = time.monotonic() + seconds
+        while not complete() and time.monotonic() < deadline:
+            time.sleep(0.1)
 
     def __enter__(self) -> InfluxSink:
         self._thread.start()

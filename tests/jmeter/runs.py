@@ -82,7 +82,7 @@ class RealJMeter(unittest.TestCase):
     def run_plan(
         self,
         *children: Node,
-        seconds: float = 60,
+        seconds: float = 150,
         jvm: list[str] | None = None,
         when: Callable[[list[Row]], bool] | None = None,
         then: str | None = None,

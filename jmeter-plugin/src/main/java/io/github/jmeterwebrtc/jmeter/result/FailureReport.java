@@ -3,6 +3,7 @@ package io.github.jmeterwebrtc.jmeter.result;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.util.Arrays;
 import java.util.Locale;
 import java.util.regex.Pattern;
 
@@ -15,7 +16,7 @@ import java.util.regex.Pattern;
  */
 public final class FailureReport {
     /** Longest message, characters. */
-    static final int MAX_MESSAGE_CHARS = 300;
+    static final int MAX_MESSAGE_CHARS = 400;
     /** Longest line of evidence, characters: it stands in every failed row of a JTL. */
     static final int MAX_EVIDENCE_CHARS = 500;
 
@@ -60,7 +61,17 @@ public final class FailureReport {
         this.evidence = verdict.path("evidence");
         this.also = verdict.path("also");
         this.told = told;
-        this.details = details;
+        this.details = withoutTold(details);
+    }
+
+    /** Details without what stands beside them in the response data. */
+    private static JsonNode withoutTold(JsonNode details) {
+        if (details == null || !details.isObject()) {
+            return details;
+        }
+        ObjectNode rest = details.deepCopy();
+        rest.remove(Arrays.asList("verdict", "starved", "starvedReasons"));
+        return rest;
     }
 
     /**

@@ -70,6 +70,13 @@ class FailureReportTest {
     }
 
     @Test
+    void detailsDoNotRepeatWhatStandsBesideThem() throws Exception {
+        JsonNode details = json("{\"errno\":111,\"starved\":false,\"verdict\":" + VERDICT + "}");
+        JsonNode data = new FailureReport("WebSocket", "CONNECT", "refused", details, details).json(1000);
+        assertEquals("{\"errno\":111}", data.path("details").toString());
+    }
+
+    @Test
     void theEvidenceIsOneLineWithTimes() throws Exception {
         assertEquals("1.200 ms Allocate sent; 2.500 ms error 401", turn().evidenceLine());
     }
