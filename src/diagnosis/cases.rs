@@ -542,14 +542,6 @@ fn cases() -> Vec<(&'static str, Cause, Confidence, Case)> {
             }),
         ),
         (
-            "a closed TURN port that was asked once",
-            Cause::StunPortClosed,
-            Certain,
-            relay_with(vec![StunTransaction { sends: 1, ..asked(StunMethod::Allocate) }], |facts| {
-                facts.wire.icmp_errors.push(icmp(3, 3, SERVER));
-            }),
-        ),
-        (
             "a TURN server that talks nonsense",
             Cause::TurnRefused,
             Likely,

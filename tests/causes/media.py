@@ -12,7 +12,7 @@ from tests.causes.namespaces import Namespace
 from tests.causes.programs import Line, Program
 from tests.causes.provocations import CERTAIN, LIKELY, provokes
 from tests.causes.web_sockets import Meddler, Meddling
-from tests.causes.world import LAB, MEDDLER, PHONE, World, calling, hanging_up, holding_call, opening
+from tests.causes.world import LAB, MEDDLER, PHONE, World, calling, hanging_up, holding_call, opening, until
 
 # What a datagram is, by the first byte of its payload (RFC 7983); the UDP header has 64 bits.
 IS_STUN, IS_DTLS, IS_RTP = "@th,64,8 0-3", "@th,64,8 20-63", "@th,64,8 128-191"
@@ -100,8 +100,13 @@ async def dtls_alert(world: World) -> list[Line]:
     ports: dict[str, int] = {}
     listen, both_known = candidate_ports(ports)
 
+    async def client_hello() -> bool:
+        return await namespace.dropped() > 0
+
     async def forge() -> None:
         await both_known.wait()
+        # Before the handshake began an alert would be about nothing.
+        await until(client_hello, 20, "the other side's ClientHello")
         raw = await namespace.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
         with raw:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, forged)

@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import itertools
 import os
+import re
 import shutil
 import signal
 import socket
@@ -92,6 +93,11 @@ class Namespace:
     async def reject(self, match: str, how: str, chain: str = "input") -> None:
         """Refuses what matches with an ICMP message or an RST."""
         await self.nft(_table([f"{match} reject with {how}"], chain))
+
+    async def dropped(self) -> int:
+        """How many packets `drop` has dropped so far."""
+        listed = await command(*self.entered("nft", "list", "ruleset"))
+        return sum(int(packets) for packets in re.findall(r"counter packets (\d+)", listed))
 
     async def pass_everything(self) -> None:
         """Takes all rules away."""

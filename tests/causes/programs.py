@@ -50,7 +50,8 @@ class Program:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             limit=1 << 22,
-            start_new_session=True,
+            # Of the same session, so that what holds for this process (its share of the CPU) holds for its programs.
+            process_group=0,
             env=self._environment,
         )
         self._errors = asyncio.create_task(self._read_errors())

@@ -22,6 +22,8 @@ FOLDER = ROOT / "target/causes"
 #: A run that takes longer than this is broken: the longest one waits twice for consent to be lost (30 s each).
 RUN_DEADLINE_S = 180
 
+#: How often it is told how far the runs are.
+PROGRESS_S = 10
 #: How often a run is tried on a machine that is starved itself.
 ATTEMPTS = 6
 STARVED = "GEN_CPU_STARVED"
@@ -93,16 +95,17 @@ async def run_all(
     waiting = [(provocation, number) for number in range(times) for provocation in ordered]
     total, began = len(waiting), time.monotonic()
     waiting.reverse()
-    done = 0
+    done, told_at = 0, began
     pulse = Pulse()
 
     async def worker() -> None:
-        nonlocal done
+        nonlocal done, told_at
         while waiting:
             provocation, number = waiting.pop()
             await run(tallies[provocation.name], FOLDER / f"{provocation.name}-{number}", pulse)
             done += 1
-            if done % max(1, parallel) == 0 or done == total:
+            if time.monotonic() - told_at >= PROGRESS_S or done == total:
+                told_at = time.monotonic()
                 off = sum(bool(tally.faults) for tally in tallies.values())
                 again = sum(tally.disturbed for tally in tallies.values())
                 progress(f"{done}/{total} runs after {time.monotonic() - began:.0f} s; off: {off}; done again: {again}")

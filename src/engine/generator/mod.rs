@@ -1,7 +1,7 @@
 //! How the load generator itself feels, second by second: what a sample's times are worth.
 //!
 //! A probe sleeps 20 ms at a time on the runtime and sees how late it wakes; once a second the counters of process, kernel and
-//! container are read (about 200 µs). Both run only while something is open or being opened, so that an idle JVM stays idle. Of each second a
+//! container are read (0.3 ms). Both run only while something is open or being opened, so that an idle JVM stays idle. Of each second a
 //! [`Second`] is kept, for a quarter of an hour: a sample asks afterwards how its own time was. What the system
 //! does not tell is left out. The probe's task ends by itself; dropping it loses the current second only.
 
