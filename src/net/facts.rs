@@ -151,7 +151,7 @@ pub const MAX_SOCKET_ERRORS: usize = 4;
 /// Entries of [`WireFacts::icmp_errors`] at most.
 pub const MAX_ICMP_ERRORS: usize = 3;
 /// Entries of [`WireFacts::moments`] at most.
-pub const MAX_MOMENTS: usize = 28;
+pub const MAX_MOMENTS: usize = 24;
 
 /// A STUN error response (RFC 8489 §14.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
