@@ -549,6 +549,14 @@ fn cases() -> Vec<(&'static str, Cause, Confidence, Case)> {
                 server.failure = Some("the server answered with something that is not STUN".into());
             }),
         ),
+        (
+            "a closed TURN port that was asked once",
+            Cause::StunPortClosed,
+            Certain,
+            relay_with(vec![StunTransaction { sends: 1, ..asked(StunMethod::Allocate) }], |facts| {
+                facts.wire.icmp_errors.push(icmp(3, 3, SERVER));
+            }),
+        ),
         ("a silent TURN server", Cause::TurnSilent, Likely, relay(vec![asked(StunMethod::Allocate)])),
         (
             "a TURN server that limits its challenges",
