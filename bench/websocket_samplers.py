@@ -29,6 +29,9 @@ DIRECTORY = ROOT / "target" / "bench" / "websocket-samplers"
 TICKS = os.sysconf("SC_CLK_TCK")
 SUMMARY = re.compile(r"summary = +(\d+) in .*= +([\d.]+)/s .*Err: +(\d+)")
 JVM = ["-Xms256m", "-Xmx768m", "-Xss256k", "-Djava.awt.headless=true"]
+# Gives the memory of dead objects back at once, so that what is left is what the connections hold.
+LEAN_JVM = ["-Xms16m", "-Xmx768m", "-Xss256k", "-XX:+UseSerialGC", "-XX:MinHeapFreeRatio=5", "-XX:MaxHeapFreeRatio=10",
+            "-Djava.awt.headless=true"]
 
 
 def main() -> int:
@@ -42,7 +45,7 @@ def main() -> int:
     original, version = homes.original()
     plugins = ((f"websocket-samplers {version}", original), ("jmeter-webrtc", homes.ours()))
     figures: list[dict[str, object]] = []
-    for threads in (int(n) for n in chosen.threads.split(",")):
+    for threads in (int(n) for n in chosen.threads.split(",") if n):
         seen: dict[str, list[tuple[float, float]]] = {}
         for _ in range(chosen.rounds):
             for plugin, home in plugins:
@@ -98,8 +101,10 @@ def idle(home: Home, connections: int, seconds: int) -> tuple[float, float]:
     with echo() as port:
         group = jmx.thread_group("idlers", opening(port), jmx.close("close", statusCode="1000").holding(
             jmx.constant_timer((seconds + 30) * 1000)), threads=connections, ramp=10)
-        with jmeter(home, jmx.test_plan(group)) as process:
+        with jmeter(home, jmx.test_plan(group), LEAN_JVM) as process:
             time.sleep(25)
+            subprocess.run(["jcmd", str(process.pid), "GC.run"], stdout=subprocess.DEVNULL, check=True)
+            time.sleep(2)
             before = used(process.pid)
             time.sleep(seconds)
             after = used(process.pid)
@@ -122,10 +127,10 @@ def used(pid: int) -> tuple[float, float]:
 
 
 @contextmanager
-def jmeter(home: Home, plan: jmx.Element) -> Iterator[subprocess.Popen[str]]:
+def jmeter(home: Home, plan: jmx.Element, jvm: list[str] = JVM) -> Iterator[subprocess.Popen[str]]:
     """A JMeter in a process of its own, without result file."""
     path = jmx.write(DIRECTORY / "plan.jmx", plan)
-    command = ["java", *JVM, "-jar", str(home.launcher), "-n", "-t", str(path), "-j", str(DIRECTORY / "jmeter.log")]
+    command = ["java", *jvm, "-jar", str(home.launcher), "-n", "-t", str(path), "-j", str(DIRECTORY / "jmeter.log")]
     with subprocess.Popen(command, cwd=DIRECTORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         yield process
 

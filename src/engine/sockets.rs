@@ -131,7 +131,8 @@ impl Engine {
             let _pass = pass;
             let opened = tokio::select! {
                 () = ending.cancelled() => return Err(scope.stale()),
-                opened = Socket::open_phased(&config) => opened,
+                // Boxed, so that the caller's stack, which a thread keeps as deep as it ever was, is not moved through it.
+                opened = Box::pin(Socket::open_phased(&config)) => opened,
             };
             match opened {
                 Ok((socket, _)) => {
