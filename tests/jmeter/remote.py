@@ -45,6 +45,6 @@ class RemoteJMeter(RealJMeter):
         workers = ",".join(f"127.0.0.1:{port}" for port in ports)
         properties = {**REMOTE, "mode": mode}
         with JMeter(JMETER_HOME, plan, results, properties, report, arguments=["-R", workers]) as controller:
-            output = list(controller.lines(90))
+            output = list(controller.lines(240))
             self.assertEqual(controller.wait(10), 0, output)
         return output
