@@ -52,9 +52,11 @@ pub(super) fn find(facts: &SessionFacts, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Servers that were given up for a reason that nothing else here knows.
+/// Servers that were given up for a reason that nothing else here knows. Silence is none of them: whether it was long
+/// enough to mean something is judged by its transactions.
 fn given_up(facts: &SessionFacts, findings: &mut Vec<Finding>) {
-    for server in facts.wire.ice_servers.iter().filter(|server| server.state == IceServerState::Failed) {
+    let refused = |server: &&IceServerFacts| server.state == IceServerState::Failed && !server.timed_out;
+    for server in facts.wire.ice_servers.iter().filter(refused) {
         let Some(why) = &server.failure else { continue };
         let verdict = Verdict::likely(Cause::TurnRefused).at(server.failed_us, format!("{}: {why}", server.url));
         findings

@@ -293,6 +293,8 @@ pub struct IceServerFacts {
     pub ready_us: Option<u64>,
     /// Why it was given up: STUN error, refused connection, TLS alert, silence…, for people.
     pub failure: Option<String>,
+    /// It was given up because the time for it was over, and for no word of its own.
+    pub timed_out: bool,
     /// errno of its TCP connection, where that was refused.
     pub errno: Option<i32>,
     /// When it was given up.

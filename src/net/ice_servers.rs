@@ -31,6 +31,7 @@ struct Server {
     transport: ServerTransport,
     state: IceServerState,
     remembered_dead: bool,
+    timed_out: bool,
     released: bool,
 }
 
@@ -87,6 +88,7 @@ impl From<IceServerFacts> for Server {
             transport: facts.transport,
             state: facts.state,
             remembered_dead: facts.remembered_dead,
+            timed_out: facts.timed_out,
             released: facts.released,
         }
     }
@@ -107,6 +109,7 @@ impl Server {
             tls_connected_us: took(self.tls_connected_us),
             ready_us: reached(self.ready_us),
             failure: self.failure.as_deref().map(str::to_owned),
+            timed_out: self.timed_out,
             errno: (self.errno != 0).then_some(self.errno),
             failed_us: reached(self.failed_us),
             nonce_retries: u32::from(self.nonce_retries),

@@ -52,15 +52,17 @@ pub(super) struct Failure {
     errno: Option<i32>,
     /// The server does not serve anybody, as far as we can tell.
     dead: bool,
+    /// The time for the server was over.
+    timed_out: bool,
 }
 
 impl Failure {
     pub(super) fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), code: None, errno: None, dead: false }
+        Self { reason: reason.into(), code: None, errno: None, dead: false, timed_out: false }
     }
 
     fn dead(reason: impl Into<String>, errno: Option<i32>) -> Self {
-        Self { reason: reason.into(), code: None, errno, dead: true }
+        Self { reason: reason.into(), code: None, errno, dead: true, timed_out: false }
     }
 
     /// The network says that nobody is there.
@@ -77,7 +79,7 @@ impl Failure {
             _ => format!("{code} {phrase}"),
         };
         // 508: it has no relay port left, for anybody (RFC 8656 §19).
-        Self { reason, code: Some(code), errno: None, dead: code == 508 }
+        Self { reason, code: Some(code), errno: None, dead: code == 508, timed_out: false }
     }
 }
 
@@ -105,7 +107,10 @@ pub(super) async fn allocate(relay: &Relay, deadline: Instant) -> Result<Allocat
         });
         let outcome = match tokio::time::timeout(share, allocate_at(relay, server, share)).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(Failure::dead(format!("no answer within {} ms", share.as_millis()), None)),
+            Err(_) => {
+                let reason = format!("no answer within {} ms", share.as_millis());
+                Err(Failure { timed_out: true, ..Failure::dead(reason, None) })
+            }
         };
         relay.forget_exchange();
         match outcome {
@@ -125,6 +130,7 @@ pub(super) async fn allocate(relay: &Relay, deadline: Instant) -> Result<Allocat
                     facts.state = IceServerState::Failed;
                     facts.failed_us = Some(now_us);
                     facts.failure = Some(failure.reason.clone());
+                    facts.timed_out = failure.timed_out;
                     facts.errno = failure.errno;
                 });
                 log::debug!("TURN server {}:{}: {}", server.host, server.port, failure.reason);
@@ -268,7 +274,13 @@ async fn connect(
 async fn own_socket(relay: &Relay, server: SocketAddr) -> Result<Link, Failure> {
     let refused = |call: SocketCall, error: io::Error| {
         relay.wire().refused(call, Some(server), &error);
-        Failure { reason: format!("{}: {error}", call.name()), code: None, errno: error.raw_os_error(), dead: false }
+        Failure {
+            reason: format!("{}: {error}", call.name()),
+            code: None,
+            errno: error.raw_os_error(),
+            dead: false,
+            timed_out: false,
+        }
     };
     let local = SocketAddr::new(relay.local_ip(), 0);
     let socket = UdpSocket::bind(local).await.map_err(|error| refused(SocketCall::Bind, error))?;
@@ -312,7 +324,7 @@ async fn send(relay: &Relay, link: &mut Link, message: &[u8]) -> Result<(), Fail
             // Accounted for by the socket.
             return relay.send_shared(message, *server).map_err(|error| {
                 let reason = format!("the request to {server} could not be sent: {error}");
-                Failure { reason, code: None, errno: error.raw_os_error(), dead: false }
+                Failure { reason, code: None, errno: error.raw_os_error(), dead: false, timed_out: false }
             });
         }
         Link::Own(socket, _) => socket.send(message).await.map(drop),
