@@ -56,6 +56,11 @@ pub(super) fn find(facts: &SessionFacts, findings: &mut Vec<Finding>) {
 fn given_up(facts: &SessionFacts, findings: &mut Vec<Finding>) {
     for server in facts.wire.ice_servers.iter().filter(|server| server.state == IceServerState::Failed) {
         let Some(why) = &server.failure else { continue };
+        // A silence that was not waited for long enough to be called one is no refusal.
+        let unanswered = |t: &StunTransaction| t.server == server.address && t.is_unanswered();
+        if server.transport == ServerTransport::Udp && facts.wire.transactions.iter().any(unanswered) {
+            continue;
+        }
         let verdict = Verdict::likely(Cause::TurnRefused).at(server.failed_us, format!("{}: {why}", server.url));
         findings
             .push(verdict.with("code", "The server gave no code; why it was given up stands in the evidence.").into());
