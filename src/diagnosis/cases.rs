@@ -658,6 +658,16 @@ fn cases() -> Vec<(&'static str, Cause, Confidence, Case)> {
             }),
         ),
         (
+            "an answer at the deadline, after which a check was still answered",
+            Cause::IceAnswerLate,
+            Certain,
+            session(Step::Ice, |facts| {
+                facts.described_us = Some(NOW - 200_000);
+                facts.wire.checks_sent = 1;
+                facts.wire.check_responses_received = 1;
+            }),
+        ),
+        (
             "checks of a peer that gave up before ours",
             Cause::IceAnswerLate,
             Likely,

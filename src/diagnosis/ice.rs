@@ -21,9 +21,12 @@ pub(super) fn find(facts: &SessionFacts, findings: &mut Vec<Finding>) {
     if remote(facts, described, settled, findings) {
         return;
     }
+    let too_late = too_late(facts, described, settled, findings);
     if wire.check_responses_received == 0 {
         stale(facts, findings);
-        late(facts, described, settled, findings);
+        if !too_late {
+            late(facts, described, findings);
+        }
         hairpin(facts, settled, findings);
     }
     unanswered(facts, settled, findings);
@@ -110,26 +113,35 @@ fn stale(facts: &SessionFacts, findings: &mut Vec<Finding>) {
     }
 }
 
-fn late(facts: &SessionFacts, described: u64, settled: bool, findings: &mut Vec<Finding>) {
-    let wire = &facts.wire;
+/// An answer that left no time for checks, whether or not one was still answered; `true` where that is so.
+fn too_late(facts: &SessionFacts, described: u64, settled: bool, findings: &mut Vec<Finding>) -> bool {
     let asked = facts.signaling.sent_us.unwrap_or_default();
     let took = described.saturating_sub(asked);
-    let took_words = format!("{} ms", took / 1000);
     let left = facts.now_us.saturating_sub(described);
     let budget = facts.configured.connect_timeout_us;
-    if settled
+    let too_late = settled
         && left < CHECKS_SPENT_US
         && took >= CHECKS_SPENT_US
         && budget > 0
-        && took.saturating_add(left).saturating_add(CHECKS_SPENT_US) >= budget
-    {
-        let fact =
-            format!("the answer was applied {took_words} after the offer; {} ms were left for checks", left / 1000);
+        && took.saturating_add(left).saturating_add(CHECKS_SPENT_US) >= budget;
+    if too_late {
+        let fact = format!(
+            "the answer was applied {} ms after the offer; {} ms were left for checks",
+            took / 1000,
+            left / 1000
+        );
         // A generator that stood still may have had the answer long before it read it.
         let confidence = if stood_still(&facts.generator) { Confidence::Likely } else { Confidence::Certain };
         findings.push(Verdict::new(Cause::IceAnswerLate, confidence).at(described, fact).into());
-        return;
     }
+    too_late
+}
+
+/// The other side had given up checking before we began.
+fn late(facts: &SessionFacts, described: u64, findings: &mut Vec<Finding>) {
+    let wire = &facts.wire;
+    let asked = facts.signaling.sent_us.unwrap_or_default();
+    let took_words = format!("{} ms", described.saturating_sub(asked) / 1000);
     let last_check = wire.pairs.iter().filter_map(|pair| pair.last_received_us).max();
     if let (Some(last), Some(first_sent)) = (last_check, wire.first_check_sent_us)
         && last < first_sent

@@ -58,11 +58,6 @@ fn given_up(facts: &SessionFacts, findings: &mut Vec<Finding>) {
     let refused = |server: &&IceServerFacts| server.state == IceServerState::Failed && !server.timed_out;
     for server in facts.wire.ice_servers.iter().filter(refused) {
         let Some(why) = &server.failure else { continue };
-        // A silence that was not waited for long enough to be called one is no refusal.
-        let unanswered = |t: &StunTransaction| t.server == server.address && t.is_unanswered();
-        if server.transport == ServerTransport::Udp && facts.wire.transactions.iter().any(unanswered) {
-            continue;
-        }
         let verdict = Verdict::likely(Cause::TurnRefused).at(server.failed_us, format!("{}: {why}", server.url));
         findings
             .push(verdict.with("code", "The server gave no code; why it was given up stands in the evidence.").into());
