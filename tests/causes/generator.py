@@ -88,7 +88,7 @@ async def no_descriptor_for_a_socket(world: World) -> list[Line]:
     return await world.lines(namespace, opening(), {"do": "descriptors", "left": 0}, opening(socket="second"))
 
 
-@provokes("GEN_RECEIVE_BUFFER", confidence=CERTAIN)
+@provokes("GEN_RECEIVE_BUFFER", confidence=(CERTAIN, LIKELY))
 async def receive_buffer_overflows(world: World) -> list[Line]:
     """More arrives at the call's socket than its receive buffer holds while nobody reads."""
     namespace = await world.namespace()
