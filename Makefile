@@ -158,6 +158,23 @@ test-plans: $(INSTALLED_JAR) ## Existing plans in every shape
 test-compat: golden test-plans ## All of that, and random plans through the original too; many minutes
 	COMPAT_SEEDS="$$(seq -s ' ' 101 115)" python3 -m unittest tests.compat.test_differential
 
+.PHONY: test-causes
+test-causes: provoking ## Every cause of failure provoked once, as root
+	python3 -m unittest tests.causes.test_verdicts tests.causes.test_provocations
+
+.PHONY: test-thread
+test-thread: $(INSTALLED_JAR) provoking ## Nine suspects, 200 softphones each through JMeter, nine verdicts, as root
+	python3 -m unittest tests.causes.test_thread
+
+.PHONY: provoking
+provoking: | tools
+	cargo build --locked --bin webrtc-lab --example provoked_call
+
+# TIMES=1 PARALLEL=4 ONLY=turn_: another number of runs, of runs at once, and only what matches.
+.PHONY: causes
+causes: provoking ## Every cause of failure provoked 20 times, as root: target/causes.json
+	python3 -m tests.causes --times $(or $(TIMES),20) --parallel $(or $(PARALLEL),10) $(if $(ONLY),--only '$(ONLY)')
+
 .PHONY: interop
 interop: | tools ## Real peers: Chromium, aiortc and pion, both roles
 	interop/run
