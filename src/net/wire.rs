@@ -1,8 +1,9 @@
 //! The wire observer of a session: what really went over its sockets.
 //!
-//! A pure account: it is told every datagram with its time, every refused socket call and every ICMP error, and keeps
-//! counters, instants and bounded lists of what names a cause. It allocates nothing per packet, opens nothing and waits
-//! for nothing; readers get a copy ([`WireFacts`]). It costs a session at most 8 KiB. There is nothing to undo on drop.
+//! An account: it is told every datagram with its time, every refused socket call and every ICMP error, and keeps
+//! counters, instants and bounded lists of what names a cause. What is told without a time, and that is never a packet,
+//! gets that of the telling. It allocates nothing per packet, opens nothing and waits for nothing; readers get a copy
+//! ([`WireFacts`]). It costs a session at most 8 KiB. There is nothing to undo on drop.
 //!
 //! Sources: STUN RFC 8489, ICE RFC 8445, TURN RFC 8656, DTLS 1.2 RFC 6347, demultiplexing RFC 7983, RTP and its accounts
 //! RFC 3550, RTCP mux RFC 5761, consent RFC 7675.
