@@ -94,14 +94,25 @@ def native_figures(sessions: int, rounds: int) -> list[dict]:
     """Costs through the Rust crate alone."""
     talk = sessions <= TALKING_SESSIONS_PER_CORE * (os.cpu_count() or 1)
     size = ["--sessions", sessions, "--talk-seconds", 10 if talk else 0]
-    bare, seen = [], []
+    bare, seen, whole = [], [], []
     for number in range(rounds):
         bare.append(run_json([RELEASE / "examples" / "bare_engine", *size], timeout=180))
-        with lab() as ready:
-            softphones = [RELEASE / "examples" / "softphone_cost", "--signaling", ready["signalingUrl"], *size]
-            seen.append(run_json(softphones, timeout=180))
-        print(f"native, {sessions} sessions, round {number + 1}: {seen[-1]}; bare engine: {bare[-1]}", file=sys.stderr)
+        for found, trickle in (seen, "yes"), (whole, "no"):
+            with lab() as ready:
+                softphones = [RELEASE / "examples" / "softphone_cost", "--signaling", ready["signalingUrl"],
+                              "--sessions", sessions, "--talk-seconds", size[-1] if trickle == "yes" else 0,
+                              "--trickle", trickle]
+                found.append(run_json(softphones, timeout=180))
+        print(f"native, {sessions} sessions, round {number + 1}: {seen[-1]}; bare engine: {bare[-1]}; "
+              f"whole descriptions: {whole[-1]}", file=sys.stderr)
     figures = []
+    # The bare engine exchanges whole descriptions; trickle ICE takes three messages more each way.
+    for key in ("connectsPerSecond", "cpuMsPerConnect"):
+        name, unit, _ = NATIVE_FIGURES[key]
+        where = {"sessions": sessions, "through": "native", "trickle": False}
+        ratios = [ours[key] / alone[key] for ours, alone in zip(whole, bare)]
+        figures += [figure(name, [round_[key] for round_ in whole], unit, **where),
+                    figure(f"{name}: ratio to the bare engine", ratios, "", **where)]
     for key, (name, unit, needs_talk) in NATIVE_FIGURES.items():
         if needs_talk and not talk:
             continue

@@ -1,6 +1,6 @@
 //! Measures what softphones cost the generator's process, with the lab in a process of its own.
 //!
-//! `softphone_cost --signaling ws://127.0.0.1:PORT/ --sessions 200 [--talk-seconds 10]`
+//! `softphone_cost --signaling ws://127.0.0.1:PORT/ --sessions 200 [--talk-seconds 10] [--trickle no]`
 //!
 //! All WebSockets are opened first; then all calls start at once to the lab's `echo` peer without sending
 //! audio, which gives the cost of a connect and of an idle session; then every session talks at 50 packets/s
@@ -97,11 +97,12 @@ struct Arguments {
     signaling: String,
     sessions: usize,
     talk: Duration,
+    trickle: bool,
 }
 
 impl Arguments {
     fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
-        let (mut signaling, mut sessions, mut talk) = (None, 200, 10);
+        let (mut signaling, mut sessions, mut talk, mut trickle) = (None, 200, 10, true);
         while let Some(word) = words.next() {
             let value = words.next().ok_or_else(|| format!("{word} takes a value"))?;
             let number = || value.parse::<u64>().map_err(|error| format!("{word} {value}: {error}"));
@@ -109,11 +110,12 @@ impl Arguments {
                 "--signaling" => signaling = Some(value.clone()),
                 "--sessions" => sessions = usize::try_from(number()?).map_err(|error| error.to_string())?,
                 "--talk-seconds" => talk = number()?,
+                "--trickle" => trickle = value != "no",
                 _ => return Err(format!("{word} is not an option")),
             }
         }
         let signaling = signaling.ok_or("--signaling URL is required")?;
-        Ok(Self { signaling, sessions, talk: Duration::from_secs(talk) })
+        Ok(Self { signaling, sessions, talk: Duration::from_secs(talk), trickle })
     }
 }
 
@@ -155,7 +157,7 @@ async fn open_sockets(arguments: &Arguments) -> Result<Vec<Socket>, String> {
 async fn place_calls(arguments: &Arguments, sockets: Vec<Socket>) -> Result<Vec<Call>, String> {
     let config = json!({
         "to": "echo", "awaitMedia": false, "answerTimeoutMs": 30_000,
-        "session": { "sendAudio": false, "connectTimeoutMs": 60_000 },
+        "session": { "sendAudio": false, "connectTimeoutMs": 60_000, "trickle": arguments.trickle },
     });
     let config = CallConfig::from_json(config.to_string().as_bytes()).map_err(|error| error.to_string())?;
     let mut placing = JoinSet::new();

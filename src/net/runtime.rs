@@ -6,6 +6,9 @@
 //! The engine's loop moves what goes through a relay one step per turn and sleeps between: what came through the relay
 //! reaches the ICE agent in one turn, its answer the TURN client in the next, the wire in a third. Its sleep is ours, so
 //! with a relay every turn that may have moved something gets the two it needs right after it (`RelayTurns`).
+//!
+//! A connected ICE agent would look around every 200 ms although it has something to do every 2 s (RFC 7675 §5.1). As long
+//! as the session is connected it looks half as often ([`SessionRuntime::connected`]); packets wake it as ever.
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -43,8 +46,14 @@ pub struct SessionRuntime {
     turns: Arc<RelayTurns>,
     /// `stun:` servers as the engine asks for them, `host:port`, and their places among the configured URLs.
     stun_servers: Vec<(String, usize)>,
+    connected: AtomicBool,
     closing: AtomicBool,
 }
+
+/// The sleep of an ICE agent that has nothing to do (`DEFAULT_CHECK_INTERVAL` of the engine's `rtc-ice`).
+const IDLE_TICK: Duration = Duration::from_millis(200);
+/// What takes its place while the session is connected. A loss of consent is noticed that much later at most.
+const CONNECTED_TICK: Duration = Duration::from_millis(400);
 
 /// Turns that the engine's loop still has to make so that nothing lies in it.
 #[derive(Debug, Default)]
@@ -99,6 +108,7 @@ impl SessionRuntime {
             relay: None,
             turns: Arc::default(),
             stun_servers: Vec::new(),
+            connected: AtomicBool::new(false),
             closing: AtomicBool::new(false),
         }
     }
@@ -109,6 +119,23 @@ impl SessionRuntime {
         self.relay = relay;
         self.stun_servers = stun_servers;
         self
+    }
+
+    /// Whether ICE and DTLS are up: then the engine's idle ticks are half as many.
+    pub fn connected(&self, connected: bool) {
+        self.connected.store(connected, Ordering::Release);
+    }
+
+    /// How long the engine's loop sleeps when it asks for `duration`.
+    ///
+    /// What is due sooner than an idle tick (RTCP, retransmissions) keeps its time, and so does everything in a call that is
+    /// being set up, in trouble or closing.
+    fn stretched(&self, duration: Duration) -> Duration {
+        let idle = duration > IDLE_TICK.mul_f32(0.9) && duration <= IDLE_TICK;
+        match idle && self.connected.load(Ordering::Acquire) && !self.closing.load(Ordering::Acquire) {
+            true => CONNECTED_TICK,
+            false => duration,
+        }
     }
 
     /// The session is closing: no sleep is cut short any more, so that the engine has its time to end.
@@ -248,6 +275,7 @@ impl Runtime for SessionRuntime {
             true => Arc::default(),
             false => Arc::clone(&self.nudge),
         };
+        let duration = self.stretched(duration);
         Box::pin(Sleep { sleep: Box::pin(tokio::time::sleep(duration)), nudge, turn })
     }
 
@@ -303,6 +331,23 @@ mod tests {
         tokio::time::timeout(Duration::from_secs(10), sleep).await.expect("ended by the nudge");
         let sleep = runtime.sleep(Duration::from_secs(3600));
         assert!(tokio::time::timeout(Duration::from_millis(20), sleep).await.is_err());
+    }
+
+    #[test]
+    fn only_the_idle_ticks_of_a_connected_session_are_fewer() {
+        let (_, runtime) = runtime();
+        let tick = Duration::from_millis(199);
+        assert_eq!(runtime.stretched(tick), tick, "not connected yet");
+        runtime.connected(true);
+        assert_eq!(runtime.stretched(tick), CONNECTED_TICK);
+        for due in [Duration::ZERO, Duration::from_millis(50), Duration::from_millis(201), Duration::from_secs(3600)] {
+            assert_eq!(runtime.stretched(due), due, "something is due");
+        }
+        runtime.connected(false);
+        assert_eq!(runtime.stretched(tick), tick, "in trouble");
+        runtime.connected(true);
+        runtime.closing();
+        assert_eq!(runtime.stretched(tick), tick, "closing");
     }
 
     #[tokio::test]

@@ -334,6 +334,7 @@ impl PeerConnectionEventHandler for Handler {
             RTCPeerConnectionState::Closed => ConnectionState::Closed,
             _ => ConnectionState::New,
         };
+        self.runtime.connected(connection == ConnectionState::Connected);
         let mut first = false;
         self.progress.record("connectionState", connection.name(), |state, at_us| {
             state.connection = connection;
