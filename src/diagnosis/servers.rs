@@ -102,7 +102,9 @@ fn refusal(facts: &SessionFacts, transaction: &StunTransaction) -> Option<Verdic
         }
         300 => {
             let to = transaction.alternate_server.map_or_else(|| "it names".to_owned(), |server| server.to_string());
-            Verdict::certain(Cause::TurnRedirect).fact(format!("300 Try Alternate: {to}")).with("server", to)
+            let advice =
+                format!("300 Try Alternate: put the server {to} into the plan, and see whether it can be reached.");
+            Verdict::certain(Cause::TurnRefused).fact(format!("300 Try Alternate: {to}")).with("code", advice)
         }
         code => Verdict::certain(Cause::TurnRefused).with("code", words_of(code)),
     };

@@ -77,7 +77,7 @@ async def no_descriptor_for_a_call(world: World) -> list[Line]:
     """The process may open no more files when the call wants its socket."""
     namespace = await world.namespace()
     await world.lab(namespace)
-    return await world.lines(namespace, opening(), {"do": "descriptors", "left": 0}, calling())
+    return await world.lines(namespace, opening(), {"do": "noDescriptors"}, calling())
 
 
 @provokes("GEN_FDS", confidence=CERTAIN)
@@ -85,7 +85,7 @@ async def no_descriptor_for_a_socket(world: World) -> list[Line]:
     """The process may open no more files when it wants a WebSocket."""
     namespace = await world.namespace()
     await world.lab(namespace)
-    return await world.lines(namespace, opening(), {"do": "descriptors", "left": 0}, opening(socket="second"))
+    return await world.lines(namespace, opening(), {"do": "noDescriptors"}, opening(socket="second"))
 
 
 @provokes("GEN_RECEIVE_BUFFER", confidence=(CERTAIN, LIKELY))

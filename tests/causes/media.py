@@ -44,7 +44,7 @@ async def dtls_dropped_one_way(world: World) -> list[Line]:
     return await dropping(world, f"{TO_PHONE} {IS_DTLS}")
 
 
-@provokes("DTLS_STALLED", confidence=LIKELY)
+@provokes("DTLS_FAILED", confidence=LIKELY)
 async def dtls_large_records_dropped(world: World) -> list[Line]:
     """The path passes small datagrams and loses the ones with certificates."""
     return await dropping(world, f"{TO_PHONE} {IS_DTLS} meta length > 300", f"{TO_LAB} {IS_DTLS} meta length > 300")

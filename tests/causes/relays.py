@@ -193,7 +193,7 @@ async def turn_stale_nonce(world: World) -> list[Line]:
     return await relayed(world, namespace, turn(), **GATHER)
 
 
-@provokes("TURN_REDIRECT", confidence=CERTAIN)
+@provokes("TURN_REFUSED", confidence=CERTAIN)
 async def turn_redirected_to_nowhere(world: World) -> list[Line]:
     """The TURN server sends us to another one, which is not there."""
     namespace = await world.namespace()
