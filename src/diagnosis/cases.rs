@@ -81,6 +81,18 @@ fn unanswered(change: impl FnOnce(&mut SessionFacts)) -> Case {
 
 const SERVER: &str = "203.0.113.9:3478";
 
+/// A relay that served from the beginning on.
+fn serving(transport: ServerTransport) -> IceServerFacts {
+    IceServerFacts {
+        url: format!("turn:{SERVER}"),
+        transport,
+        address: Some(address(SERVER)),
+        state: IceServerState::Ready,
+        ready_us: Some(90_000),
+        ..IceServerFacts::default()
+    }
+}
+
 fn asked(method: StunMethod) -> StunTransaction {
     StunTransaction {
         method,
@@ -828,6 +840,36 @@ fn cases() -> Vec<(&'static str, Cause, Confidence, Case)> {
             Cause::EndedByPeer,
             Certain,
             session(Step::Ice, |facts| facts.end = End::EndedByPeer { reason: None }),
+        ),
+        (
+            "a relay whose connection was cut, so that no check of ours left any more",
+            Cause::ConsentLostPath,
+            Certain,
+            lost(|facts| {
+                facts.wire.consent.last_request_sent_us = Some(5_000_000);
+                facts.wire.ice_servers = vec![IceServerFacts {
+                    state: IceServerState::Failed,
+                    failed_us: Some(5_100_000),
+                    failure: Some("recv: the server closed the connection".into()),
+                    ..serving(ServerTransport::Tcp)
+                }];
+            }),
+        ),
+        (
+            "a relay whose port was closed in mid-call",
+            Cause::StunPortClosed,
+            Certain,
+            lost(|facts| {
+                facts.wire.ice_servers = vec![serving(ServerTransport::Udp)];
+                facts.wire.icmp_errors = vec![IcmpError {
+                    icmp_type: 3,
+                    icmp_code: 3,
+                    destination: Some(address(SERVER)),
+                    at_us: 5_100_000,
+                    last_us: 5_100_000,
+                    ..IcmpError::default()
+                }];
+            }),
         ),
         (
             "a hang-up of a call whose path was gone before",

@@ -315,7 +315,7 @@ causes! {
     StunPortClosed = "STUN_PORT_CLOSED" {
         layer: Servers,
         heading: "STUN Port Closed",
-        separates: "ICMP port unreachable from the server's address",
+        separates: "ICMP port unreachable from the server's address; also of a relay that ends in mid-call",
         advice: "The host of {server} is up and no server listens on that port: start it, or correct the port.",
     }
     /// A TURN server does not answer an Allocate request.
@@ -469,7 +469,7 @@ causes! {
     ConsentLostPath = "CONSENT_LOST_PATH" {
         layer: Consent,
         heading: "Path Lost",
-        separates: "consent checks out, no responses, and media stopped as well",
+        separates: "consent checks out, no responses, and media stopped as well; certain when the connection to a relay was cut",
         advice: "Look at what ended at that moment: the peer, a relay, a NAT binding (keep-alive), a network interface. A loss after exactly 300 or 600 s is a TURN permission or allocation.",
     }
     /// The other side's ICE stopped answering while its media still came, or its port closed.

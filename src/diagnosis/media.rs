@@ -25,7 +25,10 @@ pub(super) fn none_in(facts: &SessionFacts, findings: &mut Vec<Finding>) {
             "{} RTP packets sent, none received; {} RTCP packets received",
             wire.rtp_sent, wire.rtcp_received
         ))
-        .maybe_at(read, "the latest datagram that was read arrived: what came before it was read, and no RTP was among it");
+        .maybe_at(
+            read,
+            "the latest datagram that was read arrived: what came before it was read, and no RTP was among it",
+        );
     findings.push(verdict.into());
     if facts.configured.send_audio && wire.rtp_sent == 0 && wire.socket_errors.is_empty() {
         let verdict =

@@ -22,7 +22,9 @@ pub(super) fn unresolved(host: &str, rcode: Option<&str>, timed_out: bool, elaps
         None if timed_out => Verdict::likely(Cause::DnsTimeout),
         // The system's resolver tells its codes by their words only.
         None if detail.contains("not known") => Verdict::likely(Cause::DnsNxdomain),
-        None if detail.contains("No address associated") => Verdict::likely(Cause::DnsNoAddress).with("record", NO_RECORD),
+        None if detail.contains("No address associated") => {
+            Verdict::likely(Cause::DnsNoAddress).with("record", NO_RECORD)
+        }
         None => Verdict::likely(Cause::DnsNoAddress).with("record", NO_ANSWER),
     };
     let code = rcode.map_or_else(String::new, |rcode| format!(" ({rcode})"));

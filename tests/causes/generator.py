@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import signal
 import socket
+import sys
+from pathlib import Path
 
+from tests.causes import cpu_quota
+from tests.causes.cpu_quota import CpuQuota
 from tests.causes.media import IS_RTP, TO_PHONE, candidate_ports
 from tests.causes.namespaces import Namespace
-from tests.causes.programs import Coturn, Line, Program
+from tests.causes.programs import Coturn, Line, Program, ProgramError
 from tests.causes.provocations import CERTAIN, LIKELY, provokes
 from tests.causes.web_sockets import Meddler, Server, hang
-from tests.causes.world import LAB, MEDDLER, PHONE, TURN, World, calling, opening, turn
+from tests.causes.world import LAB, MEDDLER, PHONE, TURN, World, calling, opening, turn, until
+
+NO_FILE_LEFT = Path(__file__).with_name("no_file_left.py")
 
 
 @provokes("GEN_UDP_PORTS", confidence=CERTAIN)
@@ -88,6 +95,23 @@ async def no_descriptor_for_a_socket(world: World) -> list[Line]:
     return await world.lines(namespace, opening(), {"do": "noDescriptors"}, opening(socket="second"))
 
 
+@provokes("GEN_FDS", confidence=CERTAIN)
+async def no_file_left_on_the_machine(world: World) -> list[Line]:
+    """The machine may open no more files when it wants a WebSocket."""
+    namespace = await world.namespace()
+    await world.lab(namespace)
+    phone = await world.softphone(namespace, opening(), through=(sys.executable, str(NO_FILE_LEFT)))
+    said = await phone.lines(20)
+    told(said, "this machine may open no more files")
+    return said
+
+
+def told(lines: list[Line], words: str) -> None:
+    """Raises where these words are in no line."""
+    if words not in json.dumps(lines):
+        raise ProgramError(f"nothing says '{words}': {lines}")
+
+
 @provokes("GEN_RECEIVE_BUFFER", confidence=(CERTAIN, LIKELY))
 async def receive_buffer_overflows(world: World) -> list[Line]:
     """More arrives at the call's socket than its receive buffer holds while nobody reads."""
@@ -101,7 +125,12 @@ async def receive_buffer_overflows(world: World) -> list[Line]:
     phone = await world.softphone(namespace, opening(MEDDLER), calling(firstRtpTimeoutMs=2500))
     opened = await phone.line(20)
     await asyncio.wait_for(both_known.wait(), 20)
-    await asyncio.sleep(1.2)
+
+    async def media_come() -> bool:
+        return await namespace.dropped() > 0
+
+    await until(media_come, 20, "the other side's media")
+    await asyncio.sleep(0.3)
     phone.signal(signal.SIGSTOP)
     flood = await namespace.socket(socket.AF_INET, socket.SOCK_DGRAM)
     with flood:
@@ -109,8 +138,10 @@ async def receive_buffer_overflows(world: World) -> list[Line]:
         for _ in range(4000):
             # Bytes of no protocol that ends anywhere.
             flood.sendto(b"\xff" * 900, (PHONE, ports["out"]))
+    # Media reach the full buffer for as long as they are awaited; none comes after that.
     await namespace.pass_everything()
-    await asyncio.sleep(2)
+    await asyncio.sleep(2.5)
+    await namespace.drop(f"{TO_PHONE} {IS_RTP}")
     phone.signal(signal.SIGCONT)
     return [line for line in [opened, *await phone.lines(40)] if line]
 
@@ -137,16 +168,57 @@ async def starved_while_connecting(world: World) -> list[Line]:
     return [line for line in [opened, *await phones[0].lines(40)] if line]
 
 
+@provokes("GEN_CPU_STARVED", confidence=LIKELY, starved=True, impossible=cpu_quota.why_impossible())
+async def held_back_by_a_cpu_quota(world: World) -> list[Line]:
+    """The generator's container has used up its CPU quota while its call should connect."""
+    namespace = await world.namespace()
+    await world.lab(namespace)
+    quota = await world.enter(CpuQuota(namespace.name))
+
+    async def take_the_cpu_before_the_answer(going: str, message: Line) -> list[Line]:
+        if going == "in" and message.get("type") == "answer":
+            await asyncio.sleep(0.1)
+            quota.allow(0.001)
+        return [message]
+
+    await world.enter(Meddler(namespace, MEDDLER, LAB, take_the_cpu_before_the_answer))
+    phone = await world.softphone(namespace, opening(MEDDLER), calling(connectTimeoutMs=1500), through=quota.through)
+    opened = await phone.line(20)
+    await asyncio.sleep(3)
+    quota.allow(None)
+    said = [line for line in [opened, *await phone.lines(40)] if line]
+    told(said, "CPU quota")
+    return said
+
+
 @provokes("TURN_CREDENTIALS_REJECTED", confidence=CERTAIN, also=("GEN_CPU_STARVED",), starved=True)
 async def rejected_on_a_starved_machine(world: World) -> list[Line]:
     """Two faults at once: TURN rejects the credentials, and the generator has no CPU."""
     namespace = await world.namespace()
     await world.lab(namespace)
     await world.enter(Coturn(namespace, world.folder, TURN))
-    steps = [opening(), calling(ice_servers=[turn(credential="wrong")], iceTransportPolicy="relay", connectTimeoutMs=5000)]
-    phone = await world.softphone(namespace, *steps)
+    placed = calling(ice_servers=[turn(credential="wrong")], iceTransportPolicy="relay", connectTimeoutMs=5000)
+    # The rejection ends the call at once, so it has to begin on a machine that is starved already.
+    phone = await world.softphone(namespace, opening(), {"do": "wait", "ms": 400}, placed)
     opened = await phone.line(20)
     await in_bursts(phone, seconds=4)
+    return [line for line in [opened, *await phone.lines(40)] if line]
+
+
+@provokes("MEDIA_NONE_IN", confidence=CERTAIN, also=("GEN_CPU_STARVED",), starved=True)
+async def no_media_on_a_starved_machine(world: World) -> list[Line]:
+    """Two faults at once: no RTP comes in, and the generator has no CPU, but reads its socket."""
+    namespace = await world.namespace()
+    await world.lab(namespace)
+    await namespace.drop(f"{TO_PHONE} {IS_RTP}")
+    phone = await world.softphone(namespace, opening(), calling(firstRtpTimeoutMs=6000))
+    opened = await phone.line(20)
+
+    async def media_come() -> bool:
+        return await namespace.dropped() > 0
+
+    await until(media_come, 20, "the other side's media")
+    await in_bursts(phone, seconds=6)
     return [line for line in [opened, *await phone.lines(40)] if line]
 
 

@@ -137,13 +137,13 @@ def _udp(source: str, source_port: int, destination: str, port: int, payload: by
 # --- Media ----------------------------------------------------------------------------------------------------
 
 
-@provokes("MEDIA_NONE_IN", confidence=LIKELY)
+@provokes("MEDIA_NONE_IN", confidence=CERTAIN)
 async def media_dropped_on_the_way_in(world: World) -> list[Line]:
     """Everything connects, and no RTP comes in."""
-    return await dropping(world, f"{TO_PHONE} {IS_RTP}", firstRtpTimeoutMs=1500)
+    return await dropping(world, f"{TO_PHONE} {IS_RTP}", firstRtpTimeoutMs=5000)
 
 
-@provokes("MEDIA_NONE_IN", confidence=LIKELY)
+@provokes("MEDIA_NONE_IN", confidence=(CERTAIN, LIKELY))
 async def other_side_does_not_send(world: World) -> list[Line]:
     """The other side is an echo and hears nothing, so it says nothing."""
     namespace = await world.namespace()

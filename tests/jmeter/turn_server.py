@@ -26,6 +26,7 @@ class TurnServer:
         certificate, key = folder / "turn.pem", folder / "turn.key"
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+            + ["-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"]
             + ["-keyout", str(key), "-out", str(certificate)],
             check=True,
             capture_output=True,
