@@ -19,6 +19,8 @@ from tests.causes.provocations import CERTAIN, LIKELY, provokes
 from tests.causes.web_sockets import Meddler, Server, hang
 from tests.causes.world import LAB, MEDDLER, PHONE, TURN, World, calling, opening, turn, until
 
+#: The time to connect counts from when the softphone is through with sending its offer, which the other side may have sooner.
+OFFER_SENT_S = 0.6
 NO_FILE_LEFT = Path(__file__).with_name("no_file_left.py")
 
 
@@ -138,6 +140,9 @@ async def receive_buffer_overflows(world: World) -> list[Line]:
         for _ in range(4000):
             # Bytes of no protocol that ends anywhere.
             flood.sendto(b"\xff" * 900, (PHONE, ports["out"]))
+        for _ in range(100):
+            # Less than a packet of audio, so that none finds room in what is left.
+            flood.sendto(b"\xff", (PHONE, ports["out"]))
     # Media reach the full buffer for as long as they are awaited; none comes after that.
     await namespace.pass_everything()
     await asyncio.sleep(2.5)
@@ -155,15 +160,14 @@ async def starved_while_connecting(world: World) -> list[Line]:
 
     async def stop_before_the_answer(going: str, message: Line) -> list[Line]:
         if going == "in" and message.get("type") == "answer":
-            # The offer's time counts from when the softphone is through with sending it.
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(OFFER_SENT_S)
             phones[0].signal(signal.SIGSTOP)
         return [message]
 
     await world.enter(Meddler(namespace, MEDDLER, LAB, stop_before_the_answer))
-    phones.append(await world.softphone(namespace, opening(MEDDLER), calling(connectTimeoutMs=1500)))
+    phones.append(await world.softphone(namespace, opening(MEDDLER), calling(connectTimeoutMs=2000)))
     opened = await phones[0].line(20)
-    await asyncio.sleep(3)
+    await asyncio.sleep(4)
     phones[0].signal(signal.SIGCONT)
     return [line for line in [opened, *await phones[0].lines(40)] if line]
 
@@ -177,14 +181,14 @@ async def held_back_by_a_cpu_quota(world: World) -> list[Line]:
 
     async def take_the_cpu_before_the_answer(going: str, message: Line) -> list[Line]:
         if going == "in" and message.get("type") == "answer":
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(OFFER_SENT_S)
             quota.allow(0.001)
         return [message]
 
     await world.enter(Meddler(namespace, MEDDLER, LAB, take_the_cpu_before_the_answer))
-    phone = await world.softphone(namespace, opening(MEDDLER), calling(connectTimeoutMs=1500), through=quota.through)
+    phone = await world.softphone(namespace, opening(MEDDLER), calling(connectTimeoutMs=2000), through=quota.through)
     opened = await phone.line(20)
-    await asyncio.sleep(3)
+    await asyncio.sleep(4)
     quota.allow(None)
     said = [line for line in [opened, *await phone.lines(40)] if line]
     told(said, "CPU quota")
