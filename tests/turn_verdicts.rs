@@ -104,7 +104,7 @@ async fn an_alternate_server_that_does_not_serve_is_a_redirection() {
         let alternate = format!("--alternate-server=127.0.0.1:{}", free_port());
         let server = Coturn::start(16, &[&alternate]);
         let verdict = verdict(vec![server.ice_server(Over::Udp)]).await;
-        is(&verdict, Cause::TurnRedirect, Confidence::Certain);
+        is(&verdict, Cause::TurnRefused, Confidence::Certain);
         assert!(verdict.also.iter().any(|other| other.cause == Cause::StunPortClosed), "{verdict:#?}");
     })
     .await;

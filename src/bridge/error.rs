@@ -7,6 +7,8 @@
 //! | cancelled | `java.util.concurrent.CancellationException` |
 //! | deadline | `java.util.concurrent.TimeoutException` |
 //! | all else | `io.github.jmeterwebrtc.EngineException` with code, message and details; a panic has code `NATIVE_PANIC` |
+//!
+//! The details always have `resultCode`, a word of the one list of codes (`docs/causes.md`).
 
 use std::any::Any;
 
@@ -14,8 +16,10 @@ use jni::errors::ErrorPolicy;
 use jni::objects::{JThrowable, JValue};
 use jni::strings::{JNIStr, JNIString};
 use jni::{Env, jni_sig, jni_str};
+use serde_json::{Value, json};
 
 use crate::config::ConfigError;
+use crate::diagnosis::Cause;
 use crate::engine::{EngineError, panic_text};
 
 /// What a native function can fail with.
@@ -38,6 +42,14 @@ impl From<ConfigError> for BridgeError {
     }
 }
 
+/// The facts of a failure as JSON, and as `resultCode` the word that results carry.
+fn details(mut facts: Value, cause: Cause) -> String {
+    if let Value::Object(members) = &mut facts {
+        members.insert("resultCode".to_owned(), json!(cause));
+    }
+    facts.to_string()
+}
+
 /// The exception that stands for a failure.
 #[derive(Debug, PartialEq, Eq)]
 enum Exception {
@@ -53,7 +65,7 @@ impl Exception {
         let engine = match error {
             BridgeError::Engine(error) => error,
             BridgeError::Jni(_) | BridgeError::Unwritable(_) => {
-                return Self::Engine { code: "BRIDGE", message, details: "{}".to_owned() };
+                return Self::Engine { code: "BRIDGE", message, details: details(json!({}), Cause::EngineFailed) };
             }
         };
         if engine.config().is_some() {
@@ -67,7 +79,7 @@ impl Exception {
             EngineError::Deadline { .. } => {
                 Self::Jdk { class: jni_str!("java/util/concurrent/TimeoutException"), message }
             }
-            other => Self::Engine { code: other.code(), message, details: other.details().to_string() },
+            other => Self::Engine { code: other.code(), message, details: details(other.details(), other.cause()) },
         }
     }
 
@@ -121,7 +133,8 @@ impl<T: Default> ErrorPolicy<T, BridgeError> for Throw {
     ) -> jni::errors::Result<T> {
         let message = format!("the engine panicked: {}", panic_text(&*payload));
         if !env.exception_check() {
-            Exception::Engine { code: "NATIVE_PANIC", message, details: "{}".to_owned() }.throw(env)?;
+            let details = details(json!({}), Cause::EngineFailed);
+            Exception::Engine { code: "NATIVE_PANIC", message, details }.throw(env)?;
         }
         Ok(T::default())
     }
@@ -203,6 +216,23 @@ mod tests {
         assert_eq!(details["status"], 503);
         assert_eq!(details["headers"][0][0], "Retry-After");
         assert_eq!((&details["requestBytes"], &details["responseBytes"]), (&10.into(), &20.into()));
+    }
+
+    #[test]
+    fn each_failure_carries_the_word_of_results() {
+        let word = |error: EngineError| match Exception::of(&BridgeError::Engine(error)) {
+            Exception::Engine { details, .. } => {
+                let details: Value = serde_json::from_str(&details).unwrap();
+                details["resultCode"].as_str().unwrap().to_owned()
+            }
+            other @ Exception::Jdk { .. } => panic!("{other:?}"),
+        };
+        assert_eq!(word(SocketError::Closed { cause: CloseCause::Fin }.into()), "CLOSED_BY_FIN");
+        assert_eq!(word(SocketError::Deadline { phase: "TLS", deadline_ms: 5 }.into()), "CONNECT_TIMEOUT");
+        let no_descriptor = PeerError::UdpSocket { errno: Some(libc::EMFILE), detail: "EMFILE".to_owned() };
+        assert_eq!(word(no_descriptor.into()), "GEN_FDS");
+        assert_eq!(word(EngineError::Panicked { what: "call", text: "x".to_owned() }), "ENGINE_FAILED");
+        assert_eq!(word(EngineError::Unfinished { what: "hang up", deadline_ms: 1 }), "SIGNALING_TIMEOUT");
     }
 
     #[test]

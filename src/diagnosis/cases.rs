@@ -81,6 +81,18 @@ fn unanswered(change: impl FnOnce(&mut SessionFacts)) -> Case {
 
 const SERVER: &str = "203.0.113.9:3478";
 
+/// A relay that served from the beginning on.
+fn serving(transport: ServerTransport) -> IceServerFacts {
+    IceServerFacts {
+        url: format!("turn:{SERVER}"),
+        transport,
+        address: Some(address(SERVER)),
+        state: IceServerState::Ready,
+        ready_us: Some(90_000),
+        ..IceServerFacts::default()
+    }
+}
+
 fn asked(method: StunMethod) -> StunTransaction {
     StunTransaction {
         method,
@@ -330,8 +342,8 @@ fn cases() -> Vec<(&'static str, Cause, Confidence, Case)> {
         ),
         ("an output rule for TCP", Cause::SendRefused, Certain, socket(connect(Some(libc::EACCES), false))),
         ("NXDOMAIN", Cause::DnsNxdomain, Certain, lookup(Some("NXDOMAIN"), false)),
-        ("NODATA", Cause::DnsNodata, Certain, lookup(Some("NODATA"), false)),
-        ("SERVFAIL", Cause::DnsServfail, Certain, lookup(Some("SERVFAIL"), false)),
+        ("NODATA", Cause::DnsNoAddress, Certain, lookup(Some("NODATA"), false)),
+        ("SERVFAIL", Cause::DnsNoAddress, Certain, lookup(Some("SERVFAIL"), false)),
         ("a silent name server", Cause::DnsTimeout, Likely, lookup(None, true)),
         (
             "NXDOMAIN of a socket's host",
@@ -605,7 +617,7 @@ fn cases() -> Vec<(&'static str, Cause, Confidence, Case)> {
         ("438 again and again", Cause::TurnStaleNonce, Certain, relay(vec![answered(StunMethod::Allocate, 438); 3])),
         (
             "300",
-            Cause::TurnRedirect,
+            Cause::TurnRefused,
             Certain,
             relay(vec![StunTransaction {
                 alternate_server: Some(address("203.0.113.10:3478")),
@@ -643,7 +655,7 @@ fn cases() -> Vec<(&'static str, Cause, Confidence, Case)> {
         ),
         (
             "mDNS",
-            Cause::IceMdnsCandidates,
+            Cause::IceNoCompatiblePairs,
             Certain,
             session(Step::Ice, |facts| {
                 facts.remote_candidates = vec![candidate("host", "6c1f0c5e.local")];
@@ -756,7 +768,7 @@ fn cases() -> Vec<(&'static str, Cause, Confidence, Case)> {
         ),
         (
             "half a DTLS handshake",
-            Cause::DtlsStalled,
+            Cause::DtlsFailed,
             Likely,
             dtls(|facts| {
                 facts.wire.dtls_records_received = 3;
@@ -764,6 +776,18 @@ fn cases() -> Vec<(&'static str, Cause, Confidence, Case)> {
             }),
         ),
         ("no packet in", Cause::MediaNoneIn, Likely, media(|_| {})),
+        (
+            "no packet in, and the socket was read",
+            Cause::MediaNoneIn,
+            Certain,
+            media(|facts| facts.wire.consent.last_datagram_received_us = Some(1_250_000)),
+        ),
+        (
+            "no DTLS in, and the socket was read",
+            Cause::DtlsSilent,
+            Certain,
+            dtls(|facts| facts.wire.consent.last_datagram_received_us = Some(2_710_000)),
+        ),
         (
             "no packet arrived",
             Cause::MediaNoneOut,
@@ -816,6 +840,36 @@ fn cases() -> Vec<(&'static str, Cause, Confidence, Case)> {
             Cause::EndedByPeer,
             Certain,
             session(Step::Ice, |facts| facts.end = End::EndedByPeer { reason: None }),
+        ),
+        (
+            "a relay whose connection was cut, so that no check of ours left any more",
+            Cause::ConsentLostPath,
+            Certain,
+            lost(|facts| {
+                facts.wire.consent.last_request_sent_us = Some(5_000_000);
+                facts.wire.ice_servers = vec![IceServerFacts {
+                    state: IceServerState::Failed,
+                    failed_us: Some(5_100_000),
+                    failure: Some("recv: the server closed the connection".into()),
+                    ..serving(ServerTransport::Tcp)
+                }];
+            }),
+        ),
+        (
+            "a relay whose port was closed in mid-call",
+            Cause::StunPortClosed,
+            Certain,
+            lost(|facts| {
+                facts.wire.ice_servers = vec![serving(ServerTransport::Udp)];
+                facts.wire.icmp_errors = vec![IcmpError {
+                    icmp_type: 3,
+                    icmp_code: 3,
+                    destination: Some(address(SERVER)),
+                    at_us: 5_100_000,
+                    last_us: 5_100_000,
+                    ..IcmpError::default()
+                }];
+            }),
         ),
         (
             "a hang-up of a call whose path was gone before",
@@ -872,8 +926,9 @@ fn facts_lead_to_their_cause() {
 #[test]
 fn every_cause_has_facts_that_lead_to_it() {
     let led_to: Vec<Cause> = cases().into_iter().map(|(_, cause, _, _)| cause).collect();
-    let missing: Vec<_> = Cause::ALL.iter().filter(|cause| !led_to.contains(cause)).collect();
-    assert!(missing.is_empty(), "{missing:?}");
+    for cause in Cause::ALL {
+        assert_eq!(led_to.contains(cause), cause.layer() != Layer::Step, "{cause}");
+    }
 }
 
 #[test]
@@ -884,6 +939,46 @@ fn a_coded_rejection_on_a_starved_machine_wins_and_both_are_shown() {
     let verdict = case.verdict().expect("a verdict");
     assert_eq!((verdict.cause, verdict.confidence), (Cause::TurnCredentialsRejected, Confidence::Certain));
     assert!(verdict.also.iter().any(|other| other.cause == Cause::GenCpuStarved), "{verdict:#?}");
+}
+
+/// Of two faults at once: what leads, and what stands first beside it.
+fn leads(case: &Case) -> (Cause, Confidence, Vec<Cause>) {
+    let verdict = case.verdict().expect("a verdict");
+    (verdict.cause, verdict.confidence, verdict.also.iter().map(|other| other.cause).collect())
+}
+
+#[test]
+fn media_that_did_not_come_go_before_a_starved_generator_where_the_socket_was_read() {
+    let case = media(|facts| {
+        facts.generator = starved(20_000_000);
+        facts.wire.consent.last_datagram_received_us = Some(1_250_000);
+    });
+    assert_eq!(leads(&case), (Cause::MediaNoneIn, Confidence::Certain, vec![Cause::GenCpuStarved]));
+}
+
+#[test]
+fn a_starved_generator_goes_before_media_that_may_lie_unread() {
+    for (read_until, drops) in [(None, 0), (Some(1_249_999), 0), (Some(9_000_000), 1)] {
+        let case = media(|facts| {
+            facts.generator = starved(20_000_000);
+            facts.wire.consent.last_datagram_received_us = read_until;
+            facts.wire.socket_drops = drops;
+        });
+        let (cause, _, also) = leads(&case);
+        assert!(matches!(cause, Cause::GenCpuStarved | Cause::GenReceiveBuffer), "{cause}");
+        assert!(also.contains(&Cause::MediaNoneIn), "{also:?}");
+    }
+}
+
+#[test]
+fn silence_of_dtls_goes_before_a_starved_generator_where_the_socket_was_read() {
+    let case = dtls(|facts| {
+        facts.generator = starved(20_000_000);
+        facts.wire.consent.last_datagram_received_us = Some(2_710_000);
+    });
+    assert_eq!(leads(&case), (Cause::DtlsSilent, Confidence::Certain, vec![Cause::GenCpuStarved]));
+    let unread = dtls(|facts| facts.generator = starved(20_000_000));
+    assert_eq!(leads(&unread).0, Cause::GenCpuStarved);
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! The one list of causes: why something failed, one word each.
+//! The one list of codes: what failed and why, one word each.
 //!
-//! A response code says *what* failed (`ICE_TIMEOUT`: ICE did not connect in time), a cause says *why* (`TURN_QUOTA`). Where
-//! the step that failed is itself the reason, both are the same word of this list. `docs/causes.md` is made from
-//! it. Pure.
+//! A response code says *what* failed (`ICE_FAILED`: ICE did not connect), a cause says *why* (`TURN_QUOTA`). Both are words of
+//! this list, and where the step that failed is itself the reason they are the same word. `docs/causes.md` is made from it.
+//! Pure.
 
 use std::fmt;
 
@@ -33,6 +33,8 @@ pub enum Layer {
     Consent,
     /// The end of a call.
     Ending,
+    /// Codes that only say which step failed or which limit was broken; never a cause.
+    Step,
 }
 
 impl Layer {
@@ -50,6 +52,7 @@ impl Layer {
             Self::Media => "media",
             Self::Consent => "consent",
             Self::Ending => "end of the call",
+            Self::Step => "codes of what failed, which are never causes",
         }
     }
 }
@@ -61,7 +64,7 @@ macro_rules! causes {
         separates: $separates:literal,
         advice: $advice:literal $(,)?
     })+) => {
-        /// Why something failed. At most 60, never renamed.
+        /// What failed or why. At most 60, never renamed once released.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Cause {
             $($(#[doc = $meaning])+ $name,)+
@@ -105,7 +108,7 @@ macro_rules! causes {
 }
 
 causes! {
-    /// A field of an element has a value that cannot be used. Nothing was sent.
+    /// A field of an element has a value that cannot be used, or names a WebSocket or call that is not there. Nothing was sent.
     Config = "CONFIG" {
         layer: Plan,
         heading: "Configuration Refused",
@@ -168,19 +171,12 @@ causes! {
         separates: "response code NXDOMAIN, an authoritative no",
         advice: "Correct the host name '{host}', or give this machine the name server that knows it.",
     }
-    /// The name exists, but has no address.
-    DnsNodata = "DNS_NODATA" {
+    /// The name server answered, and there is no address in it.
+    DnsNoAddress = "DNS_NO_ADDRESS" {
         layer: Names,
-        heading: "Name Has No Address",
-        separates: "response code NOERROR without an A or AAAA record",
-        advice: "Give '{host}' an address record, or use the name that has one.",
-    }
-    /// The name server refused or could not answer.
-    DnsServfail = "DNS_SERVFAIL" {
-        layer: Names,
-        heading: "Name Server Failed",
-        separates: "response code SERVFAIL or REFUSED, or an error of the system's resolver that hides its code",
-        advice: "The name server of this machine answers with an error for '{host}': ask it by hand (dig), and look at its forwarders.",
+        heading: "No Address for Name",
+        separates: "response code SERVFAIL or REFUSED, NOERROR without an A or AAAA record (NODATA), or an error of the system's resolver that hides its code; the evidence says which",
+        advice: "Ask the name server of this machine for '{host}' by hand (dig). {record}",
     }
     /// No name server answered.
     DnsTimeout = "DNS_TIMEOUT" {
@@ -319,7 +315,7 @@ causes! {
     StunPortClosed = "STUN_PORT_CLOSED" {
         layer: Servers,
         heading: "STUN Port Closed",
-        separates: "ICMP port unreachable from the server's address",
+        separates: "ICMP port unreachable from the server's address; also of a relay that ends in mid-call",
         advice: "The host of {server} is up and no server listens on that port: start it, or correct the port.",
     }
     /// A TURN server does not answer an Allocate request.
@@ -371,18 +367,11 @@ causes! {
         separates: "438 twice in a row; one 438 is normal",
         advice: "Several servers behind one address do not share their nonces: pin a client to one server, or use names of their own.",
     }
-    /// The TURN server sent us elsewhere, and no relay came of it.
-    TurnRedirect = "TURN_REDIRECT" {
-        layer: Servers,
-        heading: "TURN Redirected",
-        separates: "300 Try Alternate",
-        advice: "Put the alternate server {server} into the plan, and see whether it can be reached.",
-    }
-    /// The TURN server refused for another reason.
+    /// The TURN server refused for another reason, or sent us elsewhere and no relay came of it.
     TurnRefused = "TURN_REFUSED" {
         layer: Servers,
         heading: "TURN Request Refused",
-        separates: "another error code than 300, 401, 403, 438, 486 and 508",
+        separates: "another error code than 401, 403, 438, 486 and 508; 300 Try Alternate where the alternate server gave no relay",
         advice: "The code says why (RFC 8489, RFC 8656). {code}",
     }
     /// Gathering found no candidate that may be used.
@@ -403,15 +392,8 @@ causes! {
     IceNoCompatiblePairs = "ICE_NO_COMPATIBLE_PAIRS" {
         layer: Ice,
         heading: "No Compatible Candidate Pairs",
-        separates: "candidates on both sides, but no two of one family and transport",
-        advice: "IPv4 meets IPv6, or UDP meets TCP: give both sides one in common, or a relay that has both.",
-    }
-    /// The other side hides its addresses behind mDNS names.
-    IceMdnsCandidates = "ICE_MDNS_CANDIDATES" {
-        layer: Ice,
-        heading: "Only mDNS Candidates",
-        separates: "every remote host candidate is a .local name, and there is no other kind",
-        advice: "A .local name can be resolved on the browser's own link only: let the other side use a STUN or TURN server, or switch its mDNS candidates off.",
+        separates: "candidates on both sides, but no two of one family and transport, or the other side's are mDNS names (.local) only",
+        advice: "Give both sides a kind of candidate in common, or a relay that has both. {apart}",
     }
     /// The description came when the checks had no time left.
     IceAnswerLate = "ICE_ANSWER_LATE" {
@@ -445,7 +427,7 @@ causes! {
     DtlsSilent = "DTLS_SILENT" {
         layer: Dtls,
         heading: "DTLS Unanswered",
-        separates: "DTLS records out, none in, while checks are answered",
+        separates: "DTLS records out, none in, while checks are answered; certain when the socket was read for 2.5 s after the first record",
         advice: "Both sides wait or both act (a=setup), the peer is overloaded, or a firewall passes STUN and drops DTLS.",
     }
     /// The certificate is not the one that the description promised.
@@ -462,18 +444,18 @@ causes! {
         separates: "a fatal alert in clear text; the evidence has its name and direction",
         advice: "Compare what both sides support: DTLS 1.2, ECDHE, an SRTP profile in common.",
     }
-    /// The DTLS handshake began and did not end.
-    DtlsStalled = "DTLS_STALLED" {
+    /// The DTLS handshake failed. As a cause: it began, no alert came, and it did not end.
+    DtlsFailed = "DTLS_FAILED" {
         layer: Dtls,
-        heading: "DTLS Handshake Stalled",
-        separates: "records in both directions, no alert and no end; small records pass and large ones do not if the path loses large packets",
+        heading: "DTLS Handshake Failed",
+        separates: "as a cause: records in both directions, no alert and no end; small records pass and large ones do not if the path loses large packets",
         advice: "Look for a path MTU below 1200 bytes, for loss, and for a peer without CPU for its handshakes.",
     }
     /// Everything is connected, and no media comes in.
     MediaNoneIn = "MEDIA_NONE_IN" {
         layer: Media,
         heading: "No Media Received",
-        separates: "ICE and DTLS done, RTP out, none in, none dropped by our socket",
+        separates: "ICE and DTLS done, RTP out, none in, none dropped by our socket; certain when the socket was read for a second after DTLS",
         advice: "The other side does not send: direction of the audio line, hold, an agent that has not joined, or a media server without a source.",
     }
     /// Everything is connected, and our media does not arrive or leave.
@@ -487,7 +469,7 @@ causes! {
     ConsentLostPath = "CONSENT_LOST_PATH" {
         layer: Consent,
         heading: "Path Lost",
-        separates: "consent checks out, no responses, and media stopped as well",
+        separates: "consent checks out, no responses, and media stopped as well; certain when the connection to a relay was cut",
         advice: "Look at what ended at that moment: the peer, a relay, a NAT binding (keep-alive), a network interface. A loss after exactly 300 or 600 s is a TURN permission or allocation.",
     }
     /// The other side's ICE stopped answering while its media still came, or its port closed.
@@ -518,12 +500,34 @@ causes! {
         separates: "its good-bye in the signaling, or DTLS close_notify",
         advice: "If the plan should have kept the call, look at the other side's reason and its own limits.",
     }
-    /// A fault of jmeter-webrtc itself.
+    /// A fault of jmeter-webrtc itself, or its native library cannot be loaded.
     EngineFailed = "ENGINE_FAILED" {
         layer: Ending,
         heading: "Engine Failed",
-        separates: "the engine's task ended by itself, without an alert and without an answer missing",
-        advice: "This is a bug of jmeter-webrtc: report it with this sample's data.",
+        separates: "the engine's task ended by itself, without an alert and without an answer missing; or the message names the library",
+        advice: "Where the message names the native library, install the jar for this platform. Otherwise this is a bug of jmeter-webrtc: report it with this sample's data.",
+    }
+    /// ICE did not connect, or not in time. Why is said by the cause.
+    IceFailed = "ICE_FAILED" {
+        layer: Step,
+        heading: "ICE Connection Failed",
+        separates: "code of a *WebRTC Call* and of a *WebRTC Await Connected*",
+        advice: "See the cause.",
+    }
+    /// A call that was connected is lost. Why is said by the cause.
+    CallLost = "CALL_LOST" {
+        layer: Step,
+        heading: "Call Lost",
+        separates: "code of `WebRTC lost`, and of elements that need the call",
+        advice: "See the cause.",
+    }
+    /// A limit or expectation of the plan is not met: loss, jitter or round trip time of a *WebRTC Media Check*, a check of a
+    /// *WebRTC Preflight*, the type of a frame.
+    CheckFailed = "CHECK_FAILED" {
+        layer: Step,
+        heading: "Check Failed",
+        separates: "code of these elements; the message names what was found and what was wanted",
+        advice: "See the message and the evidence.",
     }
 }
 
@@ -569,12 +573,12 @@ pub fn document() -> String {
 const INTRODUCTION: &str = r#"<!-- Written by `cargo run --example causes`; a test fails when it is stale. -->
 # Causes
 
-A failed result says two things. Its **code** says *what* failed: the step that was not reached, such as `ICE_TIMEOUT`
+A failed result says two things. Its **code** says *what* failed: the step that was not reached, such as `ICE_FAILED`
 ([results.md](results.md#response-codes)). Its **cause** says *why*, such as `TURN_QUOTA`. Where the step itself is the reason, both are the
-same word. This page lists every cause there is.
+same word. This page lists every code and every cause there is; the last table has those that only say what failed.
 
 ```json
-{"error":"ICE Connection Timed Out","code":"ICE_TIMEOUT","details":{},
+{"error":"ICE Connection Timed Out","code":"ICE_FAILED","details":{},
  "cause":"TURN_CREDENTIALS_REJECTED","confidence":"certain",
  "evidence":[{"atUs":20113,"fact":"203.0.113.9:3478/udp answered Allocate with 401"}],
  "advice":"Correct user name and credential …","also":[{"cause":"GEN_CPU_STARVED","confidence":"likely"}]}
@@ -588,8 +592,9 @@ same word. This page lists every cause there is.
 - `evidence` has at most eight facts; `atUs` is µs since the start of the sample's call or connection, `null` where a fact has no one moment. No
   secret stands in it.
 - `starved` is true when this generator could not keep its own times while the sample ran; `starvedReasons` says how it was seen. A starved
-  sample that failed by silence has the cause `GEN_CPU_STARVED` if the generator lost a third of its time, else it stands in `also`; a coded answer
-  of a server stays the cause, whatever the generator's state.
+  sample that failed by silence has the cause `GEN_CPU_STARVED` if the generator lost a third of its time, else it stands in `also`. What the wire
+  itself says stays the cause, whatever the generator's state: a coded answer of a server; and that no media or no DTLS came, where a later
+  datagram was read from the same socket, which is read in the order of arrival.
 - 1006 is never on the wire (RFC 6455 section 7.4.1) and never an ICE cause: what lies beneath it is `CLOSED_BY_FIN`, `CLOSED_BY_RESET`,
   `CLOSED_HALF_OPEN` or `TLS_ALERT`.
 "#;
@@ -628,5 +633,24 @@ mod tests {
     fn the_documentation_is_what_this_list_says() {
         let written = include_str!("../../docs/causes.md");
         assert!(written == document(), "docs/causes.md is stale: cargo run --example causes > docs/causes.md");
+    }
+    #[test]
+    fn what_the_plugin_says_itself_is_in_the_list() {
+        let source = include_str!("../../jmeter-plugin/src/main/java/io/github/jmeterwebrtc/jmeter/result/Codes.java");
+        let words: Vec<_> = source.lines().filter_map(|line| line.split_once(" = \"")?.1.strip_suffix("\";")).collect();
+        assert!(!words.is_empty());
+        for word in words {
+            assert!(Cause::ALL.iter().any(|cause| cause.as_str() == word), "{word}");
+        }
+    }
+
+    #[test]
+    fn the_documentation_of_results_names_only_words_of_the_list() {
+        let text = include_str!("../../docs/results.md");
+        let codes = text.split("## Response codes").nth(1).expect("a chapter on response codes");
+        for word in codes.split('`').skip(1).step_by(2) {
+            let shaped_like_one = word.contains('_') && word.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+            assert!(!shaped_like_one || Cause::ALL.iter().any(|cause| cause.as_str() == word), "{word}");
+        }
     }
 }

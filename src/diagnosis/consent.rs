@@ -2,6 +2,7 @@
 
 use super::cause::Cause;
 use super::facts::{End, SessionFacts};
+use super::servers;
 use super::verdict::{Finding, Verdict};
 
 /// A longer gap between two checks of our own, and we did not ask (RFC 7675 §5.1: 5 s × 1.2).
@@ -45,7 +46,11 @@ pub(super) fn find(facts: &SessionFacts, findings: &mut Vec<Finding>) {
         media > answer.saturating_add(PATH_WORKS_US) && facts.now_us.saturating_sub(media) < DISCONNECTED_US
     });
     let since = format!("nothing received for {} ms", silent / 1000);
-    let verdict = if let Some(error) = closed {
+    // Without its relay nothing that we send leaves, so that neither we nor the other side can be blamed.
+    let relay_ended = servers::relay_ended(facts);
+    let verdict = if let Some(verdict) = relay_ended {
+        verdict.at(last_received, since)
+    } else if let Some(error) = closed {
         let to = error.destination.map_or_else(String::new, |to| to.to_string());
         Verdict::certain(Cause::ConsentLostPeer)
             .at(error.at_us, format!("ICMP port unreachable: nobody listens on {to} any more"))

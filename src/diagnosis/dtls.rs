@@ -2,7 +2,8 @@
 
 use super::cause::Cause;
 use super::facts::{End, SessionFacts};
-use super::verdict::{Finding, Verdict};
+use super::media::read_after;
+use super::verdict::{Confidence, Finding, Verdict};
 use crate::net::facts::{DtlsAlert, DtlsFlow};
 
 /// Description of `bad_certificate` (RFC 5246 §7.2): what a certificate without the promised fingerprint is refused with.
@@ -43,11 +44,14 @@ pub(super) fn find(facts: &SessionFacts, findings: &mut Vec<Finding>) {
             0 => "neither side began the handshake: both wait for the other (a=setup)".to_owned(),
             sent => format!("{sent} records sent, none received; {} checks answered", wire.check_responses_received),
         };
-        findings
-            .push(Verdict::likely(Cause::DtlsSilent).at(up, "ICE connected").at(wire.first_dtls_sent_us, fact).into());
+        // No record came for so long although the socket was read: no lack of CPU of ours explains that.
+        let none_for = wire.first_dtls_sent_us.or(up).map_or(0, |began| read_after(facts, began));
+        let confidence = if none_for >= SILENT_US { Confidence::Certain } else { Confidence::Likely };
+        let verdict = Verdict::new(Cause::DtlsSilent, confidence);
+        findings.push(verdict.at(up, "ICE connected").at(wire.first_dtls_sent_us, fact).into());
         return;
     }
-    let verdict = Verdict::likely(Cause::DtlsStalled)
+    let verdict = Verdict::likely(Cause::DtlsFailed)
         .at(up, "ICE connected")
         .at(wire.dtls_sent.last_us, flow("sent", wire.dtls_records_sent, &wire.dtls_sent))
         .at(wire.dtls_received.last_us, flow("received", wire.dtls_records_received, &wire.dtls_received));

@@ -12,6 +12,10 @@ const CHECKS_SPENT_US: u64 = 1_400_000;
 /// How long a description without candidates may wait for trickled ones before it counts as one without.
 const TRICKLE_US: u64 = 5_000_000;
 
+/// What to do about addresses that a browser hides behind mDNS names.
+const ONLY_MDNS: &str = "A .local name can be resolved on the browser's own link only: let the other side use a STUN or TURN \
+                         server, or switch its mDNS candidates off.";
+
 /// Why ICE does not connect. Of a session that goes on only what the checks of 1.4 s say.
 pub(super) fn find(facts: &SessionFacts, findings: &mut Vec<Finding>) {
     let settled = facts.end != End::Open;
@@ -63,7 +67,8 @@ fn remote(facts: &SessionFacts, described: u64, settled: bool, findings: &mut Ve
     if remotes.iter().all(Candidate::is_mdns) {
         let fact = format!("{} remote candidates, all of them .local names: {}", remotes.len(), remotes[0]);
         if facts.wire.check_responses_received == 0 {
-            findings.push(Verdict::certain(Cause::IceMdnsCandidates).at(described, fact).into());
+            let verdict = Verdict::certain(Cause::IceNoCompatiblePairs).at(described, fact).with("apart", ONLY_MDNS);
+            findings.push(verdict.into());
             return true;
         }
     }
@@ -75,7 +80,8 @@ fn remote(facts: &SessionFacts, described: u64, settled: bool, findings: &mut Ve
         };
         let verdict = Verdict::certain(Cause::IceNoCompatiblePairs)
             .at(described, format!("ours: {}", list(locals)))
-            .fact(format!("theirs: {}", list(remotes)));
+            .fact(format!("theirs: {}", list(remotes)))
+            .with("apart", "Here IPv4 meets IPv6, or UDP meets TCP.");
         findings.push(verdict.into());
         return true;
     }

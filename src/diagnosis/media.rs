@@ -2,10 +2,13 @@
 
 use super::cause::Cause;
 use super::facts::SessionFacts;
-use super::verdict::{Finding, Verdict};
+use super::verdict::{Confidence, Finding, Verdict};
 
 /// So many packets without a single one of the other direction are no accident of the end: one second of audio.
 const ENOUGH_PACKETS: u64 = 50;
+
+/// How long none of them came, to be sure of it.
+const NONE_FOR_US: u64 = 1_000_000;
 
 /// Why the first packet did not come.
 pub(super) fn none_in(facts: &SessionFacts, findings: &mut Vec<Finding>) {
@@ -13,16 +16,33 @@ pub(super) fn none_in(facts: &SessionFacts, findings: &mut Vec<Finding>) {
     if wire.rtp_received > 0 {
         return;
     }
-    let verdict = Verdict::likely(Cause::MediaNoneIn).at(facts.dtls_connected_us, "DTLS done").fact(format!(
-        "{} RTP packets sent, none received; {} RTCP packets received",
-        wire.rtp_sent, wire.rtcp_received
-    ));
+    let none_for = facts.dtls_connected_us.map_or(0, |done| read_after(facts, done));
+    let confidence = if none_for >= NONE_FOR_US { Confidence::Certain } else { Confidence::Likely };
+    let read = wire.consent.last_datagram_received_us.filter(|_| confidence == Confidence::Certain);
+    let verdict = Verdict::new(Cause::MediaNoneIn, confidence)
+        .at(facts.dtls_connected_us, "DTLS done")
+        .fact(format!(
+            "{} RTP packets sent, none received; {} RTCP packets received",
+            wire.rtp_sent, wire.rtcp_received
+        ))
+        .maybe_at(
+            read,
+            "the latest datagram that was read arrived: what came before it was read, and no RTP was among it",
+        );
     findings.push(verdict.into());
     if facts.configured.send_audio && wire.rtp_sent == 0 && wire.socket_errors.is_empty() {
         let verdict =
             Verdict::likely(Cause::MediaNoneOut).at(facts.dtls_connected_us, "connected; no RTP packet left us");
         findings.push(verdict.into());
     }
+}
+
+/// For how long after a moment the wire itself says what did not come, however late this generator was, µs. A socket is read in the
+/// order of arrival, so that once a datagram was read, so was all that had arrived before it. Nothing can be said where the
+/// kernel dropped some.
+pub(super) fn read_after(facts: &SessionFacts, moment_us: u64) -> u64 {
+    let read_until = facts.wire.consent.last_datagram_received_us.filter(|_| facts.wire.socket_drops == 0);
+    read_until.map_or(0, |until| until.saturating_sub(moment_us))
 }
 
 /// What the accounts at the end of a call say.

@@ -31,6 +31,8 @@ pub use verdict::{Confidence, Evidence, Verdict};
 
 use facts::{End, SessionFacts, SocketFacts, Step};
 
+use crate::socket;
+
 /// Why a session or call failed, was lost, or will fail; `None` when nothing is wrong or nothing can be said yet.
 pub fn diagnose(facts: &SessionFacts) -> Option<Verdict> {
     let mut findings = Vec::new();
@@ -115,4 +117,23 @@ pub fn diagnose_socket(facts: &SocketFacts) -> Option<Verdict> {
     signaling::of_socket(facts, &mut findings);
     generator::starved(&facts.generator, &mut findings);
     verdict::settle(findings)
+}
+
+/// The word for how a WebSocket ended, from its end alone.
+pub fn cause_of_close(cause: &socket::CloseCause) -> Cause {
+    cause_of_socket_error(&socket::SocketError::Closed { cause: cause.clone() })
+}
+
+/// The word for why a WebSocket could not be opened or used, from the error alone.
+pub fn cause_of_socket_error(error: &socket::SocketError) -> Cause {
+    let facts = SocketFacts { error: Some(error.clone()), ..SocketFacts::default() };
+    diagnose_socket(&facts).map_or(Cause::EngineFailed, |verdict| verdict.cause)
+}
+
+/// The word for why there is no UDP socket, from the errno of its bind alone; `None` = the system gave none.
+pub fn cause_of_bind_error(errno: Option<i32>) -> Cause {
+    let facts = SessionFacts { bind_error: Some((errno, String::new())), ..SessionFacts::default() };
+    let mut findings = Vec::new();
+    generator::bind(&facts, &mut findings);
+    verdict::settle(findings).map_or(Cause::EngineFailed, |verdict| verdict.cause)
 }

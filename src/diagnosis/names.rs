@@ -8,17 +8,24 @@ use crate::net::facts::IceServerState;
 /// A look-up that took this long is slow.
 const SLOW_US: u64 = 1_000_000;
 
+/// What to do where the name exists.
+const NO_RECORD: &str = "The name exists: give it an address record, or use the name that has one.";
+/// What to do where the name server has no answer.
+const NO_ANSWER: &str = "It refuses or has an error: look at its forwarders, or use another one.";
+
 /// A look-up that brought nothing.
 pub(super) fn unresolved(host: &str, rcode: Option<&str>, timed_out: bool, elapsed_us: u64, detail: &str) -> Verdict {
     let verdict = match rcode {
         Some("NXDOMAIN") => Verdict::certain(Cause::DnsNxdomain),
-        Some("NODATA") => Verdict::certain(Cause::DnsNodata),
-        Some(_) => Verdict::certain(Cause::DnsServfail),
+        Some("NODATA") => Verdict::certain(Cause::DnsNoAddress).with("record", NO_RECORD),
+        Some(_) => Verdict::certain(Cause::DnsNoAddress).with("record", NO_ANSWER),
         None if timed_out => Verdict::likely(Cause::DnsTimeout),
         // The system's resolver tells its codes by their words only.
         None if detail.contains("not known") => Verdict::likely(Cause::DnsNxdomain),
-        None if detail.contains("No address associated") => Verdict::likely(Cause::DnsNodata),
-        None => Verdict::likely(Cause::DnsServfail),
+        None if detail.contains("No address associated") => {
+            Verdict::likely(Cause::DnsNoAddress).with("record", NO_RECORD)
+        }
+        None => Verdict::likely(Cause::DnsNoAddress).with("record", NO_ANSWER),
     };
     let code = rcode.map_or_else(String::new, |rcode| format!(" ({rcode})"));
     verdict.fact(format!("'{host}': {detail}{code} after {} ms", elapsed_us / 1000)).with("host", host)

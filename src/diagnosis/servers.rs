@@ -102,7 +102,9 @@ fn refusal(facts: &SessionFacts, transaction: &StunTransaction) -> Option<Verdic
         }
         300 => {
             let to = transaction.alternate_server.map_or_else(|| "it names".to_owned(), |server| server.to_string());
-            Verdict::certain(Cause::TurnRedirect).fact(format!("300 Try Alternate: {to}")).with("server", to)
+            let advice =
+                format!("300 Try Alternate: put the server {to} into the plan, and see whether it can be reached.");
+            Verdict::certain(Cause::TurnRefused).fact(format!("300 Try Alternate: {to}")).with("code", advice)
         }
         code => Verdict::certain(Cause::TurnRefused).with("code", words_of(code)),
     };
@@ -173,6 +175,27 @@ fn connection(facts: &SessionFacts, server: &IceServerFacts) -> Option<Verdict> 
     };
     let at = server.failed_us.or(server.tried_us);
     Some(verdict.at(at, format!("{}: {why}", server.url)).with("server", &server.url))
+}
+
+/// The relay of a session that was up has ended: the connection to it was cut, or nobody listens on its port any more.
+pub(super) fn relay_ended(facts: &SessionFacts) -> Option<Verdict> {
+    let wire = &facts.wire;
+    for server in wire.ice_servers.iter().filter(|server| server.ready_us.is_some()) {
+        let cut = server.state == IceServerState::Failed && server.failed_us >= server.ready_us;
+        if server.transport != ServerTransport::Udp && cut {
+            let why = server.failure.as_deref().unwrap_or("it ended");
+            let fact = format!("the connection to the relay {} was cut: {why}", server.url);
+            return Some(Verdict::certain(Cause::ConsentLostPath).at(server.failed_us, fact));
+        }
+        let closed = wire.icmp_errors.iter().rfind(|error| {
+            error.is_port_unreachable() && error.destination == server.address && Some(error.last_us) > server.ready_us
+        });
+        if let Some(icmp) = closed.filter(|_| server.transport == ServerTransport::Udp && server.address.is_some()) {
+            let fact = format!("ICMP port unreachable: nobody listens on the relay {} any more", server.url);
+            return Some(Verdict::certain(Cause::StunPortClosed).at(icmp.at_us, fact).with("server", &server.url));
+        }
+    }
+    None
 }
 
 /// Servers that say nothing at all, or nothing to what matters.

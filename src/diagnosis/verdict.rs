@@ -98,6 +98,14 @@ impl Verdict {
         self.at(None, fact)
     }
 
+    /// Adds a fact if it has a moment.
+    pub(super) fn maybe_at(self, at_us: Option<u64>, fact: impl Into<String>) -> Self {
+        match at_us {
+            Some(_) => self.at(at_us, fact),
+            None => self,
+        }
+    }
+
     /// Adds a fact if there is one.
     pub(super) fn maybe(self, fact: Option<String>) -> Self {
         match fact {

@@ -52,7 +52,7 @@ impl State {
                 let began = matches!(role, Role::Calling) || outcome.offer_sdp.is_some();
                 tally.softphones_started += i64::from(matches!(role, Role::Answering(_)) && began);
                 tally.softphones_failed += i64::from(began && outcome.code != CallCode::Cancelled);
-                let without_socket = matches!(outcome.code, CallCode::Config | CallCode::UdpSocket);
+                let without_socket = matches!(outcome.code, CallCode::Config | CallCode::UdpSocket(_));
                 tally.udp_sockets_opened += i64::from(outcome.offer_sdp.is_some() && !without_socket);
             }
         }

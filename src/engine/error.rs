@@ -1,11 +1,13 @@
 //! What the engine answers when it cannot do what it was asked.
 //!
-//! Every error is data a user can act on: [`EngineError::code`] is one of a fixed set of words, the text says what failed,
-//! where and with what evidence, and [`EngineError::details`] carries every fact as JSON. Nothing here holds a secret.
+//! Every error is data a user can act on: [`EngineError::cause`] is the word that results carry, [`EngineError::code`] the kind of
+//! error that programs tell apart, the text says what failed, where and with what evidence, and [`EngineError::details`] carries
+//! every fact as JSON. Nothing here holds a secret.
 
 use serde_json::{Value, json};
 
 use crate::config::ConfigError;
+use crate::diagnosis::{Cause, cause_of_bind_error, cause_of_socket_error};
 use crate::lab::LabError;
 use crate::peer::PeerError;
 use crate::signaling::outcome::CallFailure;
@@ -95,7 +97,26 @@ pub enum EngineError {
 }
 
 impl EngineError {
-    /// The kind of failure in one fixed word.
+    /// What stands for the failure in results, a word of the one list: why it failed where that is known, else what failed.
+    pub fn cause(&self) -> Cause {
+        match self {
+            Self::AfterGate { error, .. } => error.cause(),
+            Self::Explained { error, explanation } => {
+                explanation.verdict.as_ref().map_or_else(|| error.cause(), |verdict| verdict.cause)
+            }
+            Self::Call(failure) => failure.code().cause().unwrap_or(Cause::EngineFailed),
+            Self::Cancelled { .. } | Self::Stale { .. } | Self::Peer(PeerError::Closed) => Cause::Cancelled,
+            Self::Config(_) | Self::Lab(_) | Self::Peer(PeerError::Config(_)) => Cause::Config,
+            Self::Deadline { .. } | Self::Unfinished { .. } => Cause::SignalingTimeout,
+            Self::Panicked { .. } | Self::Runtime { .. } => Cause::EngineFailed,
+            Self::Peer(PeerError::UdpSocket { errno, .. }) => cause_of_bind_error(*errno),
+            Self::Peer(PeerError::Sdp { .. }) => Cause::SdpRejected,
+            Self::Peer(PeerError::Deadline { .. } | PeerError::Failed { .. }) => Cause::IceFailed,
+            Self::Socket(error) => cause_of_socket_error(error),
+        }
+    }
+
+    /// The kind of failure in one fixed word, for programs; results carry [`Self::cause`].
     pub fn code(&self) -> &'static str {
         match self {
             Self::AfterGate { error, .. } | Self::Explained { error, .. } => error.code(),

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::config::{ConfigError, from_json};
 use crate::peer::{ConnectionState, IceCandidateInit, MediaCounters, PeerError, Session, SessionConfig};
 use crate::signaling::call::Call;
+use crate::signaling::outcome::CallCode;
 
 use super::error::EngineError;
 use super::identities::Login;
@@ -114,7 +115,7 @@ impl Softphone {
             Some(call) => call.lost().map(|loss| json!(loss)),
             None if self.session.connection_state() == ConnectionState::Failed => {
                 let detail = self.session.pending_phase().map(|pending| pending.detail);
-                Some(json!({"code": "CONNECTION_LOST", "message": detail}))
+                Some(json!({"code": CallCode::ConnectionLost, "message": detail}))
             }
             None => None,
         }

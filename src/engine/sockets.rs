@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::{Value, json};
 
 use crate::config::ConfigError;
+use crate::diagnosis::cause_of_close;
 use crate::socket::{CloseCause, Frame, Opcode, Socket, SocketConfig, SocketError};
 
 use super::error::EngineError;
@@ -365,6 +366,7 @@ pub fn cause_json(cause: &CloseCause) -> Value {
     let mut value = json!(cause);
     if let Value::Object(fields) = &mut value {
         fields.insert("description".to_owned(), Value::String(cause.to_string()));
+        fields.insert("resultCode".to_owned(), json!(cause_of_close(cause)));
     }
     value
 }
@@ -380,6 +382,7 @@ mod tests {
         assert_eq!(json["kind"], "closeFrame");
         assert_eq!(json["code"], 1001);
         assert_eq!(json["description"], cause.to_string());
+        assert_eq!(json["resultCode"], "CLOSED_BY_SERVER");
         assert_eq!(cause_json(&CloseCause::Fin)["kind"], "fin");
     }
 }

@@ -17,6 +17,7 @@ use super::audio_line::AudioLine;
 use super::census;
 use super::{ConnectionState, IceCandidateInit, PeerError, PendingPhase, SessionPhases, stats};
 use crate::media::talker::Talker;
+use crate::net::facts::IceServerState;
 use crate::net::runtime::SessionRuntime;
 use crate::net::wire::{Wire, WireFacts};
 
@@ -132,6 +133,11 @@ impl Progress {
             ConnectionState::Failed => Some(Err(failed(state, &self.wire.facts()))),
             _ if self.wire.glance(|facts| broken(state, facts)) => Some(Err(failed(state, &self.wire.facts()))),
             ConnectionState::Connected => Some(Ok(())),
+            ConnectionState::New | ConnectionState::Connecting if has_no_candidate_left(state) => {
+                let facts = self.wire.facts();
+                let trying = facts.ice_servers.iter().any(|server| server.state == IceServerState::Trying);
+                (!trying).then(|| Err(failed(state, &facts)))
+            }
             ConnectionState::New | ConnectionState::Connecting | ConnectionState::Disconnected => None,
         }
     }
@@ -152,6 +158,11 @@ fn broken(state: &State, facts: &WireFacts) -> bool {
     let alert = state.phases.dtls_connected_us.is_none()
         && [facts.dtls_alert_sent, facts.dtls_alert_received].into_iter().flatten().any(|alert| alert.is_fatal());
     alert || facts.engine_ended
+}
+
+/// Gathering brought nothing that the other side could reach or be reached from: no check will ever leave.
+fn has_no_candidate_left(state: &State) -> bool {
+    state.described && state.gathered && state.candidates_found == 0
 }
 
 fn failed(state: &State, facts: &WireFacts) -> PeerError {

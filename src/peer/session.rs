@@ -205,7 +205,8 @@ impl Session {
         }
     }
 
-    /// Resolves when `connected` (ICE + DTLS), or fails when failed/closed. Cancel safe; no deadline of its own.
+    /// Resolves when `connected` (ICE + DTLS), or fails when failed/closed, or as soon as gathering has ended without a single
+    /// candidate while no ICE server is being tried any more. Cancel safe; no deadline of its own.
     ///
     /// # Errors
     /// [`PeerError::Failed`] with the phase that was not reached and the wire's facts, [`PeerError::Closed`].

@@ -37,21 +37,21 @@ async def dns_nxdomain(world: World) -> list[Line]:
     return await look_up(world, NameServer(namespace, NAME_SERVER, rcode=NXDOMAIN), namespace=namespace)
 
 
-@provokes("DNS_NODATA", confidence=CERTAIN)
+@provokes("DNS_NO_ADDRESS", confidence=CERTAIN)
 async def dns_no_data(world: World) -> list[Line]:
     """The host exists and has no address."""
     namespace = await world.namespace()
     return await look_up(world, NameServer(namespace, NAME_SERVER), namespace=namespace)
 
 
-@provokes("DNS_SERVFAIL", confidence=CERTAIN)
+@provokes("DNS_NO_ADDRESS", confidence=CERTAIN)
 async def dns_servfail(world: World) -> list[Line]:
     """The name server says that it failed."""
     namespace = await world.namespace()
     return await look_up(world, NameServer(namespace, NAME_SERVER, rcode=SERVFAIL), namespace=namespace)
 
 
-@provokes("DNS_SERVFAIL", confidence=CERTAIN)
+@provokes("DNS_NO_ADDRESS", confidence=CERTAIN)
 async def dns_refused(world: World) -> list[Line]:
     """The name server refuses to answer."""
     namespace = await world.namespace()

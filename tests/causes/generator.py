@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import signal
 import socket
+import sys
+from pathlib import Path
 
+from tests.causes import cpu_quota
+from tests.causes.cpu_quota import CpuQuota
 from tests.causes.media import IS_RTP, TO_PHONE, candidate_ports
 from tests.causes.namespaces import Namespace
-from tests.causes.programs import Coturn, Line, Program
+from tests.causes.programs import Coturn, Line, Program, ProgramError
 from tests.causes.provocations import CERTAIN, LIKELY, provokes
 from tests.causes.web_sockets import Meddler, Server, hang
-from tests.causes.world import LAB, MEDDLER, PHONE, TURN, World, calling, opening, turn
+from tests.causes.world import LAB, MEDDLER, PHONE, TURN, World, calling, opening, turn, until
+
+#: The time to connect counts from when the softphone is through with sending its offer, which the other side may have sooner.
+OFFER_SENT_S = 0.6
+NO_FILE_LEFT = Path(__file__).with_name("no_file_left.py")
 
 
 @provokes("GEN_UDP_PORTS", confidence=CERTAIN)
@@ -77,7 +86,7 @@ async def no_descriptor_for_a_call(world: World) -> list[Line]:
     """The process may open no more files when the call wants its socket."""
     namespace = await world.namespace()
     await world.lab(namespace)
-    return await world.lines(namespace, opening(), {"do": "descriptors", "left": 0}, calling())
+    return await world.lines(namespace, opening(), {"do": "noDescriptors"}, calling())
 
 
 @provokes("GEN_FDS", confidence=CERTAIN)
@@ -85,7 +94,24 @@ async def no_descriptor_for_a_socket(world: World) -> list[Line]:
     """The process may open no more files when it wants a WebSocket."""
     namespace = await world.namespace()
     await world.lab(namespace)
-    return await world.lines(namespace, opening(), {"do": "descriptors", "left": 0}, opening(socket="second"))
+    return await world.lines(namespace, opening(), {"do": "noDescriptors"}, opening(socket="second"))
+
+
+@provokes("GEN_FDS", confidence=CERTAIN)
+async def no_file_left_on_the_machine(world: World) -> list[Line]:
+    """The machine may open no more files when it wants a WebSocket."""
+    namespace = await world.namespace()
+    await world.lab(namespace)
+    phone = await world.softphone(namespace, opening(), through=(sys.executable, str(NO_FILE_LEFT)))
+    said = await phone.lines(20)
+    told(said, "this machine may open no more files")
+    return said
+
+
+def told(lines: list[Line], words: str) -> None:
+    """Raises where these words are in no line."""
+    if words not in json.dumps(lines):
+        raise ProgramError(f"nothing says '{words}': {lines}")
 
 
 @provokes("GEN_RECEIVE_BUFFER", confidence=(CERTAIN, LIKELY))
@@ -101,7 +127,12 @@ async def receive_buffer_overflows(world: World) -> list[Line]:
     phone = await world.softphone(namespace, opening(MEDDLER), calling(firstRtpTimeoutMs=2500))
     opened = await phone.line(20)
     await asyncio.wait_for(both_known.wait(), 20)
-    await asyncio.sleep(1.2)
+
+    async def media_come() -> bool:
+        return await namespace.dropped() > 0
+
+    await until(media_come, 20, "the other side's media")
+    await asyncio.sleep(0.3)
     phone.signal(signal.SIGSTOP)
     flood = await namespace.socket(socket.AF_INET, socket.SOCK_DGRAM)
     with flood:
@@ -109,8 +140,13 @@ async def receive_buffer_overflows(world: World) -> list[Line]:
         for _ in range(4000):
             # Bytes of no protocol that ends anywhere.
             flood.sendto(b"\xff" * 900, (PHONE, ports["out"]))
+        for _ in range(100):
+            # Less than a packet of audio, so that none finds room in what is left.
+            flood.sendto(b"\xff", (PHONE, ports["out"]))
+    # Media reach the full buffer for as long as they are awaited; none comes after that.
     await namespace.pass_everything()
-    await asyncio.sleep(2)
+    await asyncio.sleep(2.5)
+    await namespace.drop(f"{TO_PHONE} {IS_RTP}")
     phone.signal(signal.SIGCONT)
     return [line for line in [opened, *await phone.lines(40)] if line]
 
@@ -124,17 +160,39 @@ async def starved_while_connecting(world: World) -> list[Line]:
 
     async def stop_before_the_answer(going: str, message: Line) -> list[Line]:
         if going == "in" and message.get("type") == "answer":
-            # The offer's time counts from when the softphone is through with sending it.
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(OFFER_SENT_S)
             phones[0].signal(signal.SIGSTOP)
         return [message]
 
     await world.enter(Meddler(namespace, MEDDLER, LAB, stop_before_the_answer))
-    phones.append(await world.softphone(namespace, opening(MEDDLER), calling(connectTimeoutMs=1500)))
+    phones.append(await world.softphone(namespace, opening(MEDDLER), calling(connectTimeoutMs=2000)))
     opened = await phones[0].line(20)
-    await asyncio.sleep(3)
+    await asyncio.sleep(4)
     phones[0].signal(signal.SIGCONT)
     return [line for line in [opened, *await phones[0].lines(40)] if line]
+
+
+@provokes("GEN_CPU_STARVED", confidence=LIKELY, starved=True, impossible=cpu_quota.why_impossible())
+async def held_back_by_a_cpu_quota(world: World) -> list[Line]:
+    """The generator's container has used up its CPU quota while its call should connect."""
+    namespace = await world.namespace()
+    await world.lab(namespace)
+    quota = await world.enter(CpuQuota(namespace.name))
+
+    async def take_the_cpu_before_the_answer(going: str, message: Line) -> list[Line]:
+        if going == "in" and message.get("type") == "answer":
+            await asyncio.sleep(OFFER_SENT_S)
+            quota.allow(0.001)
+        return [message]
+
+    await world.enter(Meddler(namespace, MEDDLER, LAB, take_the_cpu_before_the_answer))
+    phone = await world.softphone(namespace, opening(MEDDLER), calling(connectTimeoutMs=2000), through=quota.through)
+    opened = await phone.line(20)
+    await asyncio.sleep(4)
+    quota.allow(None)
+    said = [line for line in [opened, *await phone.lines(40)] if line]
+    told(said, "CPU quota")
+    return said
 
 
 @provokes("TURN_CREDENTIALS_REJECTED", confidence=CERTAIN, also=("GEN_CPU_STARVED",), starved=True)
@@ -143,10 +201,28 @@ async def rejected_on_a_starved_machine(world: World) -> list[Line]:
     namespace = await world.namespace()
     await world.lab(namespace)
     await world.enter(Coturn(namespace, world.folder, TURN))
-    steps = [opening(), calling(ice_servers=[turn(credential="wrong")], iceTransportPolicy="relay", connectTimeoutMs=5000)]
-    phone = await world.softphone(namespace, *steps)
+    placed = calling(ice_servers=[turn(credential="wrong")], iceTransportPolicy="relay", connectTimeoutMs=5000)
+    # The rejection ends the call at once, so it has to begin on a machine that is starved already.
+    phone = await world.softphone(namespace, opening(), {"do": "wait", "ms": 400}, placed)
     opened = await phone.line(20)
     await in_bursts(phone, seconds=4)
+    return [line for line in [opened, *await phone.lines(40)] if line]
+
+
+@provokes("MEDIA_NONE_IN", confidence=CERTAIN, also=("GEN_CPU_STARVED",), starved=True)
+async def no_media_on_a_starved_machine(world: World) -> list[Line]:
+    """Two faults at once: no RTP comes in, and the generator has no CPU, but reads its socket."""
+    namespace = await world.namespace()
+    await world.lab(namespace)
+    await namespace.drop(f"{TO_PHONE} {IS_RTP}")
+    phone = await world.softphone(namespace, opening(), calling(firstRtpTimeoutMs=6000))
+    opened = await phone.line(20)
+
+    async def media_come() -> bool:
+        return await namespace.dropped() > 0
+
+    await until(media_come, 20, "the other side's media")
+    await in_bursts(phone, seconds=6)
     return [line for line in [opened, *await phone.lines(40)] if line]
 
 

@@ -127,7 +127,7 @@ async def only_tcp_remote_candidates(world: World) -> list[Line]:
     return await meddled(world, both(OURS_HIDDEN, changing_sdp("in", over_tcp)))
 
 
-@provokes("ICE_MDNS_CANDIDATES", confidence=CERTAIN)
+@provokes("ICE_NO_COMPATIBLE_PAIRS", confidence=CERTAIN)
 async def only_mdns_remote_candidates(world: World) -> list[Line]:
     """The other side hides its addresses behind .local names."""
     name = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0.local"

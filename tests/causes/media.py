@@ -44,7 +44,7 @@ async def dtls_dropped_one_way(world: World) -> list[Line]:
     return await dropping(world, f"{TO_PHONE} {IS_DTLS}")
 
 
-@provokes("DTLS_STALLED", confidence=LIKELY)
+@provokes("DTLS_FAILED", confidence=LIKELY)
 async def dtls_large_records_dropped(world: World) -> list[Line]:
     """The path passes small datagrams and loses the ones with certificates."""
     return await dropping(world, f"{TO_PHONE} {IS_DTLS} meta length > 300", f"{TO_LAB} {IS_DTLS} meta length > 300")
@@ -137,13 +137,13 @@ def _udp(source: str, source_port: int, destination: str, port: int, payload: by
 # --- Media ----------------------------------------------------------------------------------------------------
 
 
-@provokes("MEDIA_NONE_IN", confidence=LIKELY)
+@provokes("MEDIA_NONE_IN", confidence=CERTAIN)
 async def media_dropped_on_the_way_in(world: World) -> list[Line]:
     """Everything connects, and no RTP comes in."""
-    return await dropping(world, f"{TO_PHONE} {IS_RTP}", firstRtpTimeoutMs=1500)
+    return await dropping(world, f"{TO_PHONE} {IS_RTP}", firstRtpTimeoutMs=5000)
 
 
-@provokes("MEDIA_NONE_IN", confidence=LIKELY)
+@provokes("MEDIA_NONE_IN", confidence=(CERTAIN, LIKELY))
 async def other_side_does_not_send(world: World) -> list[Line]:
     """The other side is an echo and hears nothing, so it says nothing."""
     namespace = await world.namespace()

@@ -6,6 +6,8 @@ lines. Nothing in it depends on chance or on how fast this machine is.
 
 from __future__ import annotations
 
+import functools
+import sys
 from dataclasses import dataclass
 from typing import Awaitable, Callable
 
@@ -35,6 +37,8 @@ class Provocation:
     starved: bool | None
     #: Whether a run takes half a minute or more, because a loss of consent does; such runs are started first.
     slow: bool
+    #: Why it cannot be done on this machine; `None` where it can.
+    impossible: str | None = None
 
     def faults(self, verdict: Verdict | None) -> list[str]:
         """In which ways this verdict is not the expected one."""
@@ -62,6 +66,7 @@ def provokes(
     also: tuple[str, ...] = (),
     starved: bool | None = None,
     slow: bool = False,
+    impossible: str | None = None,
 ) -> Callable[[Run], Run]:
     """Enters a coroutine into the list; its name and its docstring's first line are the provocation's."""
 
@@ -71,15 +76,19 @@ def provokes(
             raise ValueError(f"two provocations are named {name}")
         what = (run.__doc__ or "").strip().splitlines()[0]
         confidences = (confidence,) if isinstance(confidence, str) else confidence
-        ALL[name] = Provocation(name, what, run, causes, confidences, also, starved, slow)
+        ALL[name] = Provocation(name, what, run, causes, confidences, also, starved, slow, impossible)
         return run
 
     return enter
 
 
+@functools.cache
 def provocations() -> dict[str, Provocation]:
-    """All of them, by name."""
+    """All that can be done on this machine, by name; told about the others once."""
     # Importing these modules fills the list.
     from tests.causes import connections, generator, healthy, ice, media, relays  # noqa: F401
 
-    return ALL
+    for one in ALL.values():
+        if one.impossible:
+            print(f"not provoked here: {one.name}: {one.impossible}", file=sys.stderr)
+    return {name: one for name, one in ALL.items() if not one.impossible}

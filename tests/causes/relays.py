@@ -6,9 +6,11 @@ import base64
 import contextlib
 import hashlib
 import hmac
+import signal
 import socket
 import time
 
+from tests.causes.media import UNTIL_LOST_MS, up
 from tests.causes.name_server import NXDOMAIN, NameServer
 from tests.causes.namespaces import Namespace
 from tests.causes.programs import Coturn, Line
@@ -85,6 +87,30 @@ async def turn_name_slow(world: World) -> list[Line]:
     namespace.name_servers(NAME_SERVER, options="timeout:5 attempts:1")
     await namespace.drop(f"ip daddr {TURN} meta l4proto udp")
     return await relayed(world, namespace, turn("relay.example"), resolving=True, gatherTimeoutMs=3000, connectTimeoutMs=3500)
+
+
+# --- A relay that ends ---------------------------------------------------------------------------------------
+
+
+async def relay_killed(world: World, transport: str) -> list[Line]:
+    """Kills the TURN server under a call that is up."""
+    namespace, server = await coturn(world)
+    relayed_only = calling(ice_servers=[turn(query=f"?transport={transport}")], iceTransportPolicy="relay")
+    phone, said = await up(world, namespace, opening(), relayed_only, holding_call(UNTIL_LOST_MS))
+    server.signal(signal.SIGKILL)
+    return said + await phone.lines(UNTIL_LOST_MS / 1000 + 20)
+
+
+@provokes("STUN_PORT_CLOSED", confidence=CERTAIN, slow=True)
+async def relay_over_udp_killed(world: World) -> list[Line]:
+    """The TURN server's process is killed in mid-call: its port is closed."""
+    return await relay_killed(world, "udp")
+
+
+@provokes("CONSENT_LOST_PATH", confidence=CERTAIN, slow=True)
+async def relay_over_tcp_killed(world: World) -> list[Line]:
+    """The TURN server's process is killed in mid-call: the connection to it is cut."""
+    return await relay_killed(world, "tcp")
 
 
 # --- TURN -----------------------------------------------------------------------------------------------------
@@ -193,7 +219,7 @@ async def turn_stale_nonce(world: World) -> list[Line]:
     return await relayed(world, namespace, turn(), **GATHER)
 
 
-@provokes("TURN_REDIRECT", confidence=CERTAIN)
+@provokes("TURN_REFUSED", confidence=CERTAIN)
 async def turn_redirected_to_nowhere(world: World) -> list[Line]:
     """The TURN server sends us to another one, which is not there."""
     namespace = await world.namespace()

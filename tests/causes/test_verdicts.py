@@ -21,7 +21,7 @@ def failure(cause: str, confidence: str = CERTAIN, also: tuple[str, ...] = (), s
     """A failed call with its verdict, as the engine says it."""
     found = {"cause": cause, "confidence": confidence, "evidence": [{"atUs": 7, "fact": "seen"}], "advice": "do"}
     others = [{"cause": other, "confidence": LIKELY, "evidence": []} for other in also]
-    return line(False, {"code": "ICE_TIMEOUT", "starved": starved, "error": {"code": "ICE_TIMEOUT", **found, "also": others}})
+    return line(False, {"code": "ICE_FAILED", "starved": starved, "error": {"code": "ICE_FAILED", **found, "also": others}})
 
 
 def provocation(*causes: str, confidence: tuple[str, ...] = (), also: tuple[str, ...] = (), starved: bool | None = None) -> Provocation:
@@ -42,7 +42,7 @@ class Verdicts(unittest.TestCase):
     def test_the_verdict_is_that_of_the_first_failure(self) -> None:
         verdict = Verdict.of([line(True), failure("TURN_QUOTA", also=("GEN_CPU_STARVED",), starved=True), failure("CONFIG")])
         self.assertEqual(
-            verdict, Verdict("TURN_QUOTA", CERTAIN, ("GEN_CPU_STARVED",), starved=True, evidence=("seen",), code="ICE_TIMEOUT")
+            verdict, Verdict("TURN_QUOTA", CERTAIN, ("GEN_CPU_STARVED",), starved=True, evidence=("seen",), code="ICE_FAILED")
         )
 
     def test_a_verdict_of_a_step_that_did_not_fail_counts(self) -> None:

@@ -97,6 +97,14 @@ def think(milliseconds: int) -> Node:
     return pause
 
 
+def together(threads: int, timeout_ms: int) -> Node:
+    """A Synchronizing Timer: nobody goes on before so many threads have come."""
+    timer = node("SyncTimer", "TestBeanGUI", f"wait for {threads}")
+    SubElement(timer.element, "intProp", name="groupSize").text = str(threads)
+    SubElement(timer.element, "longProp", name="timeoutInMs").text = str(timeout_ms)
+    return timer
+
+
 # --- Our elements ---------------------------------------------------------------------------------------------
 
 

@@ -75,7 +75,7 @@ class Calls(RealJMeter):
         lab = self.lab(faults={"dropCandidates": True})
         run = self.run_plan(thread_group("deaf", open_socket(lab.port), call(connectTimeout=1500), exchange(PING)))
         (deaf,) = run.labelled("WebRTC connect")
-        self.assertIn(deaf["responseCode"], ("ICE_FAILED", "ICE_TIMEOUT"))
+        self.assertEqual(deaf["responseCode"], "ICE_FAILED")
         self.assertEqual(run.labelled("WebSocket request-response")[0]["success"], "true")
 
     def test_with_bad_input_are_refused_by_field_name_before_any_packet_while_others_go_on(self) -> None:

@@ -92,7 +92,7 @@ class Preflight(RealJMeter):
             thread_group("setup", preflight(softphones=2, signalingUrl=f"ws://127.0.0.1:{closed}/", timeout="1000")),
         )
         (row,) = run.rows
-        self.assertEqual((row["success"], row["responseCode"]), ("false", "PREFLIGHT_FAILED"))
+        self.assertEqual((row["success"], row["responseCode"]), ("false", "CHECK_FAILED"))
         self.assertTrue(row["responseMessage"].startswith("Preflight failed: signaling WebSocket"), row["responseMessage"])
         self.assertRegex(row["webrtc_evidence"], r"signaling WebSocket: .*; STUN .*closed")
         self.assert_ended_cleanly(run)

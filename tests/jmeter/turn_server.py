@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -16,7 +18,7 @@ USER, PASSWORD = "phone", "s3cret"
 class TurnServer:
     """A TURN server with one user."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         program = shutil.which("turnserver")
         if program is None:
             raise RunError("turnserver is missing; on Debian and Ubuntu: apt-get install coturn")
@@ -24,6 +26,7 @@ class TurnServer:
         certificate, key = folder / "turn.pem", folder / "turn.key"
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+            + ["-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"]
             + ["-keyout", str(key), "-out", str(certificate)],
             check=True,
             capture_output=True,
@@ -35,7 +38,9 @@ class TurnServer:
             *(f"--cert={certificate}", f"--pkey={key}", "--no-dtls", "--no-cli", "--allow-loopback-peers"),
             *(f"--pidfile={folder / 'turnserver.pid'}", "--log-file=stdout", "--simple-log", "--verbose"),
             f"--userdb={folder / 'turndb'}",
+            *options,
         ]
+        self.certificate = certificate
 
     def __enter__(self) -> TurnServer:
         with self._log.open("w", encoding="utf-8") as log:
@@ -48,6 +53,25 @@ class TurnServer:
     def log(self) -> str:
         """What it has said so far."""
         return self._log.read_text(encoding="utf-8", errors="replace")
+
+    def urls(self) -> dict[str, str]:
+        """Its URL by the transport towards it; `turns:` goes by the name that its certificate has."""
+        return {
+            "UDP": f"turn:127.0.0.1:{self.port}",
+            "TCP": f"turn:127.0.0.1:{self.port}?transport=tcp",
+            "TLS": f"turns:localhost:{self.tls_port}",
+        }
+
+    def allocations(self) -> int:
+        """The allocations that it has now: its UDP sockets other than those it listens on."""
+        owned = set()
+        for descriptor in Path(f"/proc/{self._process.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                owned.add(os.readlink(descriptor))
+        rows = Path("/proc/net/udp").read_text(encoding="utf-8").splitlines()[1:]
+        sockets = (row.split() for row in rows)
+        ports = [int(fields[1].split(":")[1], 16) for fields in sockets if f"socket:[{fields[9]}]" in owned]
+        return sum(port not in (self.port, self.tls_port) for port in ports)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

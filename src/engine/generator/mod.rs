@@ -218,21 +218,32 @@ impl Watch {
     pub(super) fn between(&self, from: Instant, to: Instant) -> GeneratorFacts {
         let history = self.history.lock();
         let sizes = if history.due.is_some() { history.sizes } else { history.machine.sizes() };
-        self.judged(&history, from, to, &sizes)
+        self.judged(&history, from, to, &sizes, Counters::default())
     }
 
-    /// As [`Self::between`], with how much there is of everything right now: for a failure, whose reason it may be.
+    /// As [`Self::between`], with what was counted up to now and how much there is of everything right now: for a failure, whose
+    /// reason it may be. A quota may have held the engine back since before the running second could end.
     pub(super) fn until_now(&self, from: Instant) -> GeneratorFacts {
         let history = self.history.lock();
         let sizes = history.machine.sizes();
-        self.judged(&history, from, Instant::now(), &sizes)
+        let counted = history.machine.counters().since(&history.counters);
+        self.judged(&history, from, Instant::now(), &sizes, counted)
     }
 
-    fn judged(&self, history: &History, from: Instant, to: Instant, sizes: &Sizes) -> GeneratorFacts {
+    /// `counted`: what was counted in the running second.
+    fn judged(
+        &self,
+        history: &History,
+        from: Instant,
+        to: Instant,
+        sizes: &Sizes,
+        counted: Counters,
+    ) -> GeneratorFacts {
         let mut seconds: Vec<Second> =
             history.seconds.iter().filter(|second| second.ended >= from && second.began <= to).copied().collect();
         if history.due.is_some() && history.began <= to {
-            seconds.push(history.running(self.garbage_collection_ms.load(Ordering::Acquire)));
+            let running = history.running(self.garbage_collection_ms.load(Ordering::Acquire));
+            seconds.push(Second { counted, ..running });
         }
         judge(&seconds, to.saturating_duration_since(from), sizes)
     }

@@ -112,7 +112,6 @@ pub(super) async fn allocate(relay: &Relay, deadline: Instant) -> Result<Allocat
                 Err(Failure { timed_out: true, ..Failure::dead(reason, None) })
             }
         };
-        relay.forget_exchange();
         match outcome {
             Ok(allocation) => {
                 dead_servers::lives(&server.host, server.port, server.transport);
@@ -123,6 +122,7 @@ pub(super) async fn allocate(relay: &Relay, deadline: Instant) -> Result<Allocat
                 return Ok(allocation);
             }
             Err(failure) => {
+                relay.forget_exchange();
                 if failure.dead {
                     dead_servers::died(&server.host, server.port, server.transport);
                 }

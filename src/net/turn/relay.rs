@@ -89,9 +89,10 @@ impl State {
         }
     }
 
-    /// Whether the answer to a request that makes an allocation is on its way over the session's own socket.
+    /// Whether a request that makes an allocation went out over the session's own socket, and the task has not settled yet what
+    /// came of it: its answer is on its way, or is there and not looked at.
     fn is_allocating(&self) -> bool {
-        self.awaited_signed && self.awaited.is_some()
+        self.awaited_signed && self.task.is_some()
     }
 }
 
@@ -565,9 +566,10 @@ impl Relay {
         self.state.lock().login = login.cloned();
     }
 
+    /// An attempt at a server brought nothing: no answer of it is of use any more.
     pub(super) fn forget_exchange(&self) {
         let mut state = self.state.lock();
-        (state.awaited, state.answer) = (None, None);
+        (state.awaited, state.awaited_signed, state.answer) = (None, false, None);
     }
 
     pub(super) async fn expected(&self) -> Result<Vec<u8>, Failure> {

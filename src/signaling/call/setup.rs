@@ -191,7 +191,12 @@ impl SetUp {
         handshaken: impl FnOnce() + Send,
     ) -> Result<(), Trouble> {
         let connect = Duration::from_millis(config.session.connect_timeout_ms);
-        match or_other_side(dialog, dialog.session.connected(), since + connect, "connecting").await {
+        let by = since + connect;
+        match or_other_side(dialog, dialog.session.connected(), by, "connecting").await {
+            // A generator that was held back may see both at once; what counts is when it was connected.
+            Waited::Done(Ok(())) if is_after(dialog, dialog.session.phases().dtls_connected_us, by) => {
+                return Err(self.not_connected(dialog, None, connect));
+            }
             Waited::Done(Ok(())) => {}
             Waited::Done(Err(error)) => return Err(self.not_connected(dialog, Some(&error), connect)),
             Waited::OtherSide(trouble) => return Err(trouble),
@@ -420,6 +425,7 @@ async fn or_other_side<T>(dialog: &Dialog, work: impl Future<Output = T>, deadli
     let mut views: watch::Receiver<View> = dialog.view.subscribe();
     let other_side = views.wait_for(|view| view.refused.is_some() || view.ending == Ending::Peers);
     tokio::select! {
+        biased;
         done = work => Waited::Done(done),
         view = other_side => match view {
             Ok(view) => Waited::OtherSide(Trouble::other_side(&view, doing)),
@@ -427,6 +433,11 @@ async fn or_other_side<T>(dialog: &Dialog, work: impl Future<Output = T>, deadli
         },
         () = tokio::time::sleep_until(deadline.into()) => Waited::Late,
     }
+}
+
+/// Whether something that was reached so many µs after the session's start was reached after a deadline.
+fn is_after(dialog: &Dialog, reached_us: Option<u64>, deadline: Instant) -> bool {
+    reached_us.is_some_and(|reached| dialog.session.started() + Duration::from_micros(reached) > deadline)
 }
 
 /// Sends a description; a socket whose TCP takes no more is not waited for longer than an answer would be.

@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 
 use crate::config::ConfigError;
 use crate::diagnosis::facts::{End, SessionFacts, Step};
+use crate::diagnosis::{cause_of_bind_error, cause_of_close, cause_of_socket_error};
 use crate::peer::PeerError;
 use crate::signaling::dialog::{Ending, View};
 use crate::signaling::outcome::CallCode;
@@ -50,11 +51,11 @@ impl Trouble {
         facts.end = match self.code {
             CallCode::Ok => End::Open,
             CallCode::Config => End::SetUp(Step::Config),
-            CallCode::SignalingClosed | CallCode::SignalingTimeout | CallCode::SignalingRefused => {
+            CallCode::SignalingClosed(_) | CallCode::SignalingTimeout | CallCode::SignalingRefused => {
                 End::SetUp(Step::Signaling)
             }
             CallCode::SdpRejected => End::SetUp(Step::Description),
-            CallCode::UdpSocket => End::SetUp(Step::Bind),
+            CallCode::UdpSocket(_) => End::SetUp(Step::Bind),
             CallCode::IceFailed | CallCode::IceTimeout => End::SetUp(Step::Ice),
             CallCode::DtlsFailed | CallCode::DtlsTimeout => End::SetUp(Step::Dtls),
             CallCode::MediaNoneIn => End::SetUp(Step::Media),
@@ -84,7 +85,8 @@ impl Trouble {
 
     pub(super) fn closed(doing: &str, cause: &CloseCause) -> Self {
         let details = json!({"closeCause": cause});
-        Self::new(CallCode::SignalingClosed, format!("the signaling WebSocket closed while {doing}: {cause}"), details)
+        let code = CallCode::SignalingClosed(cause_of_close(cause));
+        Self::new(code, format!("the signaling WebSocket closed while {doing}: {cause}"), details)
             .with(Fact::Closed(cause.clone()))
     }
 
@@ -92,7 +94,10 @@ impl Trouble {
         match error {
             SocketError::Closed { cause } => Self::closed(doing, cause),
             SocketError::Config(error) => Self::config(error),
-            other => Self::new(CallCode::SignalingClosed, format!("{doing}: {other}"), Value::Null),
+            other => {
+                let code = CallCode::SignalingClosed(cause_of_socket_error(other));
+                Self::new(code, format!("{doing}: {other}"), Value::Null)
+            }
         }
     }
 
@@ -107,7 +112,7 @@ impl Trouble {
         };
         let code = match error {
             PeerError::Config(_) => CallCode::Config,
-            PeerError::UdpSocket { .. } => CallCode::UdpSocket,
+            PeerError::UdpSocket { errno, .. } => CallCode::UdpSocket(cause_of_bind_error(*errno)),
             PeerError::Sdp { .. } => CallCode::SdpRejected,
             PeerError::Deadline { .. } | PeerError::Failed { .. } => CallCode::IceFailed,
             PeerError::Closed => CallCode::SessionClosed,

@@ -49,6 +49,15 @@ public final class CloseCause {
     }
 
     /**
+     * What stands for this end in results.
+     *
+     * @return a word of the one list of codes ({@code docs/causes.md}), such as {@code CLOSED_BY_FIN}
+     */
+    public String resultCode() {
+        return json.path("resultCode").asText("ENGINE_FAILED");
+    }
+
+    /**
      * All facts.
      *
      * @return a JSON object

@@ -33,7 +33,7 @@ public final class Doctor {
             err.println("doctor: " + e.getMessage());
             return NOT_CHECKED;
         } catch (EngineException e) {
-            err.println("doctor: " + e.code() + ": " + e.getMessage());
+            err.println("doctor: " + e.resultCode() + ": " + e.getMessage());
             return NOT_CHECKED;
         }
         int status = answer[0];

@@ -5,10 +5,10 @@ import com.fasterxml.jackson.databind.JsonNode;
 /**
  * Something that was asked of the engine failed, and the world outside is the reason: a name, a server, a packet.
  *
- * <p>{@link #code()} is one of a fixed set of words. Opening a socket gives {@code DNS}, {@code CONNECT},
+ * <p>{@link #code()} is one of a fixed set of words for programs; results carry {@link #resultCode()}. Opening a socket gives {@code DNS}, {@code CONNECT},
  * {@code CONNECT_TIMEOUT}, {@code TLS}, {@code PROXY}, {@code UPGRADE_STATUS}, {@code UPGRADE}, {@code TIMEOUT} or
  * {@code CLOSED}. A socket in use gives {@code CLOSED}, registering it {@code SIGNALING_REFUSED} or
- * {@code SIGNALING_CLOSED}. A session gives {@code UDP_SOCKET}, {@code SDP},
+ * how it closed ({@code CLOSED_BY_FIN}…). A session gives {@code UDP_SOCKET}, {@code SDP},
  * {@code SESSION_FAILED} or {@code SESSION_CLOSED}. A lab gives {@code LISTEN}. {@code UNFINISHED}: a good-bye took longer than
  * it was waited for and ends in the background. {@code NATIVE_PANIC} is a bug of the
  * engine; the engine goes on working after it.
@@ -39,6 +39,15 @@ public final class EngineException extends Exception {
      */
     public String code() {
         return code;
+    }
+
+    /**
+     * What stands for the failure in results: why it failed where that is known, else what failed.
+     *
+     * @return a word of the one list of codes ({@code docs/causes.md})
+     */
+    public String resultCode() {
+        return details().path("resultCode").asText("ENGINE_FAILED");
     }
 
     /**

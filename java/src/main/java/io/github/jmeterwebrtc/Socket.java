@@ -101,7 +101,7 @@ public final class Socket implements AutoCloseable {
      * @param deadlineMs for the server's answer
      * @return {@code {"name":…,"elapsedUs":…}}
      * @throws EngineException  code {@code SIGNALING_REFUSED} (the details carry the server's code, such as
-     *                          {@code NAME_IN_USE}) or {@code SIGNALING_CLOSED}
+     *                          {@code NAME_IN_USE}) or how it closed ({@code CLOSED_BY_FIN}…)
      * @throws TimeoutException when no answer came in time
      */
     public JsonNode register(Operation operation, String name, long deadlineMs)

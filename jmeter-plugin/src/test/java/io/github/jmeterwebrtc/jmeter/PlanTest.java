@@ -165,14 +165,16 @@ class PlanTest {
     @Test
     void callsThatCannotBeAreRefusedWithAWordOnWhatToDo() throws Exception {
         PlanRun run = PlanRun.of("own-socket.jmx").run();
-        assertEquals("CALL_NOT_FOUND", run.rows("check without call").get(0).result.getResponseCode());
+        Row noCall = run.rows("check without call").get(0);
+        assertEquals("CONFIG", noCall.result.getResponseCode());
+        assertTrue(noCall.result.getResponseMessage().startsWith("callName: there is no call"), noCall::toString);
         Row badUrl = run.rows("bad url").get(0);
         assertEquals("CONFIG", badUrl.result.getResponseCode());
         assertEquals("signalingUrl: 'http://x/' is not a ws:// or wss:// URL with a host",
                 badUrl.result.getResponseMessage());
         Row noSocket = run.rows("no socket").get(0);
-        assertEquals("SIGNALING_CLOSED", noSocket.result.getResponseCode(), noSocket::toString);
-        assertTrue(noSocket.result.getResponseMessage().contains("There is no WebSocket 'none'"), noSocket::toString);
+        assertEquals("CONFIG", noSocket.result.getResponseCode(), noSocket::toString);
+        assertTrue(noSocket.result.getResponseMessage().contains("connectionId: there is no WebSocket 'none'"), noSocket::toString);
     }
 
     @Test

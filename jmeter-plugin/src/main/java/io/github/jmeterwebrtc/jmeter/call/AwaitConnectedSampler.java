@@ -1,6 +1,7 @@
 package io.github.jmeterwebrtc.jmeter.call;
 
 import io.github.jmeterwebrtc.EngineException;
+import io.github.jmeterwebrtc.jmeter.result.Codes;
 import io.github.jmeterwebrtc.jmeter.result.ResultBuilder;
 import io.github.jmeterwebrtc.jmeter.run.BoundedWait;
 import io.github.jmeterwebrtc.jmeter.run.InvalidElementException;
@@ -41,6 +42,11 @@ public class AwaitConnectedSampler extends WebRtcSampler {
         call.session().await(bounded.operation(), state, bounded.clip(timeoutMs));
         writeSessionColumns(call.session().report());
         result.success("200", "OK");
+    }
+
+    @Override
+    String timeoutCode() {
+        return MEDIA.equals(getState()) ? Codes.MEDIA_NONE_IN : Codes.ICE_FAILED;
     }
 
     /** @return {@link #STATE}, trimmed */

@@ -7,6 +7,7 @@ import io.github.jmeterwebrtc.CallOutcome;
 import io.github.jmeterwebrtc.CloseCause;
 import io.github.jmeterwebrtc.EngineException;
 import io.github.jmeterwebrtc.jmeter.config.CallSettings;
+import io.github.jmeterwebrtc.jmeter.result.Codes;
 import io.github.jmeterwebrtc.jmeter.result.Columns;
 import io.github.jmeterwebrtc.jmeter.result.FailureReport;
 import io.github.jmeterwebrtc.jmeter.result.ResultBuilder;
@@ -55,7 +56,6 @@ public class CallSampler extends WebRtcSampler {
     /** JMeter variable: whether the sample found its call connected. */
     static final String REUSED = "webrtc_reused";
 
-    private static final String SIGNALING_CLOSED = "SIGNALING_CLOSED";
     private static final String OFFER = "offer";
     private static final String ANSWER = "answer";
     private static final String MEDIA = "media";
@@ -115,12 +115,12 @@ public class CallSampler extends WebRtcSampler {
     private static void noSignaling(ThreadScope thread, Plan plan, ResultBuilder result) {
         CloseCause why = SignalingConnection.whyClosed(thread, plan.connectionId);
         if (why == null) {
-            result.failure(SIGNALING_CLOSED, "There is no WebSocket '" + plan.connectionId + "' for the signaling: put a"
+            result.failure(Codes.CONFIG, "connectionId: there is no WebSocket '" + plan.connectionId + "' for the signaling: put a"
                     + " WebSocket Open Connection before the call, or fill in signalingUrl");
         } else {
             String sentence = "The WebSocket '" + plan.connectionId + "' for the signaling is closed: " + why.describe();
             result.starved(why.json().path("starved").asBoolean());
-            result.failure(SIGNALING_CLOSED, new FailureReport("Signaling WebSocket Closed", SIGNALING_CLOSED, sentence,
+            result.failure(why.resultCode(), new FailureReport("Signaling WebSocket Closed", why.resultCode(), sentence,
                     why.json(), why.json()));
         }
     }

@@ -1,6 +1,7 @@
 package io.github.jmeterwebrtc.jmeter.call;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import io.github.jmeterwebrtc.jmeter.result.Codes;
 import java.util.Locale;
 
 /** What a WebRTC Media Check accepts; null = no limit. Pure. */
@@ -25,23 +26,23 @@ final class MediaLimits {
         long lost = check.path("packetsLost").asLong();
         double seconds = check.path("intervalMs").asDouble() / 1000;
         if (received < minPacketsReceived) {
-            return new Breach("MEDIA_NONE_IN", String.format(Locale.ROOT,
+            return new Breach(Codes.MEDIA_NONE_IN, String.format(Locale.ROOT,
                     "%d RTP packets received in %.1f s, at least %d expected", received, seconds, minPacketsReceived));
         }
         double loss = lost <= 0 ? 0 : PERCENT * lost / (received + lost);
         if (maxLossPercent != null && loss > maxLossPercent) {
-            return new Breach("MEDIA_LOSS", String.format(Locale.ROOT,
+            return new Breach(Codes.CHECK_FAILED, String.format(Locale.ROOT,
                     "%.2f %% of RTP packets lost (%d of %d), at most %s %% accepted", loss, lost, received + lost,
                     maxLossPercent));
         }
         double jitter = check.path("jitterMs").asDouble();
         if (maxJitterMs != null && jitter > maxJitterMs) {
-            return new Breach("MEDIA_JITTER", String.format(Locale.ROOT,
+            return new Breach(Codes.CHECK_FAILED, String.format(Locale.ROOT,
                     "Jitter is %.2f ms, at most %s ms accepted", jitter, maxJitterMs));
         }
         JsonNode roundTrip = check.path("roundTripTimeMs");
         if (maxRoundTripTimeMs != null && roundTrip.isNumber() && roundTrip.asDouble() > maxRoundTripTimeMs) {
-            return new Breach("MEDIA_ROUND_TRIP_TIME", String.format(Locale.ROOT,
+            return new Breach(Codes.CHECK_FAILED, String.format(Locale.ROOT,
                     "Round trip time is %.2f ms, at most %s ms accepted", roundTrip.asDouble(), maxRoundTripTimeMs));
         }
         return null;

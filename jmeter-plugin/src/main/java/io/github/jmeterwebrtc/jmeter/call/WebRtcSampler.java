@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import io.github.jmeterwebrtc.EngineException;
 import io.github.jmeterwebrtc.jmeter.config.WebRtcDefaults;
 import io.github.jmeterwebrtc.jmeter.report.ReportGraphs;
+import io.github.jmeterwebrtc.jmeter.result.Codes;
 import io.github.jmeterwebrtc.jmeter.result.Columns;
 import io.github.jmeterwebrtc.jmeter.result.FailureReport;
 import io.github.jmeterwebrtc.jmeter.result.ResultBuilder;
@@ -28,17 +29,22 @@ public abstract class WebRtcSampler extends EngineSampler {
     /** Name of the call within its thread (default empty, which is a name too). */
     public static final String CALL_NAME = "callName";
 
-    /** Response code of a badly configured element. */
-    static final String CONFIG = "CONFIG";
-    /** Response code when the call was lost before the sample. */
-    static final String CALL_LOST = "CALL_LOST";
-    /** Response code when the thread has no call of that name. */
-    static final String CALL_NOT_FOUND = "CALL_NOT_FOUND";
-
     static {
-        if (Columns.register()) {
-            ResultFiles.fitToCommandLine();
+        // JMeter looks at its graphs before a test starts: it asks for all that a report could have.
+        if (Columns.areWanted()) {
             ReportGraphs.register(JMeterUtils.getJMeterProperties());
+        }
+    }
+
+    /**
+     * JMeter turns the elements of a plan on when it starts the test, here or on remote workers, before any results file is
+     * begun and before listeners are told of the start; elements that are disabled are gone by then.
+     */
+    @Override
+    public void setRunningVersion(boolean running) {
+        super.setRunningVersion(running);
+        if (running && Columns.register()) {
+            ResultFiles.fitBeforeTheStart();
         }
     }
 
@@ -47,7 +53,7 @@ public abstract class WebRtcSampler extends EngineSampler {
         String name = getCallName();
         PlacedCall call = thread.calls().get(name);
         if (call == null) {
-            result.failure(CALL_NOT_FOUND, "There is no call '" + name + "' in this thread; a WebRTC Call before this"
+            result.failure(Codes.CONFIG, "callName: there is no call '" + name + "' in this thread; a WebRTC Call before this"
                     + " element makes one, and a failed or hung-up call is none");
         }
         return call;
@@ -63,7 +69,7 @@ public abstract class WebRtcSampler extends EngineSampler {
         writeSessionColumns(report);
         JsonNode lost = report.path("lost");
         String why = lost.path("message").asText("its state is " + report.path("state").asText());
-        result.failure(CALL_LOST, new FailureReport("Call lost", lost.path("code").asText(CALL_LOST), why, lost, report));
+        result.failure(Codes.CALL_LOST, new FailureReport("Call lost", Codes.CALL_LOST, why, lost, report));
         return null;
     }
 
@@ -100,20 +106,30 @@ public abstract class WebRtcSampler extends EngineSampler {
 
     @Override
     protected String invalidCode() {
-        return CONFIG;
+        return Codes.CONFIG;
     }
 
     @Override
     protected void failed(ResultBuilder result, EngineException failure) {
         JsonNode details = failure.details();
-        result.failure(failure.code(),
-                new FailureReport(failure.getMessage(), failure.code(), failure.getMessage(), details, details));
+        String code = failure.resultCode();
+        result.failure(code, new FailureReport(failure.getMessage(), code, failure.getMessage(), details, details));
     }
 
     @Override
     protected void timedOut(ResultBuilder result, TimeoutException timeout) {
-        result.failure("TIMEOUT", timeout.getMessage());
-        result.evidence(timeout.getMessage(), "TIMEOUT", null);
+        String code = timeoutCode();
+        result.failure(code, timeout.getMessage());
+        result.evidence(timeout.getMessage(), code, null);
+    }
+
+    /**
+     * What has not come when the wait of this element is over.
+     *
+     * @return a word of the one list
+     */
+    String timeoutCode() {
+        return Codes.SIGNALING_TIMEOUT;
     }
 
     /** Only {@link WebRtcDefaults} are merged in. */

@@ -2,6 +2,7 @@ package io.github.jmeterwebrtc.jmeter.dropin;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import io.github.jmeterwebrtc.EngineException;
+import io.github.jmeterwebrtc.jmeter.result.FailureReport;
 import io.github.jmeterwebrtc.jmeter.result.ResultBuilder;
 
 /**
@@ -28,6 +29,7 @@ final class FailureWords {
     /** Opening has failed. */
     void open(EngineException failure, boolean throughProxy, ResultBuilder result) {
         JsonNode details = failure.details();
+        result.columns(report(failure, details));
         switch (failure.code()) {
             case "UPGRADE_STATUS":
                 result.failure(details.path("status").asText(),
@@ -83,6 +85,7 @@ final class FailureWords {
     /** Sending ({@code writing}) or receiving over a connection has failed. */
     void use(EngineException failure, boolean writing, DropInConnection connection, ResultBuilder result) {
         JsonNode details = failure.details();
+        result.columns(report(failure, details));
         if ("FRAME".equals(failure.code())) {
             lapse(details.path("detail").asText(), result);
             return;
@@ -104,6 +107,11 @@ final class FailureWords {
             }
         }
         result.failure(IO_ERROR, io(words));
+    }
+
+    /** What the columns say, in plans that have them. */
+    private static FailureReport report(EngineException failure, JsonNode details) {
+        return new FailureReport(failure.getMessage(), failure.resultCode(), failure.getMessage(), details, details);
     }
 
     /** A frame that breaks the protocol. */

@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.jmeterwebrtc.EngineException;
 import io.github.jmeterwebrtc.jmeter.call.WebRtcSampler;
 import io.github.jmeterwebrtc.jmeter.config.CallSettings;
+import io.github.jmeterwebrtc.jmeter.result.Codes;
 import io.github.jmeterwebrtc.jmeter.result.FailureReport;
 import io.github.jmeterwebrtc.jmeter.result.ResultBuilder;
 import io.github.jmeterwebrtc.jmeter.run.BoundedWait;
@@ -39,9 +40,6 @@ public class PreflightSampler extends WebRtcSampler {
     /** {@code false} = accept every TLS certificate (boolProp, default true). */
     public static final String VERIFY_CERTIFICATE = "verifyCertificate";
 
-    /** Response code when a check failed. */
-    static final String FAILED = "PREFLIGHT_FAILED";
-
     private static final Logger LOG = LoggerFactory.getLogger(PreflightSampler.class);
     private static final ObjectMapper JSON = new ObjectMapper();
     private static final long DEFAULT_SOFTPHONES = 200;
@@ -73,7 +71,7 @@ public class PreflightSampler extends WebRtcSampler {
             return;
         }
         String failure = report.path("firstFailure").asText();
-        result.failure(FAILED, new FailureReport("Preflight failed", FAILED, failure, verdict(report), withoutTable(report)));
+        result.failure(Codes.CHECK_FAILED, new FailureReport("Preflight failed", Codes.CHECK_FAILED, failure, verdict(report), withoutTable(report)));
     }
 
     /** The failed checks as evidence, and what to do about the first; pure. */

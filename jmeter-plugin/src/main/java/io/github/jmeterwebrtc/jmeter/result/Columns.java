@@ -17,9 +17,10 @@ import org.slf4j.LoggerFactory;
 /**
  * The {@code webrtc_*} sample variables, which JMeter writes as columns behind every row of a JTL.
  *
- * <p>They exist only in plans with WebRTC elements: the first such element that is loaded calls {@link #register()},
- * which appends the names to JMeter's {@code sample_variables}. JMeter property {@code webrtc.columns=false} leaves
- * them out. A row carries the values of its own sample only: {@link #clear} runs before every sample.
+ * <p>They exist only in tests with WebRTC elements: when such a test starts, {@link #register()} appends the names to JMeter's
+ * {@code sample_variables}, before any file is begun; when it has ended, {@link #unregister()} takes them away, so that another
+ * plan in the same GUI or on the same worker has none. JMeter property {@code webrtc.columns=false} leaves them out. A row
+ * carries the values of its own sample only: {@link #clear} runs before every sample.
  */
 public final class Columns {
     /** What every name starts with. */
@@ -78,26 +79,38 @@ public final class Columns {
     private static final String EMPTY = "__webrtcColumnsAreEmpty";
 
     private static volatile boolean registered;
+    /** What the user wants in {@code sample_variables}, while our names are there too. */
+    private static List<String> ofUser = Collections.emptyList();
 
     private Columns() {
     }
 
     /**
-     * Appends the names to {@code sample_variables}, once, unless {@code webrtc.columns=false}.
+     * Whether the user wants them.
      *
-     * @return whether they are part of the results now
+     * @return false with {@code webrtc.columns=false}, and outside of JMeter
+     */
+    public static boolean areWanted() {
+        return JMeterUtils.getJMeterProperties() != null && JMeterUtils.getPropDefault("webrtc.columns", true);
+    }
+
+    /**
+     * A test with WebRTC elements starts: appends the names to {@code sample_variables} unless {@code webrtc.columns=false}.
+     *
+     * @return whether they became part of the results now; false as well when they already were
      */
     public static synchronized boolean register() {
-        if (JMeterUtils.getJMeterProperties() == null || !JMeterUtils.getPropDefault("webrtc.columns", true)) {
+        if (registered || !areWanted()) {
             return false;
         }
         List<String> names = ofRun();
         Set<String> all = new LinkedHashSet<>(names);
         if (all.addAll(NAMES)) {
-            // A controller started from the GUI may have read the list before this plan was loaded.
+            // JMeter has read the list already, earlier in its start.
             write(all);
             SampleEvent.initSampleVariables();
         }
+        ofUser = names;
         registered = true;
         return true;
     }
@@ -132,14 +145,12 @@ public final class Columns {
                 + " a new file to have them", file, run);
     }
 
-    /** The test is over: the next one has all columns again, in its own file. */
-    public static synchronized void restore() {
+    /** The test is over: what the next one has is decided at its own start. */
+    public static synchronized void unregister() {
         if (registered) {
-            Set<String> all = new LinkedHashSet<>(ofRun());
-            all.removeAll(NAMES);
-            all.addAll(NAMES);
+            registered = false;
             // JMeter itself takes the list over when it starts the next test; late rows of this one keep their columns.
-            write(all);
+            write(ofUser);
         }
     }
 
@@ -165,7 +176,7 @@ public final class Columns {
     /**
      * Whether the columns are part of the results.
      *
-     * @return false in plans without WebRTC elements and with {@code webrtc.columns=false}
+     * @return false in tests without WebRTC elements and with {@code webrtc.columns=false}
      */
     public static boolean isRegistered() {
         return registered;

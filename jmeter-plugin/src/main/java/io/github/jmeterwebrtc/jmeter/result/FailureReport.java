@@ -70,7 +70,7 @@ public final class FailureReport {
             return details;
         }
         ObjectNode rest = details.deepCopy();
-        rest.remove(Arrays.asList("verdict", "starved", "starvedReasons"));
+        rest.remove(Arrays.asList("verdict", "resultCode", "starved", "starvedReasons"));
         return rest;
     }
 

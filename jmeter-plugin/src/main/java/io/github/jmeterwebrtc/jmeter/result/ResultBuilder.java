@@ -403,10 +403,30 @@ public final class ResultBuilder {
     /**
      * The fixed code of what failed, for the column {@code webrtc_cause}.
      *
-     * @return the engine's code where evidence was given, the response code otherwise
+     * @return the engine's word where it was told; otherwise the response code, or a word of the one list for it
      */
     public String cause() {
-        return cause.isEmpty() ? code : cause;
+        return cause.isEmpty() ? Codes.of(code) : cause;
+    }
+
+    /**
+     * Sets the word for the column {@code webrtc_cause} where the response code is a text that existing plans rely on.
+     *
+     * @param word one of {@link Codes}
+     */
+    public void cause(String word) {
+        cause = word;
+    }
+
+    /**
+     * Fills the columns about the cause, and leaves code, message and response data as they are.
+     *
+     * @param failure what the engine tells
+     */
+    public void columns(FailureReport failure) {
+        cause = failure.cause();
+        confidence = failure.confidence();
+        evidenceLine = failure.evidenceLine();
     }
 
     /**
@@ -430,9 +450,7 @@ public final class ResultBuilder {
     }
 
     private void told(FailureReport failure) {
-        cause = failure.cause();
-        confidence = failure.confidence();
-        evidenceLine = failure.evidenceLine();
+        columns(failure);
         text(failure.json(MAX_JSON_CHARS).toString());
     }
 

@@ -3,6 +3,7 @@ package io.github.jmeterwebrtc.jmeter.run;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.github.jmeterwebrtc.EngineException;
 import io.github.jmeterwebrtc.EngineUnavailableException;
+import io.github.jmeterwebrtc.jmeter.result.Codes;
 import io.github.jmeterwebrtc.jmeter.result.Columns;
 import io.github.jmeterwebrtc.jmeter.result.ResultBuilder;
 import java.util.concurrent.CancellationException;
@@ -122,8 +123,8 @@ public abstract class EngineSampler extends AbstractSampler
         } catch (EngineUnavailableException | LinkageError e) {
             // A LinkageError is a library of another version than the jar: the thread goes on and every sample tells.
             result.onJavaClock();
-            result.failure("NATIVE_UNAVAILABLE", e.getMessage());
-            result.evidence("The native library cannot be used", "NATIVE_UNAVAILABLE", null);
+            result.failure(Codes.ENGINE_FAILED, e.getMessage());
+            result.evidence("The native library cannot be used", Codes.ENGINE_FAILED, null);
         }
         writeColumns(result);
         return result.build();
@@ -170,12 +171,12 @@ public abstract class EngineSampler extends AbstractSampler
             // A handle that the engine knows no more: its owner was closed while this sampler used it.
             result.onJavaClock();
             LOG.warn("{}: {}", getName(), e.getMessage(), e);
-            result.failure("CLOSED", e.getMessage());
+            result.failure(Codes.CANCELLED, e.getMessage());
         }
     }
 
     private static void cancelled(ResultBuilder result, String endedBy) {
-        result.failure("CANCELLED", "Stopped while waiting: " + endedBy);
+        result.failure(Codes.CANCELLED, "Stopped while waiting: " + endedBy);
     }
 
     private void writeColumns(ResultBuilder result) {

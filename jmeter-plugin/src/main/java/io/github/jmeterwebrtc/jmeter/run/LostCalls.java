@@ -1,6 +1,7 @@
 package io.github.jmeterwebrtc.jmeter.run;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import io.github.jmeterwebrtc.jmeter.result.Codes;
 import io.github.jmeterwebrtc.jmeter.result.Columns;
 import io.github.jmeterwebrtc.jmeter.result.FailureReport;
 import io.github.jmeterwebrtc.jmeter.result.ResultBuilder;
@@ -18,8 +19,6 @@ import org.apache.jmeter.threads.JMeterVariables;
 final class LostCalls {
     /** Label of the sample. */
     static final String LABEL = "WebRTC lost";
-    /** Response code of the sample. */
-    static final String CODE = "CALL_LOST";
 
     private LostCalls() {
     }
@@ -44,7 +43,7 @@ final class LostCalls {
         result.untimed();
         result.happenedAt(call.epochMillis(lost.path("atUs")));
         result.request("Call '" + call.name() + "' was connected and is now " + state);
-        result.failure(CODE, failure(lost, state, report));
+        result.failure(Codes.CALL_LOST, failure(lost, state, report));
         result.starved(lost.path("starved").asBoolean() || report.path("starved").asBoolean());
 
         JMeterVariables variables = delivery.variables();
@@ -59,7 +58,7 @@ final class LostCalls {
     /** Why a call was lost; pure. */
     static FailureReport failure(JsonNode lost, String state, JsonNode report) {
         String why = lost.path("message").asText("");
-        return new FailureReport("Call lost", lost.path("code").asText(CODE),
+        return new FailureReport("Call lost", Codes.CALL_LOST,
                 why.isEmpty() ? "its state is " + state : why, lost, report);
     }
 

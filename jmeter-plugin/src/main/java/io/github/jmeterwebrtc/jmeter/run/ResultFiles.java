@@ -2,6 +2,7 @@ package io.github.jmeterwebrtc.jmeter.run;
 
 import io.github.jmeterwebrtc.jmeter.result.Columns;
 import io.github.jmeterwebrtc.jmeter.result.ResultsHeader;
+import java.io.File;
 import java.io.IOException;
 import java.lang.reflect.Field;
 import java.nio.charset.StandardCharsets;
@@ -13,7 +14,11 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import org.apache.jmeter.engine.StandardJMeterEngine;
+import org.apache.jmeter.engine.util.CompoundVariable;
+import org.apache.jmeter.gui.GuiPackage;
+import org.apache.jmeter.gui.tree.JMeterTreeNode;
 import org.apache.jmeter.reporters.ResultCollector;
+import org.apache.jmeter.save.SaveService;
 import org.apache.jmeter.services.FileServer;
 import org.apache.jorphan.collections.HashTree;
 import org.apache.jorphan.collections.SearchByClass;
@@ -23,9 +28,9 @@ import org.slf4j.LoggerFactory;
 /**
  * The results files that a test will append to: the columns of the test are fitted to theirs before the first row.
  *
- * <p>Found in the running plan, which holds every listener with a file and that of the option {@code -l}; on the controller
- * of a remote test, where elements of a plan are never told of the start, by the option {@code -l} alone. What cannot be
- * looked at is logged and left as it is.
+ * <p>Found in the running plan, which holds every listener with a file and that of the option {@code -l}. The controller of a
+ * remote test has no running plan: there it is the plan that is open in the GUI, or the file of the option {@code -t}. What
+ * cannot be looked at is logged and left as it is.
  */
 public final class ResultFiles {
     private static final Logger LOG = LoggerFactory.getLogger(ResultFiles.class);
@@ -34,11 +39,25 @@ public final class ResultFiles {
     private ResultFiles() {
     }
 
-    /** Fits the columns to the file that JMeter was started with. */
-    public static void fitToCommandLine() {
-        String file = ofArguments(arguments());
-        if (file != null) {
+    /** A test is about to start, on this JMeter or on its workers: fits the columns to the files that are known by now. */
+    public static void fitBeforeTheStart() {
+        List<String> arguments = arguments();
+        String file = value(arguments, "-l", "--logfile");
+        if (file != null && !isGiven(arguments, "-f", "--forceDeleteResultFile")) {
             fitTo(file);
+        }
+        try {
+            if (GuiPackage.getInstance() != null) {
+                GuiStarts.heed();
+                fitTo(GuiPackage.getInstance().getTreeModel().getTestPlan());
+            } else if (isGiven(arguments, "-r", "--runremote") || value(arguments, "-R", "--remotestart") != null) {
+                String plan = value(arguments, "-t", "--testfile");
+                if (plan != null) {
+                    fitTo(SaveService.loadTree(new File(plan)));
+                }
+            }
+        } catch (IOException | RuntimeException e) {
+            LOG.warn("The results files of the plan cannot be found ({}): append to none that was written by another plan", e.toString());
         }
     }
 
@@ -54,17 +73,31 @@ public final class ResultFiles {
             if (tree == null) {
                 return;
             }
-            SearchByClass<ResultCollector> collectors = new SearchByClass<>(ResultCollector.class);
-            tree.traverse(collectors);
-            for (ResultCollector collector : collectors.getSearchResults()) {
-                String file = collector.getFilename();
-                if (!file.isEmpty() && !collector.getSaveConfig().saveAsXml()) {
-                    fitTo(FileServer.resolveBaseRelativeName(file));
-                }
-            }
+            fitTo(tree);
         } catch (ReflectiveOperationException | RuntimeException e) {
             // Another JMeter than 5.6: only the protection of files that are appended to is missing.
             LOG.warn("The results files of the plan cannot be found ({}): append to none that was written by another plan", e.toString());
+        }
+    }
+
+    /** Fits the columns to the CSV files of all listeners of a plan. */
+    private static void fitTo(HashTree plan) {
+        SearchByClass<ResultCollector> collectors = new SearchByClass<>(ResultCollector.class);
+        SearchByClass<JMeterTreeNode> nodes = new SearchByClass<>(JMeterTreeNode.class);
+        plan.traverse(collectors);
+        plan.traverse(nodes);
+        List<ResultCollector> all = new ArrayList<>(collectors.getSearchResults());
+        // In the GUI and in a loaded file elements stand in nodes, or are nodes.
+        for (JMeterTreeNode node : nodes.getSearchResults()) {
+            if (node.getTestElement() instanceof ResultCollector) {
+                all.add((ResultCollector) node.getTestElement());
+            }
+        }
+        for (ResultCollector collector : all) {
+            String file = new CompoundVariable(collector.getFilename()).execute();
+            if (collector.isEnabled() && !file.isEmpty() && !collector.getSaveConfig().saveAsXml()) {
+                fitTo(FileServer.resolveBaseRelativeName(file));
+            }
         }
     }
 
@@ -79,23 +112,25 @@ public final class ResultFiles {
         }
     }
 
-    /** The file of {@code -l} in a command line of JMeter; null without one, or when it is to be deleted first. Pure. */
-    static String ofArguments(List<String> arguments) {
-        String file = null;
+    /** The value of an option in a command line of JMeter, in each way to write it; null without one. Pure. */
+    static String value(List<String> arguments, String brief, String full) {
+        String value = null;
         for (int i = 0; i < arguments.size(); i++) {
             String argument = arguments.get(i);
-            if (argument.equals("-f") || argument.equals("--forceDeleteResultFile")) {
-                return null;
-            }
-            if ((argument.equals("-l") || argument.equals("--logfile")) && i + 1 < arguments.size()) {
-                file = arguments.get(++i);
-            } else if (argument.startsWith("--logfile=")) {
-                file = argument.substring("--logfile=".length());
-            } else if (argument.startsWith("-l") && argument.length() > 2) {
-                file = argument.substring(2);
+            if ((argument.equals(brief) || argument.equals(full)) && i + 1 < arguments.size()) {
+                value = arguments.get(++i);
+            } else if (argument.startsWith(full + "=")) {
+                value = argument.substring(full.length() + 1);
+            } else if (argument.startsWith(brief) && argument.length() > brief.length()) {
+                value = argument.substring(brief.length());
             }
         }
-        return file;
+        return value;
+    }
+
+    /** Whether an option without a value is given. Pure. */
+    static boolean isGiven(List<String> arguments, String brief, String full) {
+        return arguments.contains(brief) || arguments.contains(full);
     }
 
     private static List<String> arguments() {

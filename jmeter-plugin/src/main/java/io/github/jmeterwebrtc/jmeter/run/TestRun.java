@@ -73,8 +73,8 @@ public final class TestRun {
         }
         if (ending != null) {
             ending.close();
-            Columns.restore();
         }
+        Columns.unregister();
     }
 
     /**

@@ -63,7 +63,7 @@ public class CloseSampler extends WebSocketSampler {
         if ("CLOSED".equals(failure.code())) {
             result.failure("WebSocket error: unsuccesful close.",
                     "WebSocket error: received not a close frame, but " + failure.getMessage());
-            result.evidence(failure.getMessage(), failure.code(), failure.details());
+            result.evidence(failure.getMessage(), failure.resultCode(), failure.details());
         } else {
             super.failed(result, failure);
         }

@@ -7,6 +7,7 @@ import io.github.jmeterwebrtc.Frame;
 import io.github.jmeterwebrtc.Opcode;
 import io.github.jmeterwebrtc.Scope;
 import io.github.jmeterwebrtc.Socket;
+import io.github.jmeterwebrtc.jmeter.result.Codes;
 import io.github.jmeterwebrtc.jmeter.result.ResultBuilder;
 import io.github.jmeterwebrtc.jmeter.run.BoundedWait;
 import io.github.jmeterwebrtc.jmeter.run.Connection;
@@ -124,7 +125,7 @@ public abstract class WebSocketSampler extends EngineSampler {
         boolean unread = cause != null && readsFrames() && socket.counters().path("queued").asLong() > 0;
         if (cause != null && !unread) {
             result.failure(SAMPLER_ERROR, absent + ": " + cause.describe());
-            result.evidence("WebSocket closed", cause.kind(), cause.json());
+            result.evidence("WebSocket closed", cause.resultCode(), cause.json());
             return null;
         }
         return connection;
@@ -183,6 +184,7 @@ public abstract class WebSocketSampler extends EngineSampler {
         if (!data || wanted != null && type != wanted) {
             result.failure("Sampler error: unexpected frame type (" + FrameText.typeName(frame) + ").",
                     "Received: " + FrameText.describe(frame));
+            result.cause(Codes.CHECK_FAILED);
             return;
         }
         JMeterVariables variables = getThreadContext().getVariables();
@@ -216,7 +218,7 @@ public abstract class WebSocketSampler extends EngineSampler {
     @Override
     protected void failed(ResultBuilder result, EngineException failure) {
         JsonNode details = failure.details();
-        result.evidence(failure.getMessage(), failure.code(), details);
+        result.evidence(failure.getMessage(), failure.resultCode(), details);
         switch (failure.code()) {
             case "UPGRADE_STATUS":
                 result.failure(text(details, "status"), failure.getMessage());
@@ -232,6 +234,7 @@ public abstract class WebSocketSampler extends EngineSampler {
     @Override
     protected void timedOut(ResultBuilder result, TimeoutException timeout) {
         result.failure(IO_ERROR, "WebSocket I/O error: Read timed out");
+        result.cause(Codes.SIGNALING_TIMEOUT);
     }
 
     /** The words that Java's own sockets use for the same failure, which assertions of existing plans look for. */

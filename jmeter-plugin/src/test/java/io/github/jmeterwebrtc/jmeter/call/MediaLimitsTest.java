@@ -29,7 +29,7 @@ class MediaLimitsTest {
     @Test
     void lossIsToldAsPercentOfWhatWasExpected() throws Exception {
         MediaLimits.Breach breach = new MediaLimits(1, 1.0, null, null).breach(check(98, 2, "null"));
-        assertEquals("MEDIA_LOSS", breach.code());
+        assertEquals("CHECK_FAILED", breach.code());
         assertEquals("2.00 % of RTP packets lost (2 of 100), at most 1.0 % accepted", breach.message());
     }
 
@@ -40,13 +40,13 @@ class MediaLimitsTest {
 
     @Test
     void jitterIsTold() throws Exception {
-        assertEquals("MEDIA_JITTER", new MediaLimits(1, null, 4.0, null).breach(check(100, 0, "null")).code());
+        assertEquals("CHECK_FAILED", new MediaLimits(1, null, 4.0, null).breach(check(100, 0, "null")).code());
     }
 
     @Test
     void anUnknownRoundTripTimeIsAccepted() throws Exception {
         assertNull(new MediaLimits(1, null, null, 1.0).breach(check(100, 0, "null")));
-        assertEquals("MEDIA_ROUND_TRIP_TIME", new MediaLimits(1, null, null, 1.0).breach(check(100, 0, "1.5")).code());
+        assertEquals("CHECK_FAILED", new MediaLimits(1, null, null, 1.0).breach(check(100, 0, "1.5")).code());
     }
 
     private static JsonNode check(int received, int lost, String roundTrip) throws Exception {

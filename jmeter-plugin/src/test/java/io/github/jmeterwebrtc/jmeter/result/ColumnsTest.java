@@ -3,12 +3,14 @@ package io.github.jmeterwebrtc.jmeter.result;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.jmeterwebrtc.jmeter.JMeterHome;
 import org.apache.jmeter.samplers.SampleEvent;
 import org.apache.jmeter.threads.JMeterVariables;
 import org.apache.jmeter.util.JMeterUtils;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
@@ -17,6 +19,22 @@ class ColumnsTest {
     @BeforeAll
     static void home() {
         JMeterHome.use();
+    }
+
+    @BeforeEach
+    void noTestRuns() {
+        Columns.unregister();
+    }
+
+    @Test
+    void aTestAfterOneWithWebRtcElementsHasTheVariablesOfTheUserOnly() {
+        JMeterUtils.setProperty(SampleEvent.SAMPLE_VARIABLES, "mine");
+        assertTrue(Columns.register());
+        Columns.unregister();
+        SampleEvent.initSampleVariables();
+        assertEquals("mine", JMeterUtils.getProperty(SampleEvent.SAMPLE_VARIABLES));
+        assertEquals(1, SampleEvent.getVarCount());
+        assertFalse(Columns.isRegistered());
     }
 
     @Test
@@ -48,7 +66,8 @@ class ColumnsTest {
         Columns.fitTo(ResultsHeader.parse("timeStamp,elapsed,label,\"mine\""), "old.jtl");
         assertEquals("mine", JMeterUtils.getProperty(SampleEvent.SAMPLE_VARIABLES));
         assertEquals(1, SampleEvent.getVarCount());
-        Columns.restore();
+        Columns.unregister();
+        Columns.register();
         assertEquals("mine," + String.join(",", Columns.NAMES), JMeterUtils.getProperty(SampleEvent.SAMPLE_VARIABLES));
     }
 

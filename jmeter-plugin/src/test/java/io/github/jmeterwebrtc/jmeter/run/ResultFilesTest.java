@@ -1,7 +1,9 @@
 package io.github.jmeterwebrtc.jmeter.run;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
 import org.junit.jupiter.api.Test;
@@ -10,7 +12,7 @@ import org.junit.jupiter.api.Timeout;
 @Timeout(20)
 class ResultFilesTest {
     private static String file(String... arguments) {
-        return ResultFiles.ofArguments(Arrays.asList(arguments));
+        return ResultFiles.value(Arrays.asList(arguments), "-l", "--logfile");
     }
 
     @Test
@@ -24,7 +26,9 @@ class ResultFilesTest {
     }
 
     @Test
-    void aFileThatJMeterDeletesFirstDecidesNothing() {
-        assertNull(file("-n", "-l", "a.jtl", "-f"));
+    void anOptionWithoutAValueIsGivenByEitherName() {
+        assertTrue(ResultFiles.isGiven(Arrays.asList("-n", "-l", "a.jtl", "-f"), "-f", "--forceDeleteResultFile"));
+        assertTrue(ResultFiles.isGiven(Arrays.asList("-n", "--runremote"), "-r", "--runremote"));
+        assertFalse(ResultFiles.isGiven(Arrays.asList("-n", "-l", "-r.jtl"), "-r", "--runremote"));
     }
 }
