@@ -6,6 +6,7 @@
 #[cfg(not(panic = "unwind"))]
 compile_error!("jmeter-webrtc must be built with panic = \"unwind\": a panic has to become a Java exception");
 
+pub mod autoice;
 pub mod bridge;
 pub mod config;
 pub mod diagnosis;
