@@ -4,6 +4,8 @@
 //! read. A message in which nothing is found stays as it is, byte for byte; one in which something is replaced differs only
 //! inside what was replaced and in the lengths that count it. On doubt a message is left alone, and the reason is data
 //! ([`Left`]). Work and memory are bounded by the message's size and by fixed limits, whatever the message holds.
+pub mod dialogs;
 pub mod finding;
+pub mod trickle;
 
 pub use finding::{Content, Dialog, Direction, Finding, FoundIceServer, Left, SdpType};
