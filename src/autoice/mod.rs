@@ -5,5 +5,7 @@
 //! inside what was replaced and in the lengths that count it. On doubt a message is left alone, and the reason is data
 //! ([`Left`]). Work and memory are bounded by the message's size and by fixed limits, whatever the message holds.
 pub mod finding;
+pub mod shape;
 
 pub use finding::{Content, Dialog, Direction, Finding, FoundIceServer, Left, SdpType};
+pub use shape::{Mids, Overlay, Shape, ShapeError, Shaped, shaped};
