@@ -221,7 +221,10 @@ pub fn shaped(canned: &str, live: &str, mode: Overlay) -> Result<Shaped, ShapeEr
     for (index, section) in canned.media.iter().enumerate() {
         let counterpart = pairs[index].and_then(|index| live.media.get(index));
         let Some(counterpart) = counterpart.filter(|_| !is_refused(index)) else {
-            written.media.push(refused(section));
+            written.media.push(match mode {
+                Overlay::Overlay if section.is_rejected() => without_identity(section),
+                _ => refused(section),
+            });
             continue;
         };
         let mut section = match mode {
@@ -520,6 +523,17 @@ fn refused(canned: &Section) -> Section {
     lines.extend(canned.mid().map(|mid| format!("a=mid:{mid}")));
     lines.push("a=inactive".to_owned());
     Section { lines }
+}
+
+/// A canned section that was refused, as it is but for whose it was.
+fn without_identity(canned: &Section) -> Section {
+    let is_identity = |line: &String| {
+        let transport =
+            ["ice-ufrag", "ice-pwd", "ice-options", "fingerprint", "candidate", "end-of-candidates", "crypto"];
+        attribute_name(line)
+            .is_some_and(|name| transport.contains(&name) || matches!(name, "ssrc" | "ssrc-group" | "msid"))
+    };
+    Section { lines: canned.lines.iter().filter(|line| !is_identity(line)).cloned().collect() }
 }
 
 /// How the lines of what went out and of the session's own description correspond. Empty where they are the same.

@@ -568,3 +568,165 @@ fn fingerprint<'a>(description: &'a Description, section: Option<&'a Section>) -
     };
     section.and_then(|section| best(&section.lines)).or_else(|| best(&description.session))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SESSION: &str = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n";
+    const ICE: &str = "a=ice-ufrag:u\r\na=ice-pwd:p\r\na=setup:actpass\r\na=fingerprint:sha-256 AB\r\n";
+    const HOST: &str = "candidate:1 1 udp 2130706431 127.0.0.1 4000 typ host";
+
+    fn read(media: &str, ours: &[AudioCodec]) -> Result<(AudioCodec, u8), String> {
+        let remote = offered(&format!("{SESSION}{media}"), &[], ours)?;
+        let audio = remote.audio.expect("audio");
+        Ok((audio.codec, audio.payload_type))
+    }
+
+    fn video() -> MediaLine {
+        let codec = |payload_type, encoding: &str, fmtp: Option<&str>| MediaCodec {
+            payload_type,
+            encoding: encoding.into(),
+            fmtp: fmtp.map(Into::into),
+            rtcp_fb: vec![],
+        };
+        MediaLine {
+            media: "video".into(),
+            mid: None,
+            direction: MediaDirection::Recvonly,
+            proto: None,
+            codecs: vec![codec(96, "VP8/90000", None), codec(97, "rtx/90000", Some("apt=96"))],
+            rejected: false,
+        }
+    }
+
+    #[test]
+    fn the_other_sides_payload_type_counts() {
+        let found = read("m=audio 9 UDP/TLS/RTP/SAVPF 96 0\r\na=rtpmap:96 opus/48000/2\r\n", &AudioCodec::ALL);
+        assert_eq!(found, Ok((AudioCodec::Opus, 96)));
+    }
+
+    #[test]
+    fn the_other_sides_order_wins_and_foreign_codecs_are_passed_over() {
+        let line = "m=audio 9 UDP/TLS/RTP/SAVPF 9 0 111\r\na=rtpmap:111 OPUS/48000/2\r\n";
+        assert_eq!(read(line, &AudioCodec::ALL), Ok((AudioCodec::Pcmu, 0)));
+        assert_eq!(read(line, &[AudioCodec::Opus]), Ok((AudioCodec::Opus, 111)));
+    }
+
+    #[test]
+    fn no_common_codec_names_both_sides() {
+        let error = read("m=audio 9 UDP/TLS/RTP/SAVPF 8 9\r\n", &AudioCodec::OFFERED).expect_err("none");
+        assert_eq!(error, "no codec in common: here opus, PCMU, there PCMA/8000, G722/8000");
+    }
+
+    #[test]
+    fn a_missing_or_rejected_audio_line_is_said_so() {
+        let refused = |media: &str| read(media, &AudioCodec::ALL).expect_err("none");
+        assert!(refused("m=video 9 UDP/TLS/RTP/SAVPF 96\r\n").contains("m=audio"));
+        assert!(refused("m=audio 0 UDP/TLS/RTP/SAVPF 0\r\n").contains("rejected"));
+        let lines = Lines::wanted(&[MediaLine::audio(&AudioCodec::OFFERED)]);
+        for (media, word) in
+            [("m=audio 0 UDP/TLS/RTP/SAVPF 0\r\n", "rejected"), ("m=video 9 RTP/AVP 96\r\n", "m=audio")]
+        {
+            let error = answered(&format!("{SESSION}{media}"), &lines, &AudioCodec::ALL).expect_err("none");
+            assert!(error.contains(word), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_engine_is_told_of_a_line_on_hold_as_one_that_is_not() {
+        for (word, direction) in [("inactive", MediaDirection::Inactive), ("sendonly", MediaDirection::Recvonly)] {
+            let offer = format!("{SESSION}m=audio 9 UDP/TLS/RTP/SAVPF 0\r\n{ICE}a={word}\r\n");
+            let remote = offered(&offer, &[], &AudioCodec::ALL).expect("audio");
+            assert!(remote.engine.contains("a=sendrecv\r\n") && !remote.engine.contains(word), "{}", remote.engine);
+            assert_eq!(remote.audio.map(|audio| audio.direction), Some(direction));
+        }
+    }
+
+    #[test]
+    fn credentials_and_candidates_of_the_bundle_count_wherever_they_stand() {
+        let offer = format!(
+            "{SESSION}a=group:BUNDLE v a\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:v\r\n{ICE}a={HOST}\r\n\
+             a=candidate:nonsense\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:a\r\na=end-of-candidates\r\n"
+        );
+        let remote = offered(&offer, &[], &AudioCodec::ALL).expect("audio");
+        assert_eq!((remote.ufrag.as_deref(), remote.fingerprint.as_deref()), (Some("u"), Some("sha-256 AB")));
+        assert_eq!(remote.candidates, [&HOST["candidate:".len()..]], "what cannot be read is left out");
+        assert!(remote.candidates_ended && remote.engine.contains(HOST), "{}", remote.engine);
+        assert_eq!(remote.lines.lines.iter().map(|line| line.rejected).collect::<Vec<_>>(), [true, false]);
+        assert_eq!(remote.lines.transport(), TransportLine { mid: "a".into(), index: 1 });
+    }
+
+    #[test]
+    fn a_line_with_a_transport_of_its_own_is_refused() {
+        let audio = MediaLine::audio(&AudioCodec::ALL);
+        for (group, refused) in [("", true), ("a=group:BUNDLE a\r\n", true), ("a=group:BUNDLE a v\r\n", false)] {
+            let offer = format!(
+                "{SESSION}{group}m=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:a\r\n{ICE}\
+                 m=video 9 UDP/TLS/RTP/SAVPF 100\r\na=mid:v\r\na=rtpmap:100 vp8/90000\r\n{ICE}"
+            );
+            let remote = offered(&offer, &[audio.clone(), video()], &AudioCodec::ALL).expect("audio");
+            assert_eq!(remote.lines.lines[1].rejected, refused, "{group}");
+            assert_eq!(remote.lines.other_payload_types(), if refused { 0 } else { 1 << 100 });
+        }
+    }
+
+    #[test]
+    fn of_offered_video_the_wanted_codecs_are_taken_with_their_retransmission() {
+        let offer = format!(
+            "{SESSION}a=group:BUNDLE a v\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:a\r\n{ICE}\
+             m=video 9 UDP/TLS/RTP/SAVPF 35 36 98 99\r\na=mid:v\r\na=rtpmap:35 AV1/90000\r\na=rtpmap:36 rtx/90000\r\n\
+             a=fmtp:36 apt=35\r\na=rtpmap:98 VP8/90000\r\na=rtpmap:99 rtx/90000\r\na=fmtp:99 apt=98\r\n\
+             a=rtcp-fb:98 nack pli\r\na=rtcp-fb:98 transport-cc\r\n{ICE}"
+        );
+        let wanted = [MediaLine::audio(&AudioCodec::ALL), video()];
+        let taken = |offer: &str| {
+            let remote = offered(offer, &wanted, &AudioCodec::ALL).expect("audio");
+            remote.lines.lines[1].codecs.clone()
+        };
+        let codecs = taken(&offer);
+        assert_eq!(codecs.iter().map(|codec| codec.payload_type).collect::<Vec<_>>(), [98, 99]);
+        assert_eq!(codecs[0].rtcp_fb, ["nack pli"], "what steers the sender is not promised");
+        let only_av1 = offer.replace("VP8", "VP9");
+        assert_eq!(taken(&only_av1).len(), 4, "anything is better than nothing");
+    }
+
+    #[test]
+    fn the_next_offer_keeps_places_and_mids_and_adds_what_is_new() {
+        let mut audio = MediaLine::audio(&AudioCodec::OFFERED);
+        audio.mid = Some("1".into());
+        let first = Lines::wanted(&[audio.clone()]);
+        audio.direction = MediaDirection::Sendonly;
+        audio.mid = Some("other".into());
+        let next = first.next(&[video(), audio]);
+        let told: Vec<_> = next.lines.iter().map(|line| (&*line.media, line.mid.as_deref(), line.direction)).collect();
+        assert_eq!(
+            told,
+            [("audio", Some("1"), MediaDirection::Sendonly), ("video", Some("2"), MediaDirection::Recvonly)]
+        );
+    }
+
+    #[test]
+    fn an_answer_with_fewer_lines_refuses_the_rest() {
+        let offered = Lines::wanted(&[MediaLine::audio(&AudioCodec::OFFERED), video()]);
+        let answer = format!("{SESSION}m=audio 9 UDP/TLS/RTP/SAVPF 0\r\n{ICE}a=recvonly\r\n");
+        let remote = answered(&answer, &offered, &AudioCodec::ALL).expect("audio");
+        assert_eq!(remote.lines.lines.iter().map(|line| line.rejected).collect::<Vec<_>>(), [false, true]);
+        assert_eq!(remote.audio.map(|audio| audio.direction), Some(MediaDirection::Sendonly));
+        assert_eq!(remote.lines.lines[0].direction, MediaDirection::Sendrecv, "what is wanted stays wanted");
+    }
+
+    #[test]
+    fn any_text_is_survived() {
+        let lines = Lines::wanted(&[MediaLine::audio(&AudioCodec::OFFERED), video()]);
+        let whole =
+            format!("{SESSION}a=group:BUNDLE 0 x\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0 x 300\r\n{ICE}a=mid:0\r\na={HOST}");
+        for end in 0..whole.len() {
+            let _ = (
+                answered(&whole[..end], &lines, &AudioCodec::ALL),
+                offered(&whole[..end], &[video()], &AudioCodec::ALL),
+            );
+        }
+        let _ = (lines.written(""), Lines::default().written(&whole));
+    }
+}

@@ -201,8 +201,8 @@ impl Session {
         self.set_local(offer, &lines).await
     }
 
-    /// The next [`Self::create_offer`] restarts ICE: new credentials, new checks on the same socket (W3C `restartIce`). Media
-    /// goes on until the new pair is found.
+    /// The next [`Self::create_offer`] restarts ICE: new credentials, new checks on the same socket (W3C `restartIce`). What is
+    /// to be sent before the new pair is found is lost: the engine forgets the old pair at once.
     pub fn restart_ice(&self) {
         self.inner.negotiation.lock().restart = true;
     }
