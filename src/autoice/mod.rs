@@ -6,6 +6,8 @@
 //! ([`Left`]). Work and memory are bounded by the message's size and by fixed limits, whatever the message holds.
 pub mod dialogs;
 pub mod finding;
+pub mod shape;
 pub mod trickle;
 
 pub use finding::{Content, Dialog, Direction, Finding, FoundIceServer, Left, SdpType};
+pub use shape::{Mids, Overlay, Shape, ShapeError, Shaped, shaped};
