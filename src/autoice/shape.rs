@@ -629,8 +629,8 @@ impl Mids {
         };
         let Some(index) = self.lines.iter().position(is_it) else { return candidate.clone() };
         IceCandidateInit {
-            sdp_mid: candidate.sdp_mid.as_ref().and(self.lines[index].canned.clone()),
-            sdp_m_line_index: candidate.sdp_m_line_index.and(u16::try_from(index).ok()),
+            sdp_mid: candidate.sdp_mid.as_ref().and_then(|_| self.lines[index].canned.clone()),
+            sdp_m_line_index: candidate.sdp_m_line_index.and_then(|_| u16::try_from(index).ok()),
             ..candidate.clone()
         }
     }
