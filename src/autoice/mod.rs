@@ -4,6 +4,21 @@
 //! read. A message in which nothing is found stays as it is, byte for byte; one in which something is replaced differs only
 //! inside what was replaced and in the lengths that count it. On doubt a message is left alone, and the reason is data
 //! ([`Left`]). Work and memory are bounded by the message's size and by fixed limits, whatever the message holds.
+mod classify;
+mod doubt;
 pub mod finding;
+mod framing;
+mod headed;
+mod json;
+mod prefilter;
+pub mod reading;
+mod scope;
+mod sdp;
+mod servers;
+mod splice;
+mod tree;
+mod wrapping;
+mod xml;
 
 pub use finding::{Content, Dialog, Direction, Finding, FoundIceServer, Left, SdpType};
+pub use reading::{Options, Reading, Replacement, read};
