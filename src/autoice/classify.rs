@@ -31,7 +31,7 @@ pub(super) struct Level {
     pub(super) key: String,
     /// Its members with a value; of an array the texts in front.
     pub(super) members: Vec<Member>,
-    /// Those of its other objects.
+    /// Those of its other objects, and of the objects in them.
     pub(super) nested: Vec<Member>,
 }
 
@@ -51,7 +51,7 @@ pub(super) fn levels(tree: &Tree<'_>, id: u32, outer: &[Level]) -> Vec<Level> {
     let mut levels = Vec::new();
     let mut child = id;
     while let Some(parent) = tree.node(child).parent {
-        levels.push(level(tree, parent, child));
+        levels.push(level(tree, parent, Some(child)));
         child = parent;
     }
     let key = String::from_utf8_lossy(tree.key(child)).into_owned();
@@ -62,20 +62,36 @@ pub(super) fn levels(tree: &Tree<'_>, id: u32, outer: &[Level]) -> Vec<Level> {
     levels
 }
 
-/// The object `id` itself as a level, with the way to `child`.
-pub(super) fn level(tree: &Tree<'_>, id: u32, child: u32) -> Level {
-    let mut level = Level { key: String::from_utf8_lossy(tree.key(child)).into_owned(), ..Level::default() };
+/// The object `id` as a level on the way to `child`, or as the end of the way.
+pub(super) fn level(tree: &Tree<'_>, id: u32, child: Option<u32>) -> Level {
+    let key = child.map(|child| String::from_utf8_lossy(tree.key(child)).into_owned()).unwrap_or_default();
+    let mut level = Level { key, ..Level::default() };
     for member in tree.children(id).take(MAX_MEMBERS) {
         if let Some(value) = member_of(tree, member) {
-            if member != child {
+            if Some(member) != child {
                 level.members.push(value);
             }
-        } else if member != child && tree.node(member).kind == Kind::Object && tree.node(id).kind == Kind::Object {
-            let room = MAX_MEMBERS.saturating_sub(level.nested.len());
-            level.nested.extend(tree.children(member).take(room).filter_map(|id| member_of(tree, id)));
+        } else if Some(member) != child && tree.node(id).kind == Kind::Object {
+            nested(tree, member, 2, &mut level.nested);
         }
     }
     level
+}
+
+/// Adds the members of an object, and those of the objects in it, `depth` deep.
+fn nested(tree: &Tree<'_>, id: u32, depth: usize, members: &mut Vec<Member>) {
+    if depth == 0 || tree.node(id).kind != Kind::Object {
+        return;
+    }
+    for member in tree.children(id) {
+        if members.len() >= MAX_MEMBERS {
+            return;
+        }
+        match member_of(tree, member) {
+            Some(value) => members.push(value),
+            None => nested(tree, member, depth - 1, members),
+        }
+    }
 }
 
 fn member_of(tree: &Tree<'_>, id: u32) -> Option<Member> {

@@ -720,7 +720,7 @@ impl<'a> Reader<'a> {
         }
         if ends_call(tree, id, self.direction) {
             let levels = classify::levels(tree, id, &scope.levels());
-            let own = classify::level(tree, id, u32::MAX);
+            let own = classify::level(tree, id, None);
             let levels: Vec<Level> = std::iter::once(own).chain(levels).collect();
             self.hang_up(&levels, &scope.inner(Step::Node { tree, id, xml: false }));
         }
@@ -741,7 +741,7 @@ impl<'a> Reader<'a> {
         });
         let Some(event) = event else { return };
         let beside = tree.children(root).take(8).filter(|child| tree.node(*child).kind == Kind::Object);
-        let mut levels: Vec<Level> = beside.map(|object| classify::level(tree, object, u32::MAX)).collect();
+        let mut levels: Vec<Level> = beside.map(|object| classify::level(tree, object, None)).collect();
         levels.extend(scope.levels());
         self.hang_up(&levels, &scope.inner(Step::Node { tree, id: event, xml: false }));
     }
