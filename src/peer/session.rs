@@ -329,6 +329,18 @@ impl Session {
             .await
     }
 
+    /// Resolves when it has failed or was closed: [`PeerError::Closed`] by us, [`PeerError::Failed`] otherwise. Cancel safe; no
+    /// deadline of its own.
+    pub async fn ended(&self) -> PeerError {
+        let progress = &self.inner.progress;
+        progress.wait(|state| progress.outcome(state).and_then(Result::err)).await
+    }
+
+    /// Resolves when we have begun to close it. Cancel safe; no deadline of its own.
+    pub async fn closing(&self) {
+        self.inner.progress.wait(|state| state.closing.then_some(())).await;
+    }
+
     /// State now.
     pub fn connection_state(&self) -> ConnectionState {
         self.inner.progress.connection_state()
