@@ -6,6 +6,7 @@
 #[cfg(not(panic = "unwind"))]
 compile_error!("jmeter-webrtc must be built with panic = \"unwind\": a panic has to become a Java exception");
 
+pub mod autoice;
 pub mod bridge;
 pub mod config;
 pub mod diagnosis;
@@ -15,5 +16,6 @@ pub mod media;
 pub mod net;
 pub mod peer;
 pub mod preflight;
+pub(crate) mod sdp;
 pub mod signaling;
 pub mod socket;

@@ -123,7 +123,11 @@ public final class Engine {
      *         "webSockets":{"opened","open","failed"}, "udpSockets":{"opened","open"},
      *         "media":{"packetsSent","packetsReceived","packetsLost","packetsSkipped","socketDrops"},
      *         "generator":{"cpuSeconds","rssMiB","receiveBufferErrors","scheduleLagP99Ms","loopLagP99Ms","fds","fdLimit",
-     *         "threads","tasks"}, "uptimeSeconds"}}
+     *         "threads","tasks"}, "uptimeSeconds"}}; once Auto ICE has found something also
+     *         {@code "autoIce":{"calls","connected","failed","lost","replaced","leaked","renegotiated","offers","answers",
+     *         "candidates","wouldSwap":[{"what","path","count"}],"left":[{"reason","path","count"}]}}: {@code offers},
+     *         {@code answers} and {@code candidates} are what was swapped, {@code leaked} calls that only the end of their
+     *         scope ended, {@code wouldSwap} what report mode would have swapped, {@code left} what was left as it is
      */
     public JsonNode snapshot() {
         return Json.parse(Native.snapshot());

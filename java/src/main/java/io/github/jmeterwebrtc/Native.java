@@ -136,6 +136,39 @@ final class Native {
     /** Does nothing for a stale handle. */
     static native void closeSession(long session);
 
+    /** 0 when there is nothing to take; costs one atomic read then. */
+    static native long autoIceWaiting(long scope);
+
+    /** A JSON array; null when there is nothing to take. */
+    static native byte[] takeAutoIce(long scope);
+
+    /** Hangs up the calls of Auto ICE in this scope and takes what is left to tell; null when there is nothing. */
+    static native byte[] endAutoIce(long scope, long deadlineMs);
+
+    /** The channel of that name in this scope; made by the first call, later ones change its configuration. */
+    static native long autoIceChannel(long scope, byte[] name, byte[] config);
+
+    /** What goes out instead; null when the message goes out as it is. A context of null is an empty one. */
+    static native byte[] autoIceOutgoing(long channel, long operation, byte[] message, byte[] context, long deadlineMs)
+            throws java.util.concurrent.TimeoutException;
+
+    /** A context of null is an empty one. */
+    static native void autoIceIncoming(long channel, byte[] message, byte[] context);
+
+    static native byte[] autoIceOffer(long scope, long operation, byte[] name, byte[] config, long deadlineMs)
+            throws EngineException, java.util.concurrent.TimeoutException;
+
+    /** An offer of null is the one that was applied under the name. */
+    static native byte[] autoIceAnswer(long scope, long operation, byte[] name, byte[] config, byte[] offer,
+            long deadlineMs) throws EngineException, java.util.concurrent.TimeoutException;
+
+    /** Null when there is none. */
+    static native byte[] autoIceCandidate(long scope, long operation, byte[] name, long deadlineMs)
+            throws EngineException, java.util.concurrent.TimeoutException;
+
+    static native void autoIceApply(long scope, long operation, byte[] name, byte[] type, byte[] text, long deadlineMs)
+            throws EngineException, java.util.concurrent.TimeoutException;
+
     static native byte[] preflight(long operation, byte[] config, long deadlineMs)
             throws EngineException, java.util.concurrent.TimeoutException;
 

@@ -1,6 +1,7 @@
 package io.github.jmeterwebrtc;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import java.util.List;
 import java.util.concurrent.TimeoutException;
 
 /**
@@ -151,10 +152,135 @@ public final class Scope implements AutoCloseable {
     }
 
     /**
+     * How many results of Auto ICE calls of this scope wait to be {@linkplain #takeAutoIce() taken}. Meant to be asked before
+     * each sample: it costs one atomic read as long as no result waits anywhere.
+     *
+     * @return 0 also for a closed scope
+     */
+    public long autoIceWaiting() {
+        return Native.autoIceWaiting(handle);
+    }
+
+    /**
+     * What has become of this scope's Auto ICE calls and was not taken before, in the order in which it was decided. A closed
+     * scope has nothing.
+     *
+     * @return each result once
+     */
+    public List<AutoIceResult> takeAutoIce() {
+        return AutoIceResult.list(Native.takeAutoIce(handle));
+    }
+
+    /**
+     * Ends Auto ICE in this scope, as at the end of a thread: every call is hung up (all at once, bounded by two seconds), a
+     * call that was neither up nor failed is decided as {@code CANCELLED}, and what is left to tell is taken. Calls after it
+     * can be made again. {@link #close(long)} does the same, and gives the results as {@code autoIce}.
+     *
+     * @param deadlineMs after this time the rest is closed in the background
+     * @return each result once
+     */
+    public List<AutoIceResult> endAutoIce(long deadlineMs) {
+        return AutoIceResult.list(Native.endAutoIce(handle, deadlineMs));
+    }
+
+    /**
+     * Auto ICE for messages that other samplers send and receive. The dialogs of a channel are this scope's own; a message
+     * that names the id of a dialog of another channel or another thread of the same test reaches that one.
+     *
+     * @param channel    its name, at most 256 characters: what names the other side, such as {@code host:port}
+     * @param configJson {@code {"mode":"on|report|off","overlay":false,"dialogField":null,"session":{…},"gatherWaitMs":500,
+     *                   "answerWaitMs":2000}}, all optional; {@code session} is the configuration of the sessions
+     * @return the channel, which the first call makes; a later one changes its configuration
+     */
+    public AutoIceChannel autoIce(String channel, String configJson) {
+        return new AutoIceChannel(
+                Native.autoIceChannel(handle, Json.utf8("channel", channel), Json.utf8("configuration", configJson)), this);
+    }
+
+    /**
+     * A live offer under a name, for a plan that puts it into its message by itself. The session is found by
+     * {@link #session} under the name; what becomes of the call is told by {@link #takeAutoIce()}, its time counting from
+     * this call's return. A call that the scope has under the name is replaced.
+     *
+     * @param operation  cancels it; may be null
+     * @param name       the call's name, at most 256 characters
+     * @param configJson as of {@link #autoIce}
+     * @param deadlineMs how long it may take; gathering is waited for at most {@code gatherWaitMs}
+     * @return SDP with the candidates gathered by then
+     * @throws EngineException  code {@code UDP_SOCKET} or {@code SDP}
+     * @throws TimeoutException when the deadline passed
+     */
+    public String autoIceOffer(Operation operation, String name, String configJson, long deadlineMs)
+            throws EngineException, TimeoutException {
+        return Json.text(Native.autoIceOffer(handle, Operation.handle(operation), Json.utf8("name", name),
+                Json.utf8("configuration", configJson), deadlineMs));
+    }
+
+    /**
+     * A live answer under a name; otherwise as {@link #autoIceOffer}. Asked again with the same offer it gives the same
+     * answer.
+     *
+     * @param operation  cancels it; may be null
+     * @param name       the call's name, at most 256 characters
+     * @param configJson as of {@link #autoIce}
+     * @param offer      SDP of the other side; null: what {@link #autoIceApply} was given under the name
+     * @param deadlineMs how long it may take
+     * @return SDP with the candidates gathered by then
+     * @throws EngineException          code {@code UDP_SOCKET} or {@code SDP}
+     * @throws IllegalArgumentException when there is no offer
+     * @throws TimeoutException         when the deadline passed
+     */
+    public String autoIceAnswer(Operation operation, String name, String configJson, String offer, long deadlineMs)
+            throws EngineException, TimeoutException {
+        return Json.text(Native.autoIceAnswer(handle, Operation.handle(operation), Json.utf8("name", name),
+                Json.utf8("configuration", configJson), offer == null ? null : Json.utf8("offer", offer), deadlineMs));
+    }
+
+    /**
+     * The next local candidate of a call: the k-th call gives the k-th candidate, and the last one again when there are no
+     * more.
+     *
+     * @param operation  cancels it; may be null
+     * @param name       the call's name
+     * @param deadlineMs how long the first one may be waited for
+     * @return W3C {@code RTCIceCandidateInit}; null when gathering found none
+     * @throws EngineException          code {@code SESSION_CLOSED}
+     * @throws IllegalArgumentException when there is no call of that name
+     * @throws TimeoutException         when the deadline passed
+     */
+    public JsonNode autoIceCandidate(Operation operation, String name, long deadlineMs)
+            throws EngineException, TimeoutException {
+        byte[] candidate =
+                Native.autoIceCandidate(handle, Operation.handle(operation), Json.utf8("name", name), deadlineMs);
+        return candidate == null ? null : Json.parse(candidate);
+    }
+
+    /**
+     * Applies what the other side said. Idempotent: the same text again changes nothing, so that a polling plan may give it
+     * each time.
+     *
+     * @param operation  cancels it; may be null
+     * @param name       the call's name
+     * @param type       {@code offer} (kept for {@link #autoIceAnswer}), {@code answer}, {@code pranswer} or
+     *                   {@code candidate}
+     * @param text       SDP; of a candidate W3C {@code RTCIceCandidateInit}, a candidate line or a fragment (RFC 8840)
+     * @param deadlineMs how long it may take
+     * @throws EngineException          code {@code SDP}: it is not usable
+     * @throws IllegalArgumentException for another type, and when there is no call of that name
+     * @throws TimeoutException         when the deadline passed
+     */
+    public void autoIceApply(Operation operation, String name, String type, String text, long deadlineMs)
+            throws EngineException, TimeoutException {
+        Native.autoIceApply(handle, Operation.handle(operation), Json.utf8("name", name), Json.utf8("type", type),
+                Json.utf8("text", text), deadlineMs);
+    }
+
+    /**
      * Closes what the scope owns, and the scopes under it. Idempotent: a second close finds nothing left.
      *
      * @param deadlineMs after this time what is left is dropped
-     * @return {@code {"sockets":[{"name","cause"}],"sessions":[{"name","state","report"}],"scopes":n}}
+     * @return {@code {"sockets":[{"name","cause"}],"sessions":[{"name","state","report"}],"autoIce":[…],"scopes":n}};
+     *         {@code autoIce} is what {@link AutoIceResult#list(JsonNode)} reads
      */
     public JsonNode close(long deadlineMs) {
         watch.end();
