@@ -3,6 +3,7 @@
 use super::cause::Cause;
 use super::facts::SessionFacts;
 use super::verdict::{Confidence, Finding, Verdict};
+use crate::peer::MediaDirection;
 
 /// So many packets without a single one of the other direction are no accident of the end: one second of audio.
 const ENOUGH_PACKETS: u64 = 50;
@@ -16,10 +17,12 @@ pub(super) fn none_in(facts: &SessionFacts, findings: &mut Vec<Finding>) {
     if wire.rtp_received > 0 {
         return;
     }
+    let agreed = facts.direction.filter(|direction| !direction.receives());
     let none_for = facts.dtls_connected_us.map_or(0, |done| read_after(facts, done));
-    let confidence = if none_for >= NONE_FOR_US { Confidence::Certain } else { Confidence::Likely };
-    let read = wire.consent.last_datagram_received_us.filter(|_| confidence == Confidence::Certain);
-    let verdict = Verdict::new(Cause::MediaNoneIn, confidence)
+    let certain = agreed.is_some() || none_for >= NONE_FOR_US;
+    let confidence = if certain { Confidence::Certain } else { Confidence::Likely };
+    let read = wire.consent.last_datagram_received_us.filter(|_| none_for >= NONE_FOR_US);
+    let mut verdict = Verdict::new(Cause::MediaNoneIn, confidence)
         .at(facts.dtls_connected_us, "DTLS done")
         .fact(format!(
             "{} RTP packets sent, none received; {} RTCP packets received",
@@ -29,8 +32,13 @@ pub(super) fn none_in(facts: &SessionFacts, findings: &mut Vec<Finding>) {
             read,
             "the latest datagram that was read arrived: what came before it was read, and no RTP was among it",
         );
+    if let Some(direction) = agreed {
+        let word = direction.name();
+        verdict = verdict.fact(format!("the descriptions agree on a={word} (seen from here): nothing is to come in"));
+    }
     findings.push(verdict.into());
-    if facts.configured.send_audio && wire.rtp_sent == 0 && wire.socket_errors.is_empty() {
+    let may_send = facts.direction.is_none_or(MediaDirection::sends);
+    if may_send && facts.configured.send_audio && wire.rtp_sent == 0 && wire.socket_errors.is_empty() {
         let verdict =
             Verdict::likely(Cause::MediaNoneOut).at(facts.dtls_connected_us, "connected; no RTP packet left us");
         findings.push(verdict.into());
@@ -55,7 +63,8 @@ pub(super) fn accounts(facts: &SessionFacts, findings: &mut Vec<Finding>) {
         let fact = format!("{} RTP packets sent; the other side says it received none", wire.rtp_sent);
         findings.push(Verdict::certain(Cause::MediaNoneOut).at(wire.first_rtp_sent_us, fact).into());
     }
-    if wire.rtp_received == 0 && wire.rtp_sent >= ENOUGH_PACKETS {
+    let may_receive = facts.direction.is_none_or(MediaDirection::receives);
+    if may_receive && wire.rtp_received == 0 && wire.rtp_sent >= ENOUGH_PACKETS {
         none_in(facts, findings);
     }
 }

@@ -85,8 +85,6 @@ struct Negotiation {
     restart: bool,
     /// The other side's certificate as its first description announced it.
     fingerprint: Option<String>,
-    /// Direction of the audio line, once agreed.
-    direction: Option<MediaDirection>,
     /// Our own data channel.
     has_channel: bool,
 }
@@ -221,7 +219,7 @@ impl Session {
     /// Direction of the audio line as negotiated (W3C `currentDirection`), seen from us; `None` before the negotiation and
     /// without audio line.
     pub fn current_direction(&self) -> Option<MediaDirection> {
-        self.inner.negotiation.lock().direction
+        self.inner.progress.state().direction
     }
 
     /// Applies a remote offer, returns our answer (set as local description; waits for gathering unless `trickle`). Called
@@ -395,6 +393,7 @@ impl Session {
             described_us: state.described_us,
             ice_connected_us: state.phases.ice_connected_us,
             dtls_connected_us: state.phases.dtls_connected_us,
+            direction: state.direction,
             wire,
             ..SessionFacts::default()
         }
@@ -628,9 +627,8 @@ impl Session {
         self.inner.talker.hold(!direction.is_some_and(MediaDirection::sends));
         let clock_rate = remote.audio.map_or(0, |audio| audio.codec.clock_rate());
         self.inner.progress.wire.negotiated(clock_rate, remote.lines.other_payload_types());
-        let mut negotiation = self.inner.negotiation.lock();
-        negotiation.lines = remote.lines.clone();
-        negotiation.direction = direction;
+        self.inner.progress.update(|state| state.direction = direction);
+        self.inner.negotiation.lock().lines = remote.lines.clone();
     }
 }
 
