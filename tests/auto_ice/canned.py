@@ -8,8 +8,8 @@ UFRAG = "cAnN"
 PASSWORD = "cannedPasswordOfLongAgo01"
 FINGERPRINT = ":".join(f"{byte:02X}" for byte in range(0xC0, 0xE0))
 SSRC = "3735928559"
-CANDIDATE = f"candidate:1510613869 1 udp 2122063615 192.0.2.77 47030 typ host generation 0 ufrag {UFRAG} network-id 3"
-"""The address is of TEST-NET-1 (RFC 5737): nothing ever answers there."""
+CANDIDATE = f"candidate:1510613869 1 udp 2122063615 127.0.0.77 9 typ host generation 0 ufrag {UFRAG} network-id 3"
+"""Nothing ever answers there."""
 
 
 def _head(mids: list[str]) -> list[str]:

@@ -3,8 +3,8 @@
 `/ws?shape=NAME&sc=SCENARIO` speaks one shape of `shapes.py`; options in the query: `role=offers` (it offers when told `ready`), `trickle=1`
 (its descriptions have no candidates; they follow, with Kurento after `gather`), `chatter=1` (it says other things before it answers),
 `drop=MS` (it drops the socket that long after its answer, and keeps the call), `video=1` (its offers have video).
-`POST /http?shape=NAME&sc=…` takes one event and gives the reply; `POST /post` takes an offer, whose answer `GET /poll/DIALOG` gives later;
-`POST /whip` is RFC 9725. `status` is answered when packets have come and gone, or cannot any more.
+`POST /http?shape=NAME&sc=…` takes one event and gives the reply; `POST /post` takes an offer, whose answer `GET /poll/DIALOG` waits for;
+`POST /whip` is RFC 9725; `GET /talking/SCENARIO` is `status` for a scenario. `status` is answered when packets have come and gone, or cannot any more.
 
 An ufrag or a fingerprint that was seen in another dialog before, or that is canned, is stale. With `strict` such a description is
 refused; without, it is counted and answered as if it were live, so that a plan sees no difference.
@@ -202,7 +202,7 @@ class SignalingServer:
         named = re.search(r" ufrag (\S+)", event.text)
         extra = event.extra if isinstance(event.extra, dict) else {}
         ufrag = extra.get("usernameFragment") or (named.group(1) if named else None)
-        if "192.0.2.77" in event.text or ufrag is not None and ufrag not in call.ufrags:
+        if "127.0.0.77" in event.text or ufrag is not None and ufrag not in call.ufrags:
             call.stale_candidates += 1
             return
         told = {"candidate": event.text, "sdpMid": extra.get("sdpMid", "0"), "sdpMLineIndex": extra.get("sdpMLineIndex", 0)}
@@ -228,6 +228,10 @@ class SignalingServer:
             with contextlib.suppress(PeerFailed):
                 told = await self.peers.ask(call.peer, "end")
                 call.talks |= min(told["packetsSent"], told["packetsReceived"]) >= TALKING_PACKETS
+
+    def keys(self, scenario: str) -> list[str]:
+        """Keys of a scenario's open calls."""
+        return [key for key, call in self._open.items() if call.scenario == scenario]
 
     def promise(self, dialog: str) -> asyncio.Future[str]:
         """The answer that is polled for."""
@@ -373,10 +377,13 @@ class Connection:
         plain = {"Content-Type": "application/json"}
         if path.startswith("/poll/"):
             dialog = path.removeprefix("/poll/")
-            promise = server.promise(dialog)
-            if not promise.done():
-                return "204 No Content", {}, ""
-            return "200 OK", plain, promise.result()
+            with contextlib.suppress(asyncio.TimeoutError):
+                return "200 OK", plain, await asyncio.wait_for(asyncio.shield(server.promise(dialog)), TALKING_SECONDS)
+            return "204 No Content", {}, ""
+        if path.startswith("/talking/"):
+            for key in server.keys(path.removeprefix("/talking/")):
+                await server.talking(key)
+            return "200 OK", plain, "{}"
         if path.startswith("/whip"):
             return await self._whip(method, path, body)
         try:
