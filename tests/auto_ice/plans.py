@@ -228,7 +228,7 @@ def interleave(port: int, files: Path) -> Case:
     decline = _ask("json", "decline", "alt-1")
     return Case("interleave", [_group(
         "interleave", _once(_open(port, "json", "interleave", role="offers")), _ask("json", "ready", "alt-1", "wait for the call"),
-        jmx.controller("InterleaveControl", "turns", {"InterleaveControl.style": 0}, accept, decline), loops=4)], 2)
+        jmx.controller("InterleaveControl", "turns", {"InterleaveControl.style": 1}, accept, decline), loops=4)], 2)
 
 
 def extractors(port: int, files: Path) -> Case:

@@ -213,7 +213,7 @@ class SignalingServer:
         """Waits until the call talks, or cannot."""
         call = self._open.get(key)
         deadline = self._loop.time() + TALKING_SECONDS
-        while call and not call.stale and not call.problem and self._loop.time() < deadline:
+        while call and call.sdp and not call.stale and not call.problem and self._loop.time() < deadline:
             told = await self.peers.ask(call.peer, "look")
             if min(told["packetsSent"], told["packetsReceived"]) >= TALKING_PACKETS:
                 call.talks = True

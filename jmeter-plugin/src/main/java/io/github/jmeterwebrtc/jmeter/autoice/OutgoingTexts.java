@@ -59,7 +59,7 @@ final class OutgoingTexts {
             "filename", "cacheKey", "scriptLanguage", "BeanShellSampler.query", "BSFSampler.query"));
     /** Request headers that are made from the body: a changed one would not fit them. */
     private static final Set<String> OF_BODY = new HashSet<>(Arrays.asList(
-            "content-md5", "digest", "content-digest", "repr-digest", "signature", "x-amz-content-sha256", "x-hub-signature-256"));
+            "content-md5", "digest", "content-digest", "repr-digest", "signature", "x-amz-content-sha256"));
     /** A shorter text says nothing about a call. */
     private static final int LEAST_CHARS = 8;
     private static final long MOST_FILE_BYTES = 1 << 20;
@@ -296,7 +296,8 @@ final class OutgoingTexts {
         }
         for (JMeterProperty property : ((HeaderManager) manager).getHeaders()) {
             Header header = (Header) property.getObjectValue();
-            if (OF_BODY.contains(header.getName().toLowerCase(Locale.ROOT))
+            String name = header.getName().toLowerCase(Locale.ROOT);
+            if (OF_BODY.contains(name) || (name + "-").contains("-signature-")
                     || header.getName().equalsIgnoreCase("Authorization") && header.getValue().startsWith("AWS4-HMAC-SHA256")) {
                 return header.getName();
             }
