@@ -16,5 +16,6 @@ pub mod media;
 pub mod net;
 pub mod peer;
 pub mod preflight;
+pub(crate) mod sdp;
 pub mod signaling;
 pub mod socket;

@@ -395,6 +395,11 @@ impl Dialogs {
         self.early.clear();
     }
 
+    /// Whether an offer of the other side waits for an answer.
+    pub fn has_offer(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     /// Whether nothing is open or pending.
     pub fn is_empty(&self) -> bool {
         self.legs.is_empty() && self.pending.is_empty()

@@ -4,8 +4,25 @@
 //! read. A message in which nothing is found stays as it is, byte for byte; one in which something is replaced differs only
 //! inside what was replaced and in the lengths that count it. On doubt a message is left alone, and the reason is data
 //! ([`Left`]). Work and memory are bounded by the message's size and by fixed limits, whatever the message holds.
+mod classify;
 pub mod dialogs;
+mod doubt;
 pub mod finding;
+mod framing;
+mod headed;
+mod json;
+mod prefilter;
+pub mod reading;
+mod scope;
+mod sdp;
+mod servers;
+pub mod shape;
+mod splice;
+mod tree;
 pub mod trickle;
+mod wrapping;
+mod xml;
 
 pub use finding::{Content, Dialog, Direction, Finding, FoundIceServer, Left, SdpType};
+pub use reading::{Options, Reading, Replacement, read};
+pub use shape::{Mids, Overlay, Shape, ShapeError, Shaped, shaped};

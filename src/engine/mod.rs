@@ -6,6 +6,7 @@
 //!
 //! Dropping an [`Engine`] drops its runtime: what is open ends without a good-bye. [`Engine::close_all`] says it.
 
+mod auto_ice;
 mod calls;
 mod error;
 mod explain;
@@ -43,8 +44,9 @@ pub use matcher::Matcher;
 pub use runtime::panic_text;
 pub use sessions::Milestone;
 pub use sockets::{ABORTED, Received, cause_json};
-pub use tables::{Handle, Kind, LabKey, OperationKey, ScopeKey, SessionKey, SocketKey};
+pub use tables::{ChannelKey, Handle, Kind, LabKey, OperationKey, ScopeKey, SessionKey, SocketKey};
 
+use auto_ice::AutoIce;
 use gate::{Gates, LONGEST_WAIT, Pass, Start};
 use generator::{Busy, Watch};
 use identities::Identities;
@@ -69,6 +71,7 @@ struct State {
     gates: Gates,
     watch: Watch,
     identities: Arc<Identities>,
+    auto_ice: Arc<AutoIce>,
     beginning: Mutex<Beginning>,
 }
 
@@ -109,8 +112,10 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Runtime`] when the system gives no threads.
     pub fn start() -> Result<Self, EngineError> {
+        let tables = Tables::default();
         let state = State {
-            tables: Mutex::new(Tables::default()),
+            auto_ice: Arc::clone(&tables.auto_ice),
+            tables: Mutex::new(tables),
             gates: Gates::default(),
             watch: Watch::default(),
             identities: Arc::default(),

@@ -1,6 +1,6 @@
 //! Scopes: who owns what, and how it ends.
 //!
-//! Closing a scope forgets its names at once and then says good-bye: calls first (bounded by 2 s, all at the same time),
+//! Closing a scope forgets its names at once, decides what became of its Auto ICE calls and then says good-bye: calls first (bounded by 2 s, all at the same time),
 //! then sockets (close frame 1000, bounded by 500 ms), then TCP. What is being opened in it is ended. Closing again finds
 //! nothing. Dropping the future of a close leaves the rest to the bounds of the sockets and sessions themselves.
 
@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::socket::CloseCause;
 
+use super::auto_ice::ScopeIce;
 use super::error::EngineError;
 use super::runtime::Unwatched;
 use super::sessions::Softphone;
@@ -27,6 +28,7 @@ pub(super) const HANG_UP: Duration = Duration::from_secs(2);
 struct Estate {
     sessions: Vec<(SessionKey, String, Arc<Softphone>)>,
     sockets: Vec<SocketEntry>,
+    auto_ice: Vec<Arc<ScopeIce>>,
     scopes: usize,
 }
 
@@ -43,6 +45,10 @@ impl Tables {
         }
         let sockets: Vec<SocketKey> = entry.sockets.into_values().collect();
         estate.sockets.extend(sockets.into_iter().filter_map(|key| self.sockets.remove(key)));
+        for key in entry.channels {
+            self.channels.remove(key);
+        }
+        estate.auto_ice.push(entry.auto_ice);
         for key in entry.sessions.into_values() {
             if let Some(session) = self.sessions.get_mut(key)
                 && !session.leaving
@@ -77,7 +83,8 @@ impl Engine {
         let mut estate = Estate::default();
         self.state.tables().dissolve(scope, &mut estate);
         if estate.sessions.is_empty() && estate.sockets.is_empty() {
-            return Ok(json!({"sockets": [], "sessions": [], "scopes": estate.scopes}));
+            let results = take_results(&estate.auto_ice);
+            return Ok(json!({"sockets": [], "sessions": [], "autoIce": results, "scopes": estate.scopes}));
         }
         let state = Arc::clone(&self.state);
         let slack = deadline.saturating_add(Duration::from_millis(250));
@@ -111,6 +118,8 @@ pub(super) async fn close_everything(state: Arc<State>, deadline: Duration) -> V
 async fn settle(state: Arc<State>, estate: Estate, deadline: Duration) -> Value {
     let for_calls = HANG_UP.min(deadline.mul_f32(0.75));
     let for_sockets = CLOSE_SOCKET.min(deadline.saturating_sub(for_calls).max(Duration::from_millis(50)));
+    // Before the sessions end, so that what is undecided is told as what it is.
+    futures_util::future::join_all(estate.auto_ice.iter().map(|ice| ice.end())).await;
     let mut calls = JoinSet::new();
     for (key, name, softphone) in estate.sessions {
         let state = Arc::clone(&state);
@@ -133,5 +142,11 @@ async fn settle(state: Arc<State>, estate: Estate, deadline: Duration) -> Value 
         });
     }
     let sockets = closes.join_all().await;
-    json!({"sockets": sockets, "sessions": sessions, "scopes": estate.scopes})
+    let results = take_results(&estate.auto_ice);
+    json!({"sockets": sockets, "sessions": sessions, "autoIce": results, "scopes": estate.scopes})
+}
+
+/// What Auto ICE has to tell of these scopes.
+fn take_results(scopes: &[Arc<ScopeIce>]) -> Vec<Value> {
+    scopes.iter().flat_map(|ice| ice.take()).collect()
 }

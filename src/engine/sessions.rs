@@ -44,7 +44,7 @@ pub(super) struct Softphone {
 }
 
 impl Softphone {
-    fn of_session(session: Session, turn: Option<Login>) -> Self {
+    pub(super) fn of_session(session: Session, turn: Option<Login>) -> Self {
         Self { session, call: None, turn, last_check: Mutex::new(None) }
     }
 
@@ -120,7 +120,7 @@ impl Softphone {
         }
     }
 
-    fn report(&self, lost: Option<Value>) -> Value {
+    pub(super) fn report(&self, lost: Option<Value>) -> Value {
         let session = &self.session;
         json!({
             "state": session.connection_state(),
@@ -255,11 +255,10 @@ impl State {
         let mut tables = self.tables();
         let entry = tables.sessions.get_mut(key).filter(|entry| !entry.leaving)?;
         entry.leaving = true;
-        let (scope, name, softphone) = (entry.scope, entry.name.clone(), Arc::clone(&entry.softphone));
-        if let Some(scope) = tables.scopes.get_mut(scope)
-            && scope.sessions.get(&name) == Some(&key)
-        {
-            scope.sessions.remove(&name);
+        let (scope, softphone) = (entry.scope, Arc::clone(&entry.softphone));
+        if let Some(scope) = tables.scopes.get_mut(scope) {
+            // It may have a second name.
+            scope.sessions.retain(|_, named| *named != key);
         }
         Some(softphone)
     }

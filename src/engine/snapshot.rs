@@ -30,6 +30,7 @@ impl State {
         self.watch.reset();
         self.gates.clear();
         crate::media::reset_schedule_lag();
+        self.auto_ice.begin_test();
         let mut tables = self.tables();
         let live: Vec<SessionCount> = tables.sessions.values().map(|entry| entry.softphone.count()).collect();
         tables.tally = Tally::starting_with(&live);
@@ -57,7 +58,7 @@ impl State {
         let receive_buffer_errors = process
             .receive_buffer_errors
             .map(|errors| errors.saturating_sub(beginning.process.receive_buffer_errors.unwrap_or_default()));
-        json!({
+        let mut snapshot = json!({
             "softphones": {
                 "started": tally.softphones_started,
                 "connected": tally.softphones_connected,
@@ -93,7 +94,11 @@ impl State {
                 "tasks": tasks,
             },
             "uptimeSeconds": beginning.at.elapsed().as_secs_f64(),
-        })
+        });
+        if let (Value::Object(members), Some(auto_ice)) = (&mut snapshot, self.auto_ice.snapshot()) {
+            members.insert("autoIce".to_owned(), auto_ice);
+        }
+        snapshot
     }
 
     /// Starts the lag probe if it does not run; it ends by itself when nothing is open. Called on the runtime.

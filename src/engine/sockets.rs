@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::config::ConfigError;
 use crate::socket::{CloseCause, Frame, Opcode, Socket, SocketConfig, SocketError};
 
+use super::auto_ice::{Place, take_auto_ice};
 use super::error::EngineError;
 use super::gate::{Start, retry_after, take_gate};
 use super::identities::Login;
@@ -39,6 +40,8 @@ pub(super) struct SocketEntry {
     pub(super) began: Instant,
     /// Who is logged in over it.
     pub(super) logins: Vec<Login>,
+    /// Where Auto ICE looks at its messages.
+    place: Option<Arc<Place>>,
 }
 
 /// A frame and its times as seen by the call that took it.
@@ -55,6 +58,12 @@ impl State {
         self.tables().sockets.get(key).map(|entry| entry.socket.clone()).ok_or_else(|| key.stale())
     }
 
+    fn socket_and_place(&self, key: SocketKey) -> Result<(Socket, Option<Arc<Place>>), EngineError> {
+        let tables = self.tables();
+        let entry = tables.sockets.get(key).ok_or_else(|| key.stale())?;
+        Ok((entry.socket.clone(), entry.place.clone()))
+    }
+
     /// Takes a fresh socket into its scope; a scope that closed meanwhile refuses it, and the socket is dropped.
     fn keep_socket(
         self: &Arc<Self>,
@@ -63,6 +72,7 @@ impl State {
         socket: Socket,
         (began, gate_wait): (Instant, Option<Duration>),
         login: Option<Login>,
+        place: Option<Arc<Place>>,
     ) -> Result<SocketKey, EngineError> {
         let mut tables = self.tables();
         if let Err(closed) = tables.scope(scope) {
@@ -72,8 +82,12 @@ impl State {
         }
         tables.tally.web_sockets_opened += 1;
         let logins = login.into_iter().collect();
-        let entry = SocketEntry { name: name.clone(), scope, socket, gate_wait, began, logins };
+        let peer = socket.opened().peer.ip();
+        let entry = SocketEntry { name: name.clone(), scope, socket, gate_wait, began, logins, place: place.clone() };
         let key = tables.sockets.insert(entry);
+        if let Some(place) = place {
+            place.carried_by(key, peer);
+        }
         let before = tables.scope_mut(scope)?.sockets.insert(name, key);
         let before = before.and_then(|before| tables.sockets.remove(before));
         drop(tables);
@@ -114,6 +128,7 @@ impl Engine {
     ) -> Result<SocketKey, EngineError> {
         check_name(name)?;
         let (gate, config) = take_gate(config)?;
+        let (auto_ice, config) = take_auto_ice(&config)?;
         let config = SocketConfig::from_json(&config)?;
         let ending = self.state.tables().scope(scope)?.ending.clone();
         self.release_socket(scope, name)?;
@@ -125,19 +140,22 @@ impl Engine {
         let state = Arc::clone(&self.state);
         let name = name.to_owned();
         let identity = state.identities.of_socket(&config);
+        let runtime = self.runtime.handle();
+        let place = auto_ice.map(|config| self.state.socket_place(scope, &name, runtime, config)).transpose()?;
         let origin = (server.clone(), config.source_address.is_some());
         let same_user = identity.map_or(0, |identity| state.identities.count(identity));
+        let tap = place.as_ref().map(|place| self.state.tap(place));
         let opening = async move {
             let _pass = pass;
             let opened = tokio::select! {
                 () = ending.cancelled() => return Err(scope.stale()),
                 // Boxed, so that the caller's stack, which a thread keeps as deep as it ever was, is not moved through it.
-                opened = Box::pin(Socket::open_phased(&config)) => opened,
+                opened = Box::pin(Socket::open_tapped(&config, tap)) => opened,
             };
             match opened {
                 Ok((socket, _)) => {
                     let login = identity.map(|identity| state.identities.login(identity));
-                    state.keep_socket(scope, name, socket, (began, gate_wait), login)
+                    state.keep_socket(scope, name, socket, (began, gate_wait), login, place)
                 }
                 Err(failure) => {
                     let origin = (&*origin.0, origin.1);
@@ -223,15 +241,25 @@ impl Engine {
         payload: Vec<u8>,
         deadline: Duration,
     ) -> Result<(usize, Duration), EngineError> {
-        let started = Instant::now();
         let control = matches!(opcode, Opcode::Close | Opcode::Ping | Opcode::Pong);
         if control && (payload.len() > CONTROL_PAYLOAD || !fin) {
             let reason = "a control frame has at most 125 bytes and is final (RFC 6455 section 5.5)";
             return Err(ConfigError::new("payload", format!("{} bytes", payload.len()), reason).into());
         }
-        let socket = self.state.socket(key)?;
+        let (socket, place) = self.state.socket_and_place(key)?;
+        let prepared = self.live_frame(place.as_ref(), operation, (opcode, fin), &payload, deadline)?;
+        let (live, after) = prepared.map(|prepared| (prepared.message, prepared.after)).unzip();
+        let payload = live.flatten().unwrap_or(payload);
+        let ends_it = opcode == Opcode::Close && socket.close_cause().is_none();
+        let started = Instant::now();
         let sending = async { Ok(socket.send(opcode, fin, &payload).await?) };
         let sent = self.park("send a frame", operation, deadline, sending)?;
+        if let Some(after) = after {
+            after.sent(sent.at);
+        }
+        if let Some(place) = place.filter(|_| ends_it) {
+            place.closed_by_plan();
+        }
         Ok((sent.bytes, sent.at.saturating_duration_since(started)))
     }
 

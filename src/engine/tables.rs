@@ -6,10 +6,12 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 use slotmap::{Key, KeyData, SlotMap, new_key_type};
 use tokio_util::sync::CancellationToken;
 
+use super::auto_ice::{AutoIce, Place, ScopeIce};
 use super::error::EngineError;
 use super::labs::LabEntry;
 use super::sessions::SessionEntry;
@@ -17,6 +19,8 @@ use super::sockets::SocketEntry;
 use super::tally::Tally;
 
 new_key_type! {
+    /// Names a channel of Auto ICE.
+    pub struct ChannelKey;
     /// Names a lab.
     pub struct LabKey;
     /// Names an operation.
@@ -32,6 +36,8 @@ new_key_type! {
 /// The kinds of things that have handles.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
+    /// Messages that Auto ICE looks at for another sampler.
+    Channel,
     /// A lab in this process.
     Lab,
     /// The cancel of one blocking call.
@@ -47,6 +53,7 @@ pub enum Kind {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Channel => "channel",
             Self::Lab => "lab",
             Self::Operation => "operation",
             Self::Scope => "scope",
@@ -88,6 +95,9 @@ pub trait Handle: Key {
     }
 }
 
+impl Handle for ChannelKey {
+    const KIND: Kind = Kind::Channel;
+}
 impl Handle for LabKey {
     const KIND: Kind = Kind::Lab;
 }
@@ -110,6 +120,8 @@ pub(super) struct ScopeEntry {
     pub(super) children: Vec<ScopeKey>,
     pub(super) sockets: HashMap<String, SocketKey>,
     pub(super) sessions: HashMap<String, SessionKey>,
+    pub(super) channels: Vec<ChannelKey>,
+    pub(super) auto_ice: Arc<ScopeIce>,
     /// Cancelled when the scope closes: ends what is being opened in it.
     pub(super) ending: CancellationToken,
 }
@@ -117,6 +129,8 @@ pub(super) struct ScopeEntry {
 /// All handles of one engine, and the tally of what has left.
 #[derive(Default)]
 pub(super) struct Tables {
+    pub(super) auto_ice: Arc<AutoIce>,
+    pub(super) channels: SlotMap<ChannelKey, Arc<Place>>,
     pub(super) labs: SlotMap<LabKey, LabEntry>,
     pub(super) operations: SlotMap<OperationKey, CancellationToken>,
     pub(super) scopes: SlotMap<ScopeKey, ScopeEntry>,
@@ -136,6 +150,8 @@ impl Tables {
             children: Vec::new(),
             sockets: HashMap::new(),
             sessions: HashMap::new(),
+            channels: Vec::new(),
+            auto_ice: self.auto_ice.scope(),
             ending: CancellationToken::new(),
         });
         if let Some(parent) = parent.and_then(|parent| self.scopes.get_mut(parent)) {

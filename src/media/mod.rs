@@ -26,25 +26,49 @@ pub enum AudioCodec {
     Opus,
     /// `PCMU/8000`, G.711 µ-law (RFC 3551 §4.5.14).
     Pcmu,
+    /// `PCMA/8000`, G.711 A-law (RFC 3551 §4.5.14).
+    Pcma,
 }
 
 impl AudioCodec {
-    /// Every codec, in the order they are offered by default.
-    pub const ALL: [Self; 2] = [Self::Opus, Self::Pcmu];
+    /// Every codec.
+    pub const ALL: [Self; 3] = [Self::Opus, Self::Pcmu, Self::Pcma];
+
+    /// What is offered by default, in this order.
+    pub const OFFERED: [Self; 2] = [Self::Opus, Self::Pcmu];
 
     /// MIME type as in `a=rtpmap`, with its `audio/` prefix.
     pub const fn mime_type(self) -> &'static str {
         match self {
             Self::Opus => "audio/opus",
             Self::Pcmu => "audio/PCMU",
+            Self::Pcma => "audio/PCMA",
         }
+    }
+
+    /// Encoding as in `a=rtpmap`.
+    pub const fn encoding(self) -> &'static str {
+        match self {
+            Self::Opus => "opus/48000/2",
+            Self::Pcmu => "PCMU/8000",
+            Self::Pcma => "PCMA/8000",
+        }
+    }
+
+    /// Whether `encoding` is a name of it: names compare without case (RFC 8866 §6.6), and G.711 may say its one channel.
+    pub(crate) fn is_named(self, encoding: &str) -> bool {
+        let encoding = match self {
+            Self::Opus => encoding,
+            Self::Pcmu | Self::Pcma => encoding.strip_suffix("/1").unwrap_or(encoding),
+        };
+        encoding.eq_ignore_ascii_case(self.encoding())
     }
 
     /// RTP clock rate in ticks per second.
     pub const fn clock_rate(self) -> u32 {
         match self {
             Self::Opus => 48_000,
-            Self::Pcmu => 8_000,
+            Self::Pcmu | Self::Pcma => 8_000,
         }
     }
 
@@ -52,15 +76,16 @@ impl AudioCodec {
     pub const fn channels(self) -> u16 {
         match self {
             Self::Opus => 2,
-            Self::Pcmu => 0,
+            Self::Pcmu | Self::Pcma => 0,
         }
     }
 
-    /// The payload type we offer: 0 for PCMU (static, RFC 3551 §6), 111 for Opus (dynamic).
+    /// The payload type we offer: 0 for PCMU and 8 for PCMA (static, RFC 3551 §6), 111 for Opus (dynamic).
     pub const fn offered_payload_type(self) -> u8 {
         match self {
             Self::Opus => 111,
             Self::Pcmu => 0,
+            Self::Pcma => 8,
         }
     }
 
@@ -68,7 +93,7 @@ impl AudioCodec {
     pub const fn fmtp(self) -> &'static str {
         match self {
             Self::Opus => "minptime=10;useinbandfec=1",
-            Self::Pcmu => "",
+            Self::Pcmu | Self::Pcma => "",
         }
     }
 

@@ -52,6 +52,8 @@ struct Stream {
     handed: u64,
     /// On the pacer's list.
     paced: bool,
+    /// The other side does not want to hear us, or our own description says that we do not send.
+    held: bool,
 }
 
 impl Talker {
@@ -69,6 +71,7 @@ impl Talker {
             skipped: 0,
             handed: 0,
             paced: false,
+            held: false,
         };
         Self { sink, ssrc, stream: Mutex::new(stream) }
     }
@@ -79,6 +82,14 @@ impl Talker {
         if stream.format != Some((codec, payload_type)) {
             stream.format = Some((codec, payload_type));
             stream.next_frame = 0;
+        }
+    }
+
+    /// Keeps everything back while `held` (a line on hold, RFC 3264 §8.4), whatever the mode; nothing is made good afterwards.
+    pub(crate) fn hold(&self, held: bool) {
+        let mut stream = self.stream.lock();
+        if std::mem::replace(&mut stream.held, held) && !held {
+            stream.marker = true;
         }
     }
 
@@ -135,8 +146,12 @@ impl Talker {
             return false;
         }
         let Some((codec, payload_type)) = stream.format else { return true };
-        stream.skipped += missed;
         let ticks = codec.ticks_per_packet();
+        if stream.held {
+            stream.timestamp = stream.timestamp.wrapping_add(ticks.wrapping_mul(missed as u32 + 1));
+            return true;
+        }
+        stream.skipped += missed;
         stream.timestamp = stream.timestamp.wrapping_add(ticks.wrapping_mul(missed as u32));
         let frames = frames(codec);
         stream.next_frame = (stream.next_frame + missed as usize) % frames.len();
@@ -169,7 +184,7 @@ impl Talker {
     pub(crate) fn received(&self, packet: &rtp::Packet) {
         let mut stream = self.stream.lock();
         let (Mode::Echo, Some((_, payload_type))) = (stream.mode, stream.format) else { return };
-        if packet.header.payload_type != payload_type {
+        if packet.header.payload_type != payload_type || stream.held {
             return;
         }
         let ours = stream.timestamp;
@@ -281,6 +296,21 @@ mod tests {
         assert_eq!(packets.len(), 2, "another payload type is not echoed");
         assert_eq!(packets[1].header.timestamp.wrapping_sub(packets[0].header.timestamp), 1920);
         assert_eq!((packets[1].header.ssrc, &packets[1].payload[..]), (7, &b"voice"[..]));
+    }
+
+    #[test]
+    fn a_held_talker_stays_on_schedule_and_starts_a_new_spurt_afterwards() {
+        let (talker, sink) = talker(AudioCodec::Pcmu);
+        talker.tick(0);
+        talker.hold(true);
+        assert!(talker.tick(2) && talker.tick(0));
+        talker.hold(false);
+        talker.tick(0);
+        assert_eq!((talker.skipped(), talker.handed()), (0, 2), "what was held back was not due");
+        let packets = &sink.0.lock().0;
+        assert!(packets[1].header.marker);
+        assert_eq!(packets[1].header.sequence_number.wrapping_sub(packets[0].header.sequence_number), 1);
+        assert_eq!(packets[1].header.timestamp.wrapping_sub(packets[0].header.timestamp), 5 * 160);
     }
 
     #[test]

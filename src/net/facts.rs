@@ -57,6 +57,12 @@ pub struct WireFacts {
     pub rtp_received: u64,
     /// UDP payload bytes of RTP packets received.
     pub rtp_bytes_received: u64,
+    /// Of the RTP packets received those that are not of the audio line, such as video.
+    #[serde(default)]
+    pub rtp_other_received: u64,
+    /// Their UDP payload bytes.
+    #[serde(default)]
+    pub rtp_other_bytes_received: u64,
     /// First RTP packet sent.
     pub first_rtp_sent_us: Option<u64>,
     /// First RTP packet received.
@@ -69,9 +75,9 @@ pub struct WireFacts {
     pub rtcp_sent: u64,
     /// RTCP packets received.
     pub rtcp_received: u64,
-    /// Expected minus received RTP packets over all streams (RFC 3550 A.3); negative with duplicates.
+    /// Expected minus received RTP packets over all streams of the audio line (RFC 3550 A.3); negative with duplicates.
     pub rtp_lost: i64,
-    /// Interarrival jitter of the latest stream in seconds (RFC 3550 A.8), on the kernel's arrival times.
+    /// Interarrival jitter of the latest stream of the audio line in seconds (RFC 3550 A.8), on the kernel's arrival times.
     pub jitter: f64,
     /// Datagrams that are none of the above.
     pub other_datagrams: u64,

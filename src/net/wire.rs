@@ -58,7 +58,9 @@ struct Account {
     certificate: Option<([u8; SHA256_BYTES], u64)>,
     /// Ticks per second of the negotiated codec; 0 until negotiated.
     clock_rate: u32,
-    /// Streams received, the latest last; more than [`MAX_STREAMS`] are counted but get no loss account.
+    /// Payload types that are not of the audio line, one bit each.
+    other_payload_types: u128,
+    /// Streams of the audio line received, the latest last; more than [`MAX_STREAMS`] are counted but get no loss account.
     streams: Bounded<InboundStream, MAX_STREAMS>,
     /// Drops of the socket at the time it was given up.
     drops_at_end: Option<u64>,
@@ -93,9 +95,12 @@ impl Wire {
         self.account.lock().facts.local_address = Some(address);
     }
 
-    /// Tells the clock rate of the negotiated codec, in ticks per second, which the jitter needs.
-    pub fn negotiated(&self, clock_rate: u32) {
-        self.account.lock().clock_rate = clock_rate;
+    /// Tells the clock rate of the negotiated codec, in ticks per second, which the jitter needs (0 without audio), and the
+    /// payload types of other lines, one bit each: their packets are counted and have no account of loss and jitter.
+    pub fn negotiated(&self, clock_rate: u32, other_payload_types: u128) {
+        let mut account = self.account.lock();
+        account.clock_rate = clock_rate;
+        account.other_payload_types = other_payload_types;
     }
 
     /// Tells the `a=ice-ufrag` of our description: checks for another one are foreign from now on.
@@ -394,6 +399,11 @@ impl Account {
     }
 
     fn rtp(&mut self, packet: &[u8], at_us: u64) {
+        if self.other_payload_types & 1 << (packet[1] & 0x7f) != 0 {
+            self.facts.rtp_other_received += 1;
+            self.facts.rtp_other_bytes_received += packet.len() as u64;
+            return;
+        }
         let sequence = u16::from_be_bytes([packet[2], packet[3]]);
         let timestamp = u32::from_be_bytes([packet[4], packet[5], packet[6], packet[7]]);
         let ssrc = u32::from_be_bytes([packet[8], packet[9], packet[10], packet[11]]);
@@ -504,7 +514,7 @@ mod tests {
     fn observed(datagrams: impl IntoIterator<Item = (u64, Vec<u8>)>) -> WireFacts {
         let started = Instant::now();
         let wire = Wire::new(started);
-        wire.negotiated(48_000);
+        wire.negotiated(48_000, 0);
         for (at_ms, datagram) in datagrams {
             wire.received(&datagram, PEER, started + Duration::from_millis(at_ms), Duration::ZERO);
         }
@@ -530,6 +540,24 @@ mod tests {
     }
 
     #[test]
+    fn packets_of_another_line_are_counted_and_disturb_neither_loss_nor_jitter() {
+        let started = Instant::now();
+        let wire = Wire::new(started);
+        wire.negotiated(8_000, 1 << 96);
+        for n in 0..10u16 {
+            let at = started + Duration::from_millis(20 * u64::from(n));
+            wire.received(&rtp(n, u32::from(n) * 160), PEER, at, Duration::ZERO);
+            let mut video = rtp(n * 7, u32::from(n) * 3000);
+            (video[1], video[8]) = (0x80 | 96, 1);
+            wire.received(&video, PEER, at, Duration::ZERO);
+        }
+        let facts = wire.facts();
+        assert_eq!((facts.rtp_received, facts.rtp_other_received, facts.rtp_lost), (20, 10, 0));
+        assert_eq!(facts.rtp_bytes_received, 2 * facts.rtp_other_bytes_received);
+        assert!(facts.jitter < 1e-9, "{facts:?}");
+    }
+
+    #[test]
     fn a_steady_stream_has_no_jitter_and_one_late_packet_has() {
         let steady: Vec<_> = (0..50u16).map(|n| (u64::from(n) * 20, rtp(n, u32::from(n) * 960))).collect();
         assert!(observed(steady.clone()).jitter < 1e-9);
@@ -542,7 +570,7 @@ mod tests {
     fn time_in_the_kernel_queue_is_our_lag_and_not_jitter() {
         let started = Instant::now();
         let wire = Wire::new(started);
-        wire.negotiated(8_000);
+        wire.negotiated(8_000, 0);
         for n in 0..10u16 {
             let queued = Duration::from_millis(u64::from(n % 3) * 10);
             let read = started + Duration::from_millis(u64::from(n) * 20) + queued;

@@ -15,6 +15,7 @@ use crate::media::AudioCodec;
 use crate::net::facts::ServerTransport;
 use crate::net::turn::TurnServer;
 use crate::net::udp::route_source;
+use crate::peer::media_line::MediaLine;
 use crate::socket::{Trust, trust};
 
 /// One STUN/TURN server (W3C `RTCIceServer`, with what a load test needs besides).
@@ -90,6 +91,9 @@ pub struct SessionConfig {
     pub connect_timeout_ms: u64,
     /// Codec preference order (default [opus, pcmu]); an answer follows the offer's order.
     pub codecs: Vec<AudioCodec>,
+    /// Media lines of an offer in their order, and what an answer accepts (default: one audio line with `codecs`, and of an
+    /// offer its audio and its data channels). The first audio line's codecs are offered in place of `codecs`.
+    pub media: Vec<MediaLine>,
     /// Send audio (default true).
     pub send_audio: bool,
     /// ICE check interval in ms (default 50, 5..=5000).
@@ -106,13 +110,16 @@ impl Default for SessionConfig {
             trickle: true,
             gather_timeout_ms: 5_000,
             connect_timeout_ms: 30_000,
-            codecs: AudioCodec::ALL.to_vec(),
+            codecs: AudioCodec::OFFERED.to_vec(),
+            media: vec![],
             send_audio: true,
             ice_check_interval_ms: 50,
         }
     }
 }
 
+/// Media lines of one session.
+const MAX_MEDIA_LINES: usize = 64;
 /// Servers of one session; each costs a transaction and maybe a relay.
 const MAX_ICE_SERVERS: usize = 16;
 /// URLs of one server.
@@ -140,12 +147,13 @@ impl SessionConfig {
         range("connectTimeoutMs", self.connect_timeout_ms, 1, 600_000)?;
         range("iceCheckIntervalMs", self.ice_check_interval_ms, 5, 5_000)?;
         if self.codecs.is_empty() {
-            return Err(ConfigError::new("codecs", "[]", "name at least one of opus, pcmu"));
+            return Err(ConfigError::new("codecs", "[]", "name at least one of opus, pcmu, pcma"));
         }
         let mut seen = HashSet::new();
         if let Some(twice) = self.codecs.iter().find(|codec| !seen.insert(codec.mime_type())) {
             return Err(ConfigError::new("codecs", twice.mime_type(), "each codec may be named once"));
         }
+        check_media(&self.media)?;
         for (field, address) in [("sourceAddress", self.source_address), ("routeHint", self.route_hint)] {
             if let Some(address) = address.filter(|address| address.is_unspecified() || address.is_multicast()) {
                 return Err(ConfigError::new(field, address, "a unicast address, such as 192.0.2.7"));
@@ -252,6 +260,17 @@ impl SessionConfig {
         let destination = self.route_hint.or_else(|| hosts.next());
         destination.and_then(|destination| route_source(destination).ok()).unwrap_or(LOOPBACK)
     }
+}
+
+/// Checks the media lines of a configuration.
+pub(super) fn check_media(lines: &[MediaLine]) -> Result<(), ConfigError> {
+    if lines.len() > MAX_MEDIA_LINES {
+        return Err(ConfigError::new("media", format!("{} lines", lines.len()), format!("at most {MAX_MEDIA_LINES}")));
+    }
+    if !lines.is_empty() && lines.iter().all(|line| line.rejected) {
+        return Err(ConfigError::new("media", "only rejected lines", "at least one line that is not"));
+    }
+    lines.iter().enumerate().try_for_each(|(index, line)| line.check(&format!("media[{index}]")))
 }
 
 fn range(field: &str, value: u64, least: u64, most: u64) -> Result<(), ConfigError> {
@@ -411,7 +430,7 @@ mod tests {
     #[test]
     fn nothing_but_defaults_is_a_usable_configuration() {
         let config = SessionConfig::from_json(b"{}").expect("defaults");
-        assert_eq!(config.codecs, AudioCodec::ALL);
+        assert_eq!(config.codecs, AudioCodec::OFFERED);
         assert_eq!(config.local_address(), IpAddr::from([127, 0, 0, 1]));
     }
 
@@ -516,6 +535,9 @@ mod tests {
             (r#"{"codecs":[]}"#, "codecs"),
             (r#"{"codecs":["opus","opus"]}"#, "codecs"),
             (r#"{"codecs":["opus","g729"]}"#, "codecs[1]"),
+            (r#"{"media":[{"media":"audio","rejected":true}]}"#, "media"),
+            (r#"{"media":[{"media":"audio","direction":"up"}]}"#, "media[0].direction"),
+            (r#"{"media":[{"media":"audio","mid":""}]}"#, "media[0].mid"),
             (r#"{"sourceAddress":"0.0.0.0"}"#, "sourceAddress"),
             (r#"{"sourceAddress":"nowhere"}"#, "sourceAddress"),
             (r#"{"routeHint":"224.0.0.1"}"#, "routeHint"),

@@ -6,10 +6,10 @@
 //!
 //! Dropping a future of a session loses nothing that has happened. Dropping the last clone of a [`Session`] closes it in
 //! the background of the runtime it was made on.
-mod audio_line;
 pub(crate) mod census;
 mod config;
 mod earpiece;
+pub(crate) mod media_line;
 mod negotiation;
 mod progress;
 mod session;
@@ -21,6 +21,7 @@ use crate::config::ConfigError;
 
 pub(crate) use config::IceUrl;
 pub use config::{IceServer, IceTransportPolicy, SessionConfig};
+pub use media_line::{MediaCodec, MediaDirection, MediaLine};
 pub use session::Session;
 
 /// A trickled candidate (W3C `RTCIceCandidateInit`); empty `candidate` = end of candidates.
@@ -97,17 +98,20 @@ pub struct MediaCounters {
     pub packets_sent: u64,
     /// Their UDP payload bytes.
     pub bytes_sent: u64,
-    /// RTP packets read from the kernel.
+    /// RTP packets of the audio line read from the kernel.
     pub packets_received: u64,
+    /// Those of other lines: video, further audio lines.
+    #[serde(default)]
+    pub other_packets_received: u64,
     /// Their UDP payload bytes.
     pub bytes_received: u64,
-    /// Expected (by sequence numbers) minus received; negative with duplicates (RFC 3550 A.3).
+    /// Of the audio line: expected (by sequence numbers) minus received; negative with duplicates (RFC 3550 A.3).
     pub packets_lost: i64,
     /// The kernel's drop counter of our UDP socket (SO_MEMINFO).
     pub socket_drops: u64,
     /// Packets that should have been sent but whose time had passed (schedule skips).
     pub packets_skipped: u64,
-    /// RFC 3550 interarrival jitter, seconds, on kernel arrival times.
+    /// RFC 3550 interarrival jitter of the audio line, seconds, on kernel arrival times.
     pub jitter: f64,
     /// RTCP packets sent.
     pub rtcp_sent: u64,

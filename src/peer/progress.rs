@@ -8,13 +8,14 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
 use parking_lot::{Mutex, MutexGuard};
+use webrtc::data_channel::DataChannel;
 use webrtc::peer_connection::{
     PeerConnection, PeerConnectionEventHandler, RTCIceConnectionState, RTCIceGatheringState, RTCPeerConnectionIceEvent,
     RTCPeerConnectionState, RTCSignalingState,
 };
 
-use super::audio_line::AudioLine;
 use super::census;
+use super::negotiation::TransportLine;
 use super::{ConnectionState, IceCandidateInit, PeerError, PendingPhase, SessionPhases, stats};
 use crate::media::talker::Talker;
 use crate::net::runtime::SessionRuntime;
@@ -33,7 +34,7 @@ pub(super) struct State {
     pub(super) phases: SessionPhases,
     pub(super) timeline: Vec<(u64, &'static str, String)>,
     /// The line our candidates belong to.
-    pub(super) audio_line: AudioLine,
+    pub(super) transport_line: TransportLine,
     /// Local candidates nobody has taken yet.
     pub(super) candidates: VecDeque<IceCandidateInit>,
     /// Local candidates found so far.
@@ -244,6 +245,11 @@ fn silence(facts: &WireFacts) -> String {
     )
 }
 
+/// Takes what a data channel receives and drops it, so that nothing queues up; ends with the channel.
+pub(super) async fn listen(channel: Arc<dyn DataChannel>) {
+    while channel.poll().await.is_some() {}
+}
+
 /// Receives the engine's events.
 pub(super) struct Handler {
     pub(super) progress: Arc<Progress>,
@@ -285,8 +291,8 @@ impl PeerConnectionEventHandler for Handler {
                 state.local_candidates.push(init.candidate.clone());
                 state.candidates.push_back(IceCandidateInit {
                     candidate: init.candidate,
-                    sdp_mid: Some(state.audio_line.mid.clone()),
-                    sdp_m_line_index: Some(state.audio_line.index),
+                    sdp_mid: Some(state.transport_line.mid.clone()),
+                    sdp_m_line_index: Some(state.transport_line.index),
                     username_fragment: init.username_fragment,
                 });
             }),
@@ -323,6 +329,10 @@ impl PeerConnectionEventHandler for Handler {
             let pair = stats::selected_pair(&report, answered_by, &self.progress.state().remote_candidates);
             self.progress.update(|state| state.selected_pair = pair.or_else(|| state.selected_pair.take()));
         }
+    }
+
+    async fn on_data_channel(&self, channel: Arc<dyn DataChannel>) {
+        tokio::spawn(listen(channel));
     }
 
     async fn on_connection_state_change(&self, value: RTCPeerConnectionState) {

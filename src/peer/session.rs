@@ -9,12 +9,14 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use parking_lot::Mutex;
 use rtc::media_stream::MediaStreamTrack;
+use rtc::peer_connection::configuration::RTCOfferOptions;
 use rtc::rtcp::goodbye::Goodbye;
 use rtc::rtp;
 use rtc::rtp_transceiver::rtp_sender::{
     RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind,
 };
 use tokio::runtime::Handle as TokioHandle;
+use webrtc::data_channel::RTCDataChannelInit;
 use webrtc::media_stream::track_local::TrackLocal;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 use webrtc::peer_connection::{
@@ -23,12 +25,14 @@ use webrtc::peer_connection::{
     configure_rtcp_reports,
 };
 
-use super::audio_line::AudioLine;
-use super::config::{IceTransportPolicy, SessionConfig};
+use super::config::{IceTransportPolicy, SessionConfig, check_media};
 use super::earpiece::{self, Earpiece, Heard};
-use super::negotiation::{Negotiated, negotiated};
-use super::progress::{Handler, Progress};
-use super::{ConnectionState, IceCandidateInit, MediaCounters, PeerError, PendingPhase, SessionPhases, stats};
+use super::negotiation::{self, Lines, Remote};
+use super::progress::{Handler, Progress, listen};
+use super::{
+    ConnectionState, IceCandidateInit, MediaCounters, MediaDirection, MediaLine, PeerError, PendingPhase,
+    SessionPhases, stats,
+};
 use crate::diagnosis::facts::{Candidate, SessionFacts};
 use crate::media::AudioCodec;
 use crate::media::talker::{PacketSink, Talker};
@@ -39,7 +43,11 @@ use crate::net::wire::{Wire, WireFacts};
 /// How long an RTCP BYE may take to reach the wire before the socket closes over it.
 const BYE_TIMEOUT: Duration = Duration::from_millis(50);
 
-/// One PeerConnection with one audio line. Cloning shares it.
+/// One PeerConnection that talks on one audio line. Cloning shares it.
+///
+/// Further lines of a description, and what becomes of them, are those of `media` in its configuration. Descriptions may be
+/// exchanged again at any time, from either side (RFC 3264 §8): codecs and payload types stay, directions and acceptance of
+/// lines follow the latest. A remote offer that crosses one of ours rolls ours back (RFC 9429 §4.1.10.2).
 ///
 /// Ends by [`Session::close`]; dropping the last clone does the same in the background.
 #[derive(Clone)]
@@ -60,7 +68,27 @@ struct Inner {
     tokio: TokioHandle,
     /// Remote candidates that came before the description they belong to.
     early_candidates: Mutex<Vec<IceCandidateInit>>,
+    negotiation: Mutex<Negotiation>,
     closing: AtomicBool,
+}
+
+/// How far offers and answers have come.
+#[derive(Default)]
+struct Negotiation {
+    /// Lines that are wanted; empty for the audio line of a softphone.
+    wanted: Vec<MediaLine>,
+    /// The lines of the latest description, in the order of the wire.
+    lines: Lines,
+    /// An offer of ours has no answer yet.
+    offering: bool,
+    /// The next offer restarts ICE.
+    restart: bool,
+    /// The other side's certificate as its first description announced it.
+    fingerprint: Option<String>,
+    /// Direction of the audio line, once agreed.
+    direction: Option<MediaDirection>,
+    /// Our own data channel.
+    has_channel: bool,
 }
 
 impl Session {
@@ -71,6 +99,7 @@ impl Session {
     /// [`PeerError::Config`], and [`PeerError::UdpSocket`] when there is no socket to be had.
     pub async fn new(config: SessionConfig) -> Result<Self, PeerError> {
         config.check()?;
+        let codecs = engine_codecs(&config);
         let wire = Arc::new(Wire::new(Instant::now()));
         let progress = Arc::new(Progress::new(Arc::clone(&wire)));
         let address = config.local_address();
@@ -82,7 +111,7 @@ impl Session {
         let runtime = SessionRuntime::new(wire, gather_timeout).with_ice_servers(relay, config.stun_servers());
         let runtime = Arc::new(runtime);
         let ssrc = rand::random_range(1..=u32::MAX);
-        let track = Arc::new(TrackLocalStaticRTP::new(audio_track(ssrc, config.codecs[0])));
+        let track = Arc::new(TrackLocalStaticRTP::new(audio_track(ssrc, &codecs[0])));
         let talker = Arc::new(Talker::new(ssrc, Box::new(TrackSink(Arc::clone(&track)))));
         let handler = Arc::new(Handler {
             progress: Arc::clone(&progress),
@@ -95,7 +124,7 @@ impl Session {
         let ear = Earpiece::new(ssrc, Arc::clone(&talker), Arc::clone(&heard));
         let built = PeerConnectionBuilder::new()
             .with_configuration(engine_configuration(&config, address))
-            .with_media_engine(media_engine(&config.codecs)?)
+            .with_media_engine(media_engine(&codecs)?)
             .with_interceptor_registry(configure_rtcp_reports(Registry::new()).with(earpiece::SLOT, ear))
             .with_setting_engine(setting_engine(&config))
             .with_runtime(Arc::clone(&runtime) as Arc<dyn webrtc::runtime::Runtime>)
@@ -110,6 +139,7 @@ impl Session {
         if handler.connection.set(Arc::downgrade(&connection)).is_err() {
             return Err(PeerError::Closed);
         }
+        let negotiation = Negotiation { wanted: config.media.clone(), ..Negotiation::default() };
         let inner = Arc::new(Inner {
             config,
             progress,
@@ -121,6 +151,7 @@ impl Session {
             runtime,
             tokio: TokioHandle::current(),
             early_candidates: Mutex::default(),
+            negotiation: Mutex::new(negotiation),
             closing: AtomicBool::new(false),
         });
         // From here on dropping `session` closes what was made.
@@ -128,34 +159,97 @@ impl Session {
         session.inner.connection.add_track(track).await.map_err(|error| sdp("addTrack", error))?;
         for transceiver in session.inner.connection.get_transceivers().await {
             // A track narrows the line to its own codec; ours can do them all.
-            let codecs = session.inner.config.codecs.iter().map(|codec| codec_parameters(*codec)).collect();
-            transceiver.set_codec_preferences(codecs).await.map_err(|error| sdp("setCodecPreferences", error))?;
+            transceiver
+                .set_codec_preferences(codecs.clone())
+                .await
+                .map_err(|error| sdp("setCodecPreferences", error))?;
         }
         Ok(session)
     }
 
-    /// Local offer, set as local description; waits for gathering unless `trickle`.
+    /// Local offer, set as local description; waits for gathering unless `trickle`. Called again it renegotiates: a new
+    /// version of the description on the same transport, with every candidate found so far.
     ///
     /// # Errors
     /// [`PeerError::Sdp`] when the engine refuses, [`PeerError::Closed`].
     pub async fn create_offer(&self) -> Result<String, PeerError> {
         self.open()?;
-        let offer = self.inner.connection.create_offer(None).await.map_err(|error| sdp("createOffer", error))?;
-        self.set_local(offer).await
+        let (lines, restart, opens_channel) = {
+            let mut negotiation = self.inner.negotiation.lock();
+            let wanted = match &negotiation.wanted[..] {
+                [] => vec![MediaLine::audio(&self.inner.config.codecs)],
+                wanted => wanted.to_vec(),
+            };
+            let lines = match negotiation.lines.lines.is_empty() {
+                true => Lines::wanted(&wanted),
+                false => negotiation.lines.next(&wanted),
+            };
+            negotiation.lines = lines.clone();
+            negotiation.offering = true;
+            let opens_channel = lines.data().is_some() && !std::mem::replace(&mut negotiation.has_channel, true);
+            (lines, std::mem::take(&mut negotiation.restart), opens_channel)
+        };
+        if opens_channel {
+            self.open_channel().await?;
+        }
+        let options = restart.then_some(RTCOfferOptions { ice_restart: true });
+        let offer = self.inner.connection.create_offer(options).await.map_err(|error| sdp("createOffer", error))?;
+        if restart {
+            // Candidates that come from now on may belong to the answer.
+            self.inner.progress.update(|state| state.described = false);
+        }
+        self.set_local(offer, &lines).await
     }
 
-    /// Applies a remote offer, returns our answer (set as local description; waits for gathering unless `trickle`).
+    /// The next [`Self::create_offer`] restarts ICE: new credentials, new checks on the same socket (W3C `restartIce`). What is
+    /// to be sent before the new pair is found is lost: the engine forgets the old pair at once.
+    pub fn restart_ice(&self) {
+        self.inner.negotiation.lock().restart = true;
+    }
+
+    /// Changes the media lines that the next offer has, or the next answer accepts, as `media` of the configuration. Lines
+    /// that were negotiated keep their places, mids and payload types.
+    ///
+    /// # Errors
+    /// [`PeerError::Config`] that names the first member that is not usable.
+    pub fn set_media(&self, lines: Vec<MediaLine>) -> Result<(), PeerError> {
+        check_media(&lines)?;
+        self.inner.negotiation.lock().wanted = lines;
+        Ok(())
+    }
+
+    /// Direction of the audio line as negotiated (W3C `currentDirection`), seen from us; `None` before the negotiation and
+    /// without audio line.
+    pub fn current_direction(&self) -> Option<MediaDirection> {
+        self.inner.negotiation.lock().direction
+    }
+
+    /// Applies a remote offer, returns our answer (set as local description; waits for gathering unless `trickle`). Called
+    /// again it renegotiates; new ICE credentials in the offer restart ICE.
     ///
     /// # Errors
     /// [`PeerError::Sdp`] when the offer is not usable or has no codec of ours, [`PeerError::Closed`].
     pub async fn create_answer(&self, offer: &str) -> Result<String, PeerError> {
         self.open()?;
         const OPERATION: &str = "setRemoteDescription(offer)";
-        let offer = RTCSessionDescription::offer(offer.to_owned()).map_err(|error| sdp(OPERATION, error))?;
-        let agreed = self.apply_remote(OPERATION, offer).await?;
+        let (wanted, crossed) = {
+            let negotiation = self.inner.negotiation.lock();
+            (negotiation.wanted.clone(), negotiation.offering)
+        };
+        let remote = negotiation::offered(offer, &wanted, &self.our_codecs())
+            .map_err(|detail| PeerError::Sdp { operation: OPERATION, detail })?;
+        let description = RTCSessionDescription::offer(remote.engine.clone()).map_err(|error| sdp(OPERATION, error))?;
+        self.same_certificate(OPERATION, &remote)?;
+        if crossed {
+            let rollback = RTCSessionDescription::rollback(None).map_err(|error| sdp(OPERATION, error))?;
+            let connection = &self.inner.connection;
+            connection.set_local_description(rollback).await.map_err(|error| sdp(OPERATION, error))?;
+            self.inner.negotiation.lock().offering = false;
+        }
+        self.apply_remote(OPERATION, description, &remote).await?;
         let answer = self.inner.connection.create_answer(None).await.map_err(|error| sdp("createAnswer", error))?;
-        self.agree(agreed);
-        self.set_local(answer).await
+        self.agree(&remote);
+        self.set_local(answer, &remote.lines).await
     }
 
     /// Applies the remote answer.
@@ -165,9 +259,15 @@ impl Session {
     pub async fn set_remote_answer(&self, answer: &str) -> Result<(), PeerError> {
         self.open()?;
         const OPERATION: &str = "setRemoteDescription(answer)";
-        let answer = RTCSessionDescription::answer(answer.to_owned()).map_err(|error| sdp(OPERATION, error))?;
-        let agreed = self.apply_remote(OPERATION, answer).await?;
-        self.agree(agreed);
+        let offered = self.inner.negotiation.lock().lines.clone();
+        let remote = negotiation::answered(answer, &offered, &self.our_codecs())
+            .map_err(|detail| PeerError::Sdp { operation: OPERATION, detail })?;
+        let description =
+            RTCSessionDescription::answer(remote.engine.clone()).map_err(|error| sdp(OPERATION, error))?;
+        self.same_certificate(OPERATION, &remote)?;
+        self.apply_remote(OPERATION, description, &remote).await?;
+        self.inner.negotiation.lock().offering = false;
+        self.agree(&remote);
         Ok(())
     }
 
@@ -227,6 +327,18 @@ impl Session {
                 progress.outcome(state).filter(Result::is_err)
             })
             .await
+    }
+
+    /// Resolves when it has failed or was closed: [`PeerError::Closed`] by us, [`PeerError::Failed`] otherwise. Cancel safe; no
+    /// deadline of its own.
+    pub async fn ended(&self) -> PeerError {
+        let progress = &self.inner.progress;
+        progress.wait(|state| progress.outcome(state).and_then(Result::err)).await
+    }
+
+    /// Resolves when we have begun to close it. Cancel safe; no deadline of its own.
+    pub async fn closing(&self) {
+        self.inner.progress.wait(|state| state.closing.then_some(())).await;
     }
 
     /// State now.
@@ -297,8 +409,9 @@ impl Session {
         MediaCounters {
             packets_sent: facts.rtp_sent,
             bytes_sent: facts.rtp_bytes_sent,
-            packets_received: facts.rtp_received,
-            bytes_received: facts.rtp_bytes_received,
+            packets_received: facts.rtp_received - facts.rtp_other_received,
+            other_packets_received: facts.rtp_other_received,
+            bytes_received: facts.rtp_bytes_received - facts.rtp_other_bytes_received,
             packets_lost: facts.rtp_lost,
             socket_drops: drops,
             packets_skipped: self.inner.talker.skipped(),
@@ -370,7 +483,43 @@ impl Session {
         Ok(())
     }
 
-    async fn set_local(&self, description: RTCSessionDescription) -> Result<String, PeerError> {
+    /// What may be agreed on: the configured codecs, with lines of its own every one.
+    fn our_codecs(&self) -> Vec<AudioCodec> {
+        match self.inner.negotiation.lock().wanted.is_empty() && self.inner.config.media.is_empty() {
+            true => self.inner.config.codecs.clone(),
+            false => AudioCodec::ALL.to_vec(),
+        }
+    }
+
+    /// Opens a data channel that is agreed on beforehand (RFC 8832 §4): the association comes up and nothing is said on it.
+    async fn open_channel(&self) -> Result<(), PeerError> {
+        /// Far from the numbers that the other side takes for its own channels.
+        const STREAM: u16 = 1000;
+        let init = RTCDataChannelInit { negotiated: Some(STREAM), ..RTCDataChannelInit::default() };
+        let opened = self.inner.connection.create_data_channel("", Some(init)).await;
+        let channel = opened.map_err(|error| sdp("createDataChannel", error))?;
+        self.inner.tokio.spawn(listen(channel));
+        Ok(())
+    }
+
+    /// The engine keeps the DTLS association of the first description.
+    fn same_certificate(&self, operation: &'static str, remote: &Remote) -> Result<(), PeerError> {
+        let mut negotiation = self.inner.negotiation.lock();
+        let Some(fingerprint) = &remote.fingerprint else {
+            let detail = "the description has no certificate fingerprint (a=fingerprint): it is not WebRTC".to_owned();
+            return Err(PeerError::Sdp { operation, detail });
+        };
+        let first = negotiation.fingerprint.get_or_insert_with(|| fingerprint.clone());
+        if !first.eq_ignore_ascii_case(fingerprint) {
+            let detail = "the other side has changed its certificate (a=fingerprint), which takes a new session; \
+                          it is another peer, or it has restarted"
+                .to_owned();
+            return Err(PeerError::Sdp { operation, detail });
+        }
+        Ok(())
+    }
+
+    async fn set_local(&self, description: RTCSessionDescription, lines: &Lines) -> Result<String, PeerError> {
         let plain = description.sdp.clone();
         if let Some(ufrag) = attribute(&plain, "ice-ufrag") {
             self.inner.progress.wire.described_locally(ufrag);
@@ -378,11 +527,12 @@ impl Session {
         let deadline = Instant::now() + Duration::from_millis(self.inner.config.gather_timeout_ms);
         self.inner.progress.update(|state| {
             state.gather_deadline.get_or_insert(deadline);
+            state.transport_line = lines.transport();
         });
         let connection = &self.inner.connection;
         connection.set_local_description(description).await.map_err(|error| sdp("setLocalDescription", error))?;
         if self.inner.config.trickle {
-            return Ok(plain);
+            return Ok(lines.written(&plain));
         }
         let gathered = self
             .inner
@@ -394,7 +544,7 @@ impl Session {
         }
         let complete = connection.local_description().await;
         let complete = complete.map_or(plain, |description| description.sdp);
-        Ok(self.inner.progress.state().audio_line.with_candidates(&complete))
+        Ok(lines.written(&complete))
     }
 
     /// Resolves when gathering has taken as long as it may; what was found by then counts as everything.
@@ -414,43 +564,28 @@ impl Session {
         &self,
         operation: &'static str,
         description: RTCSessionDescription,
-    ) -> Result<Negotiated, PeerError> {
-        let parsed = description.unmarshal().map_err(|error| sdp(operation, error))?;
-        let agreed =
-            negotiated(&parsed, &self.inner.config.codecs).map_err(|detail| PeerError::Sdp { operation, detail })?;
-        let audio_line = AudioLine::of(&parsed);
-        let fingerprints = description.sdp.lines().filter_map(|line| line.trim_end().strip_prefix("a=fingerprint:"));
-        let sha256 = |fingerprint: &str| {
-            let (algorithm, value) = fingerprint.split_once(' ')?;
-            algorithm.eq_ignore_ascii_case("sha-256").then(|| value.trim().to_owned())
-        };
-        let fingerprint = fingerprints.into_iter().find_map(sha256);
-        let candidates: Vec<String> = parsed
-            .media_descriptions
-            .iter()
-            .flat_map(|media| &media.attributes)
-            .filter(|attribute| attribute.key == "candidate")
-            .filter_map(|attribute| attribute.value.clone())
-            .collect();
-        let ufrag = attribute(&description.sdp, "ice-ufrag").map(ToOwned::to_owned);
+        remote: &Remote,
+    ) -> Result<(), PeerError> {
         self.inner.connection.set_remote_description(description).await.map_err(|error| sdp(operation, error))?;
-        if let Some(ufrag) = ufrag {
-            self.inner.progress.wire.described_as(&ufrag);
+        if let Some(ufrag) = &remote.ufrag {
+            self.inner.progress.wire.described_as(ufrag);
         }
-        if let Some(fingerprint) = fingerprint {
-            self.inner.progress.wire.described_remotely(&fingerprint);
+        let sha256 = remote.fingerprint.as_ref().and_then(|fingerprint| {
+            let (algorithm, value) = fingerprint.split_once(' ')?;
+            algorithm.eq_ignore_ascii_case("sha-256").then(|| value.trim())
+        });
+        if let Some(fingerprint) = sha256 {
+            self.inner.progress.wire.described_remotely(fingerprint);
         }
         let described_us = self.inner.progress.now_us();
-        let ended = parsed.media_descriptions.iter().flat_map(|media| &media.attributes);
-        let ended = ended.into_iter().any(|attribute| attribute.key == "end-of-candidates");
         let early = {
             let mut early = self.inner.early_candidates.lock();
             self.inner.progress.update(|state| {
                 state.described = true;
-                state.remote_candidates_ended |= ended;
+                state.remote_candidates_ended |= remote.candidates_ended;
                 state.described_us.get_or_insert(described_us);
-                state.audio_line = audio_line.unwrap_or_default();
-                state.remote_candidates.extend(candidates);
+                state.transport_line = remote.lines.transport();
+                state.remote_candidates.extend(remote.candidates.iter().cloned());
             });
             std::mem::take(&mut *early)
         };
@@ -460,7 +595,7 @@ impl Session {
                 log::warn!("a candidate that came before the description was not usable: {error}");
             }
         }
-        Ok(agreed)
+        Ok(())
     }
 
     async fn apply_candidate(&self, candidate: IceCandidateInit) -> Result<(), PeerError> {
@@ -484,9 +619,17 @@ impl Session {
     }
 
     /// Makes the outcome of the negotiation known to sender and observer.
-    fn agree(&self, agreed: Negotiated) {
-        self.inner.talker.negotiated(agreed.codec, agreed.payload_type);
-        self.inner.progress.wire.negotiated(agreed.codec.clock_rate());
+    fn agree(&self, remote: &Remote) {
+        let direction = remote.audio.map(|audio| audio.direction);
+        if let Some(audio) = remote.audio {
+            self.inner.talker.negotiated(audio.codec, audio.payload_type);
+        }
+        self.inner.talker.hold(!direction.is_some_and(MediaDirection::sends));
+        let clock_rate = remote.audio.map_or(0, |audio| audio.codec.clock_rate());
+        self.inner.progress.wire.negotiated(clock_rate, remote.lines.other_payload_types());
+        let mut negotiation = self.inner.negotiation.lock();
+        negotiation.lines = remote.lines.clone();
+        negotiation.direction = direction;
     }
 }
 
@@ -560,36 +703,54 @@ impl PacketSink for TrackSink {
     }
 }
 
-fn audio_track(ssrc: u32, codec: AudioCodec) -> MediaStreamTrack {
+fn audio_track(ssrc: u32, codec: &RTCRtpCodecParameters) -> MediaStreamTrack {
     let encoding = RTCRtpEncodingParameters {
         rtp_coding_parameters: RTCRtpCodingParameters { ssrc: Some(ssrc), ..RTCRtpCodingParameters::default() },
-        codec: engine_codec(codec),
+        codec: codec.rtp_codec.clone(),
         ..RTCRtpEncodingParameters::default()
     };
     let (stream, track) = ("jmeter-webrtc".to_owned(), format!("audio-{ssrc}"));
     MediaStreamTrack::new(stream, track.clone(), track, RtpCodecKind::Audio, vec![encoding])
 }
 
-fn engine_codec(codec: AudioCodec) -> RTCRtpCodec {
-    RTCRtpCodec {
+/// The codecs the engine is to know, by preference: those of the first audio line with its payload types, and with lines of
+/// their own the rest behind them, since an answer may take any; without, the configured ones.
+fn engine_codecs(config: &SessionConfig) -> Vec<RTCRtpCodecParameters> {
+    let first = config.media.iter().find(|line| line.media == "audio" && !line.rejected);
+    let mut named: Vec<(AudioCodec, u8)> = vec![];
+    for codec in first.iter().flat_map(|line| &line.codecs) {
+        if let Some(audio) = codec.audio().filter(|audio| named.iter().all(|(known, _)| known != audio)) {
+            named.push((audio, codec.payload_type));
+        }
+    }
+    let taken = first.iter().flat_map(|line| line.codecs.iter().map(|codec| codec.payload_type)).collect::<Vec<_>>();
+    let others = if config.media.is_empty() { &config.codecs[..] } else { &AudioCodec::ALL[..] };
+    for &codec in others {
+        if named.iter().any(|(known, _)| *known == codec) {
+            continue;
+        }
+        let is_free = |number: &u8| !taken.contains(number) && named.iter().all(|(_, known)| known != number);
+        let numbers = std::iter::once(codec.offered_payload_type()).chain(96..=127);
+        named.extend(numbers.into_iter().find(is_free).map(|number| (codec, number)));
+    }
+    named.into_iter().map(|(codec, payload_type)| codec_parameters(codec, payload_type)).collect()
+}
+
+fn codec_parameters(codec: AudioCodec, payload_type: u8) -> RTCRtpCodecParameters {
+    let rtp_codec = RTCRtpCodec {
         mime_type: codec.mime_type().to_owned(),
         clock_rate: codec.clock_rate(),
         channels: codec.channels(),
         sdp_fmtp_line: codec.fmtp().to_owned(),
         rtcp_feedback: vec![],
-    }
+    };
+    RTCRtpCodecParameters { rtp_codec, payload_type }
 }
 
-fn codec_parameters(codec: AudioCodec) -> RTCRtpCodecParameters {
-    RTCRtpCodecParameters { rtp_codec: engine_codec(codec), payload_type: codec.offered_payload_type() }
-}
-
-fn media_engine(codecs: &[AudioCodec]) -> Result<MediaEngine, PeerError> {
+fn media_engine(codecs: &[RTCRtpCodecParameters]) -> Result<MediaEngine, PeerError> {
     let mut engine = MediaEngine::default();
-    for &codec in codecs {
-        engine
-            .register_codec(codec_parameters(codec), RtpCodecKind::Audio)
-            .map_err(|error| sdp("register codec", error))?;
+    for codec in codecs {
+        engine.register_codec(codec.clone(), RtpCodecKind::Audio).map_err(|error| sdp("register codec", error))?;
     }
     Ok(engine)
 }

@@ -20,7 +20,7 @@ pub(super) fn to_json(report: &RTCStatsReport, facts: &WireFacts, heard: &Heard,
                 // The engine counts jitter in ticks and only when a report leaves.
                 object.insert("jitter".into(), json!(facts.jitter));
                 object.insert("packetsLost".into(), json!(facts.rtp_lost));
-                object.insert("packetsReceived".into(), json!(facts.rtp_received));
+                object.insert("packetsReceived".into(), json!(facts.rtp_received - facts.rtp_other_received));
                 object.insert("bytesReceived".into(), json!(heard.payload_bytes));
                 object.insert("headerBytesReceived".into(), json!(heard.header_bytes));
                 if let Some(last) = heard.last_packet_ms {

@@ -2,7 +2,7 @@
 //!
 //! Everything here is data that the user can act on: a fixed code for counting, a sentence for reading, and the evidence it
 //! rests on. Durations are µs; they were taken at the wire or right at the system call. Pure: nothing waits here.
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -10,7 +10,8 @@ use serde_json::Value;
 use crate::diagnosis::facts::SessionFacts;
 use crate::diagnosis::{Cause, Verdict};
 use crate::media::AudioCodec;
-use crate::peer::{ConnectionState, MediaCounters};
+use crate::peer::{ConnectionState, MediaCounters, Session};
+use crate::signaling::dialog::micros;
 use crate::socket::CloseCause;
 
 /// The fixed codes of calls. Their JSON form is what JMeter counts and groups by.
@@ -119,6 +120,31 @@ pub struct CallPhases {
     pub dtls_us: Option<u64>,
     /// DTLS done → first RTP packet in; 0 when the packet was faster than the end of our handshake.
     pub first_rtp_us: Option<u64>,
+}
+
+/// A session's phases as µs since its call started (`gather_us` is a duration). What was reached before the start counts as 0.
+#[derive(Default)]
+pub(crate) struct Marks {
+    pub(crate) gather_us: Option<u64>,
+    pub(crate) ice_connected: Option<u64>,
+    pub(crate) dtls_connected: Option<u64>,
+    pub(crate) first_rtp: Option<u64>,
+}
+
+impl Marks {
+    pub(crate) fn of(session: &Session, started: Instant) -> Self {
+        let phases = session.phases();
+        let since = |at: Option<u64>| {
+            let at = session.started() + Duration::from_micros(at?);
+            Some(micros(at.saturating_duration_since(started)))
+        };
+        Self {
+            gather_us: phases.gathered_us,
+            ice_connected: since(phases.ice_connected_us),
+            dtls_connected: since(phases.dtls_connected_us),
+            first_rtp: since(phases.first_rtp_us),
+        }
+    }
 }
 
 /// What failed, as it stands in a result: `{"error":"ICE Connection Failed","code":"ICE_FAILED","details":{…}}`.

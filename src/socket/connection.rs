@@ -136,8 +136,8 @@ struct Taps {
 }
 
 impl Connection {
-    /// Takes over a dialed connection and starts its task on the current runtime.
-    pub(super) fn start(dialed: Dialed, config: &SocketConfig) -> Arc<Self> {
+    /// Takes over a dialed connection, with a tap that stays, and starts its task on the current runtime.
+    pub(super) fn start(dialed: Dialed, config: &SocketConfig, tap: Option<Arc<dyn Tap>>) -> Arc<Self> {
         let Dialed { tcp, tls, leftover, agreed, opened } = dialed;
         let tcp = Arc::new(tcp);
         let parser = match &config.literal {
@@ -169,7 +169,7 @@ impl Connection {
                 pongs_answered: 0,
             }),
             inbox: Inbox::new(config.queue_frames, config.queue_bytes),
-            taps: Mutex::default(),
+            taps: Mutex::new(Taps { next_id: 1, list: tap.map(|tap| (0, tap)).into_iter().collect() }),
             wake: Notify::new(),
             ended: Notify::new(),
             demand: AtomicUsize::new(0),

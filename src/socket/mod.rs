@@ -92,11 +92,23 @@ impl Socket {
     /// # Errors
     /// As [`Socket::open`], with the phases before it.
     pub async fn open_phased(config: &SocketConfig) -> Result<(Self, Opened), Box<OpenFailure>> {
+        Self::open_tapped(config, None).await
+    }
+
+    /// Opens a WebSocket as [`Socket::open_phased`] does, with a tap that misses nothing: it sees the very first frame, and
+    /// stays to the end.
+    ///
+    /// # Errors
+    /// As [`Socket::open_phased`].
+    pub async fn open_tapped(
+        config: &SocketConfig,
+        tap: Option<Arc<dyn Tap>>,
+    ) -> Result<(Self, Opened), Box<OpenFailure>> {
         let mut phases = Phases::default();
         match dial::dial(config, &mut phases).await {
             Ok(dialed) => {
                 let opened = dialed.opened.clone();
-                let handle = Arc::new(Handle { connection: Connection::start(dialed, config) });
+                let handle = Arc::new(Handle { connection: Connection::start(dialed, config, tap) });
                 Ok((Self { handle }, opened))
             }
             Err(error) => Err(Box::new(OpenFailure { error, phases })),

@@ -1,5 +1,6 @@
 //! The native functions, by what they are about, and the list of all that is registered.
 
+mod auto_ice;
 mod engine;
 mod lab;
 mod preflight;
@@ -11,6 +12,7 @@ mod test_natives;
 use jni::{NativeMethod, native_method};
 
 use super::error::{BridgeError, Throw};
+use auto_ice::*;
 use engine::*;
 use lab::*;
 use preflight::*;
@@ -128,6 +130,45 @@ pub(super) const METHODS: [NativeMethod<'static>; METHOD_COUNT] = [
         error_policy = Throw
     },
     native_method! { static fn close_session(session: jlong), error_policy = Throw },
+    native_method! { static fn auto_ice_waiting(scope: jlong) -> jlong, error_policy = Throw },
+    native_method! { static fn take_auto_ice(scope: jlong) -> [jbyte], error_policy = Throw },
+    native_method! { static fn end_auto_ice(scope: jlong, deadline_ms: jlong) -> [jbyte], error_policy = Throw },
+    native_method! {
+        static fn auto_ice_channel(scope: jlong, name: [jbyte], config: [jbyte]) -> jlong,
+        error_policy = Throw
+    },
+    native_method! {
+        static fn auto_ice_outgoing(
+            channel: jlong, operation: jlong, message: [jbyte], context: [jbyte], deadline_ms: jlong
+        ) -> [jbyte],
+        error_policy = Throw
+    },
+    native_method! {
+        static fn auto_ice_incoming(channel: jlong, message: [jbyte], context: [jbyte]),
+        error_policy = Throw
+    },
+    native_method! {
+        static fn auto_ice_offer(
+            scope: jlong, operation: jlong, name: [jbyte], config: [jbyte], deadline_ms: jlong
+        ) -> [jbyte],
+        error_policy = Throw
+    },
+    native_method! {
+        static fn auto_ice_answer(
+            scope: jlong, operation: jlong, name: [jbyte], config: [jbyte], offer: [jbyte], deadline_ms: jlong
+        ) -> [jbyte],
+        error_policy = Throw
+    },
+    native_method! {
+        static fn auto_ice_candidate(scope: jlong, operation: jlong, name: [jbyte], deadline_ms: jlong) -> [jbyte],
+        error_policy = Throw
+    },
+    native_method! {
+        static fn auto_ice_apply(
+            scope: jlong, operation: jlong, name: [jbyte], kind: [jbyte], said: [jbyte], deadline_ms: jlong
+        ),
+        error_policy = Throw
+    },
     native_method! {
         static fn preflight(operation: jlong, config: [jbyte], deadline_ms: jlong) -> [jbyte],
         error_policy = Throw
@@ -140,4 +181,4 @@ pub(super) const METHODS: [NativeMethod<'static>; METHOD_COUNT] = [
 ];
 
 /// How many there are; a Java test compares them with the class by name and signature.
-const METHOD_COUNT: usize = 51;
+const METHOD_COUNT: usize = 61;

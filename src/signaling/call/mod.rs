@@ -11,7 +11,7 @@
 mod config;
 mod registration;
 mod setup;
-mod trouble;
+pub(crate) mod trouble;
 
 use std::time::{Duration, Instant};
 

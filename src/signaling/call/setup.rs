@@ -17,7 +17,7 @@ use crate::diagnosis::facts::SessionFacts;
 use crate::peer::{ConnectionState, PeerError, Session};
 use crate::signaling::dialog::{CallTap, Dialog, Ending, Event, Hold, View, call_message, micros};
 use crate::signaling::json::Message;
-use crate::signaling::outcome::{CallCode, CallError, CallFailure, CallOutcome, CallPhases};
+use crate::signaling::outcome::{CallCode, CallError, CallFailure, CallOutcome, CallPhases, Marks};
 use crate::socket::{Frame, Opcode, Sent, Socket, Tap};
 
 /// How long telling the caller that it cannot be answered may take.
@@ -381,29 +381,6 @@ impl SetUp {
             error,
             starved: false,
             starved_reasons: Vec::new(),
-        }
-    }
-}
-
-/// A session's phases as µs since its call started (`gather_us` is a duration).
-#[derive(Default)]
-struct Marks {
-    gather_us: Option<u64>,
-    ice_connected: Option<u64>,
-    dtls_connected: Option<u64>,
-    first_rtp: Option<u64>,
-}
-
-impl Marks {
-    fn of(session: &Session, started: Instant) -> Self {
-        let offset = micros(session.started().saturating_duration_since(started));
-        let phases = session.phases();
-        let since = |at: Option<u64>| at.map(|at| at.saturating_add(offset));
-        Self {
-            gather_us: phases.gathered_us,
-            ice_connected: since(phases.ice_connected_us),
-            dtls_connected: since(phases.dtls_connected_us),
-            first_rtp: since(phases.first_rtp_us),
         }
     }
 }

@@ -9,17 +9,17 @@ use crate::signaling::outcome::CallCode;
 use crate::socket::{CloseCause, SocketError};
 
 /// What went wrong, before it becomes a [`CallFailure`].
-pub(super) struct Trouble {
-    pub(super) code: CallCode,
-    pub(super) message: String,
-    pub(super) details: Value,
+pub(crate) struct Trouble {
+    pub(crate) code: CallCode,
+    pub(crate) message: String,
+    pub(crate) details: Value,
     /// What of it a diagnosis can use.
-    pub(super) fact: Fact,
+    pub(crate) fact: Fact,
 }
 
 /// What a failure itself adds to the facts of its session.
 #[derive(Default)]
-pub(super) enum Fact {
+pub(crate) enum Fact {
     #[default]
     None,
     /// The signaling socket had ended.
@@ -35,18 +35,18 @@ pub(super) enum Fact {
 }
 
 impl Trouble {
-    pub(super) fn new(code: CallCode, message: impl Into<String>, details: Value) -> Self {
+    pub(crate) fn new(code: CallCode, message: impl Into<String>, details: Value) -> Self {
         Self { code, message: message.into(), details, fact: Fact::None }
     }
 
     /// With what a diagnosis can use of it.
-    pub(super) fn with(mut self, fact: Fact) -> Self {
+    pub(crate) fn with(mut self, fact: Fact) -> Self {
         self.fact = fact;
         self
     }
 
     /// Adds to the facts of a session how it ended.
-    pub(super) fn tell(&self, facts: &mut SessionFacts) {
+    pub(crate) fn tell(&self, facts: &mut SessionFacts) {
         facts.end = match self.code {
             CallCode::Ok => End::Open,
             CallCode::Config => End::SetUp(Step::Config),
@@ -82,7 +82,7 @@ impl Trouble {
         Self::new(CallCode::Config, error.to_string(), details)
     }
 
-    pub(super) fn closed(doing: &str, cause: &CloseCause) -> Self {
+    pub(crate) fn closed(doing: &str, cause: &CloseCause) -> Self {
         let details = json!({"closeCause": cause});
         Self::new(CallCode::SignalingClosed, format!("the signaling WebSocket closed while {doing}: {cause}"), details)
             .with(Fact::Closed(cause.clone()))
@@ -97,7 +97,7 @@ impl Trouble {
     }
 
     /// A session's error before it was to connect.
-    pub(super) fn session(error: &PeerError) -> Self {
+    pub(crate) fn session(error: &PeerError) -> Self {
         let details = match error {
             PeerError::Config(error) => return Self::config(error),
             PeerError::UdpSocket { errno, .. } => json!({"errno": errno}),

@@ -40,7 +40,23 @@ public final class AutoIceChannel {
      * @throws TimeoutException when the deadline passed
      */
     public byte[] outgoing(Operation operation, byte[] message, long deadlineMs) throws TimeoutException {
-        return Native.autoIceOutgoing(handle, Operation.handle(operation), needed(message), deadlineMs);
+        return outgoing(operation, message, null, deadlineMs);
+    }
+
+    /**
+     * As {@link #outgoing(Operation, byte[], long)}, with what stands beside the message: header lines may say that it is
+     * signed, and is then left as it is.
+     *
+     * @param operation   cancels it; may be null
+     * @param message     the whole message
+     * @param contextJson {@code {"headers":"Name: value\r\n…"}}; may be null
+     * @param deadlineMs  how long all of it may take
+     * @return null when the message is to go out as it is
+     * @throws TimeoutException when the deadline passed
+     */
+    public byte[] outgoing(Operation operation, byte[] message, String contextJson, long deadlineMs)
+            throws TimeoutException {
+        return Native.autoIceOutgoing(handle, Operation.handle(operation), needed(message), context(contextJson), deadlineMs);
     }
 
     /**
@@ -52,7 +68,11 @@ public final class AutoIceChannel {
      *                    (WHIP names ICE servers there); may be null
      */
     public void incoming(byte[] message, String contextJson) {
-        Native.autoIceIncoming(handle, needed(message), contextJson == null ? null : Json.utf8("context", contextJson));
+        Native.autoIceIncoming(handle, needed(message), context(contextJson));
+    }
+
+    private static byte[] context(String json) {
+        return json == null ? null : Json.utf8("context", json);
     }
 
     private static byte[] needed(byte[] message) {

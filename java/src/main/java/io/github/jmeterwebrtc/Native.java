@@ -148,8 +148,8 @@ final class Native {
     /** The channel of that name in this scope; made by the first call, later ones change its configuration. */
     static native long autoIceChannel(long scope, byte[] name, byte[] config);
 
-    /** What goes out instead; null when the message goes out as it is. */
-    static native byte[] autoIceOutgoing(long channel, long operation, byte[] message, long deadlineMs)
+    /** What goes out instead; null when the message goes out as it is. A context of null is an empty one. */
+    static native byte[] autoIceOutgoing(long channel, long operation, byte[] message, byte[] context, long deadlineMs)
             throws java.util.concurrent.TimeoutException;
 
     /** A context of null is an empty one. */

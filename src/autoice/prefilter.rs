@@ -1,0 +1,106 @@
+//! The first look at a message: could it hold anything for Auto ICE at all?
+//!
+//! Guarantees: one pass over the bytes, nothing is allocated, and a message that carries a description, a candidate, an ICE
+//! server or a hang-up in any of the known wrappings is never sorted out. The other way round it is only a guess.
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, MatchKind};
+
+/// What stands in every message of interest, however deep it is wrapped.
+///
+/// `=` may be `\u003d` (Gson), `%3D` (forms) or an entity; base64 shows only how a text begins.
+const SIGNS: &[&str] = &[
+    // Descriptions (RFC 8866), their fragments (RFC 8840) and candidates (RFC 8839).
+    "v=0",
+    "u003d0",
+    "u003D0",
+    "v%3D0",
+    "v%3d0",
+    "v&#61;0",
+    "v&#x3d;0",
+    "v&#x3D;0",
+    "candidate",
+    "ice-ufrag",
+    "\"completed",
+    // What is left alone, and said so.
+    "urn:xmpp:jingle:1",
+    "dtlsParameters",
+    // Base64 of `{"`, `{ "`, `{\n `, `{\n\t`, `{\r\n`, `[{`, `[{"`, `["`, `v=0`, `candidate`, `a=candidate`.
+    "eyJ",
+    "eyAi",
+    "ewog",
+    "ewoJ",
+    "ew0K",
+    "WwogI",
+    "W3si",
+    "dj0w",
+    "Y2FuZGlkYXRl",
+    "YT1jYW5k",
+    // ICE servers.
+    "stun:",
+    "turn:",
+    "stuns:",
+    "turns:",
+    "extdisco",
+    "ice-server",
+    // The end of a dialog.
+    "BYE sip",
+    "CANCEL sip",
+    "SIP/2.0 4",
+    "SIP/2.0 6",
+    "bye",
+    "Bye",
+    "BYE",
+    "hang",
+    "Hang",
+    "HANG",
+    "terminate",
+    "Terminate",
+    "TERMINATE",
+    "destroy",
+    "detach",
+    "timeout",
+    "reject",
+    "Reject",
+    "REJECT",
+    "decline",
+    "\"stop",
+    "\"leave",
+    "\"endCall",
+    "\"callEnd",
+];
+
+static SEARCH: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    AhoCorasick::builder().match_kind(MatchKind::Standard).build(SIGNS).expect("a fixed list of short words builds")
+});
+
+/// Whether a message, or a text inside one, may hold something.
+pub(super) fn may_hold(message: &[u8]) -> bool {
+    SEARCH.is_match(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ordinary_messages_are_sorted_out() {
+        for message in
+            ["", "{}", r#"{"topicName":"channel.metadata","eventBody":{"message":"pong"}}"#, "<iq type='get'/>"]
+        {
+            assert!(!may_hold(message.as_bytes()), "{message}");
+        }
+    }
+
+    #[test]
+    fn descriptions_show_through_every_wrapping() {
+        for message in [
+            r#"{"sdp":"v=0\r\no=-"}"#,
+            r#"{"sdp":"v\u003d0\r\n"}"#,
+            r#"{"d":"{\"s\":\"v\\u003d0\"}"}"#,
+            "sdp=v%3D0%0D%0A",
+        ] {
+            assert!(may_hold(message.as_bytes()), "{message}");
+        }
+    }
+}
