@@ -3,25 +3,24 @@ package io.github.jmeterwebrtc.jmeter.call;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.github.jmeterwebrtc.EngineException;
 import io.github.jmeterwebrtc.jmeter.config.WebRtcDefaults;
-import io.github.jmeterwebrtc.jmeter.report.ReportGraphs;
+import io.github.jmeterwebrtc.jmeter.result.CallRecord;
 import io.github.jmeterwebrtc.jmeter.result.Codes;
 import io.github.jmeterwebrtc.jmeter.result.Columns;
 import io.github.jmeterwebrtc.jmeter.result.FailureReport;
 import io.github.jmeterwebrtc.jmeter.result.ResultBuilder;
 import io.github.jmeterwebrtc.jmeter.run.EngineSampler;
 import io.github.jmeterwebrtc.jmeter.run.PlacedCall;
-import io.github.jmeterwebrtc.jmeter.run.ResultFiles;
 import io.github.jmeterwebrtc.jmeter.run.ThreadScope;
+import io.github.jmeterwebrtc.jmeter.run.WebRtcResults;
 import java.util.Locale;
 import java.util.concurrent.TimeoutException;
 import org.apache.jmeter.config.ConfigTestElement;
 import org.apache.jmeter.threads.JMeterVariables;
-import org.apache.jmeter.util.JMeterUtils;
 
 /**
  * What the samplers of calls share: the call's name, the columns of a row, the codes of failures.
  *
- * <p>Loading such an element adds the {@link Columns} to the results of the plan.
+ * <p>A test with such an element has the {@link Columns} in its results.
  */
 public abstract class WebRtcSampler extends EngineSampler {
     private static final long serialVersionUID = 1L;
@@ -30,21 +29,14 @@ public abstract class WebRtcSampler extends EngineSampler {
     public static final String CALL_NAME = "callName";
 
     static {
-        // JMeter looks at its graphs before a test starts: it asks for all that a report could have.
-        if (Columns.areWanted()) {
-            ReportGraphs.register(JMeterUtils.getJMeterProperties());
-        }
+        WebRtcResults.ofLoadedPlan();
     }
 
-    /**
-     * JMeter turns the elements of a plan on when it starts the test, here or on remote workers, before any results file is
-     * begun and before listeners are told of the start; elements that are disabled are gone by then.
-     */
     @Override
     public void setRunningVersion(boolean running) {
         super.setRunningVersion(running);
-        if (running && Columns.register()) {
-            ResultFiles.fitBeforeTheStart();
+        if (running) {
+            WebRtcResults.ofStartingTest();
         }
     }
 
@@ -53,8 +45,12 @@ public abstract class WebRtcSampler extends EngineSampler {
         String name = getCallName();
         PlacedCall call = thread.calls().get(name);
         if (call == null) {
+            call = thread.autoIceCall(name);
+        }
+        if (call == null) {
             result.failure(Codes.CONFIG, "callName: there is no call '" + name + "' in this thread; a WebRTC Call before this"
-                    + " element makes one, and a failed or hung-up call is none");
+                    + " element makes one, or a session description that the plan sends with Auto ICE; a failed or hung-up"
+                    + " call is none");
         }
         return call;
     }
@@ -76,11 +72,7 @@ public abstract class WebRtcSampler extends EngineSampler {
     /** Writes state and selected pair of a session's report or a call's outcome. */
     final void writeSessionColumns(JsonNode session) {
         JMeterVariables variables = getThreadContext().getVariables();
-        Columns.put(variables, Columns.STATE, session.path("state").asText(""));
-        JsonNode pair = session.path("selectedPair");
-        if (pair.size() == 2) {
-            Columns.put(variables, Columns.SELECTED_PAIR, pair.path(0).asText() + " -> " + pair.path(1).asText());
-        }
+        CallRecord.sessionColumns(session).forEach((name, value) -> Columns.put(variables, name, value));
     }
 
     /** Writes packet counters; {@code jitterMs} or {@code jitter} in seconds, whichever there is. */

@@ -1,10 +1,10 @@
 package io.github.jmeterwebrtc.jmeter.run;
 
+import io.github.jmeterwebrtc.jmeter.plan.RunningPlan;
 import io.github.jmeterwebrtc.jmeter.result.Columns;
 import io.github.jmeterwebrtc.jmeter.result.ResultsHeader;
 import java.io.File;
 import java.io.IOException;
-import java.lang.reflect.Field;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
@@ -13,7 +13,6 @@ import java.nio.file.Paths;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import org.apache.jmeter.engine.StandardJMeterEngine;
 import org.apache.jmeter.engine.util.CompoundVariable;
 import org.apache.jmeter.gui.GuiPackage;
 import org.apache.jmeter.gui.tree.JMeterTreeNode;
@@ -32,7 +31,7 @@ import org.slf4j.LoggerFactory;
  * remote test has no running plan: there it is the plan that is open in the GUI, or the file of the option {@code -t}. What
  * cannot be looked at is logged and left as it is.
  */
-public final class ResultFiles {
+final class ResultFiles {
     private static final Logger LOG = LoggerFactory.getLogger(ResultFiles.class);
     private static final Path COMMAND_LINE = Paths.get("/proc/self/cmdline");
 
@@ -63,20 +62,9 @@ public final class ResultFiles {
 
     /** Fits the columns to the files of the test that this JMeter is starting. */
     static void fitToRunningPlan() {
-        try {
-            Field engine = StandardJMeterEngine.class.getDeclaredField("engine");
-            Field plan = StandardJMeterEngine.class.getDeclaredField("test");
-            engine.setAccessible(true);
-            plan.setAccessible(true);
-            Object running = engine.get(null);
-            HashTree tree = running == null ? null : (HashTree) plan.get(running);
-            if (tree == null) {
-                return;
-            }
+        HashTree tree = RunningPlan.tree();
+        if (tree != null) {
             fitTo(tree);
-        } catch (ReflectiveOperationException | RuntimeException e) {
-            // Another JMeter than 5.6: only the protection of files that are appended to is missing.
-            LOG.warn("The results files of the plan cannot be found ({}): append to none that was written by another plan", e.toString());
         }
     }
 
