@@ -25,17 +25,6 @@ const SIGNS: &[&str] = &[
     // What is left alone, and said so.
     "urn:xmpp:jingle:1",
     "dtlsParameters",
-    // Base64 of `{"`, `{ "`, `{\n `, `{\n\t`, `{\r\n`, `[{`, `[{"`, `["`, `v=0`, `candidate`, `a=candidate`.
-    "eyJ",
-    "eyAi",
-    "ewog",
-    "ewoJ",
-    "ew0K",
-    "WwogI",
-    "W3si",
-    "dj0w",
-    "Y2FuZGlkYXRl",
-    "YT1jYW5k",
     // ICE servers.
     "stun:",
     "turn:",
@@ -70,8 +59,28 @@ const SIGNS: &[&str] = &[
     "\"callEnd",
 ];
 
+/// How base64 begins of a text that begins with `{"`, `{ "`, `{  `, `{\n `, `{\n\t`, `{\r\n`, `{\t"`, `[{"`, `[ {`, `["`, `[\n `,
+/// `v=0`, `candidate` or `a=candidate`.
+pub(super) const BASE64_STARTS: &[&str] = &[
+    "eyJ",
+    "eyAi",
+    "eyAg",
+    "ewog",
+    "ewoJ",
+    "ew0K",
+    "ewki",
+    "W3si",
+    "WyB7",
+    "WyJ",
+    "WwogI",
+    "dj0w",
+    "Y2FuZGlkYXRl",
+    "YT1jYW5k",
+];
+
 static SEARCH: LazyLock<AhoCorasick> = LazyLock::new(|| {
-    AhoCorasick::builder().match_kind(MatchKind::Standard).build(SIGNS).expect("a fixed list of short words builds")
+    let signs = SIGNS.iter().chain(BASE64_STARTS);
+    AhoCorasick::builder().match_kind(MatchKind::Standard).build(signs).expect("a fixed list of short words builds")
 });
 
 /// Whether a message, or a text inside one, may hold something.
