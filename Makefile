@@ -139,9 +139,21 @@ test-java: $(NATIVE) $(TEST_NATIVE) $(NOTICES) ## Java unit tests, with the nati
 test-python: | tools ## Tests of the demo runner and of the scripts
 	python3 -m unittest discover --start-directory tests/scripts --top-level-directory .
 
+# Runs of JMeter mostly wait: so many modules of them go side by side. What fills the cores or has to stop in time runs alone.
+AT_ONCE ?= 3
+SIDE_BY_SIDE := $(MAKE) --no-print-directory --output-sync=target --jobs $(AT_ONCE)
+export WEBRTC_LAB := $(CURDIR)/$(LAB)
+JMETER_TESTS := $(subst /,.,$(basename $(wildcard tests/jmeter/test_*.py)))
+JMETER_TESTS_ALONE := tests.jmeter.test_demo tests.jmeter.test_stopping tests.jmeter.test_relay
+
+# One module of tests whose needs are built.
+run-%:
+	@echo "python3 -m unittest $*"; python3 -m unittest $*
+
 .PHONY: test-jmeter
 test-jmeter: $(INSTALLED_JAR) $(LAB) | test-tools ## Plans through a real JMeter
-	WEBRTC_LAB=$(CURDIR)/$(LAB) python3 -m unittest discover --start-directory tests/jmeter --top-level-directory .
+	python3 -m unittest $(JMETER_TESTS_ALONE)
+	@$(SIDE_BY_SIDE) $(addprefix run-,$(filter-out $(JMETER_TESTS_ALONE),$(JMETER_TESTS)))
 
 .PHONY: golden
 golden: $(INSTALLED_JAR) ## Plans for WebSocket Samplers behave as recorded, case by case
@@ -152,7 +164,7 @@ PLAN_TESTS := $(filter-out tests.compat.test_golden tests.compat.test_differenti
 
 .PHONY: test-plans
 test-plans: $(INSTALLED_JAR) ## Existing plans in every shape
-	python3 -m unittest $(PLAN_TESTS)
+	@$(SIDE_BY_SIDE) $(addprefix run-,$(PLAN_TESTS))
 
 .PHONY: test-auto-ice
 test-auto-ice: $(INSTALLED_JAR) media-peers ## Plans with canned descriptions make real calls
