@@ -849,6 +849,22 @@ fn cases() -> Vec<(&'static str, Cause, Confidence, Case)> {
             session(Step::Ice, |facts| facts.end = End::EndedByPeer { reason: None }),
         ),
         (
+            "a port that was closed after the generator had not asked for longer than consent lasts",
+            Cause::ConsentLostGenerator,
+            Certain,
+            lost(|facts| {
+                facts.wire.consent.longest_request_gap_us = 30_000_000;
+                facts.wire.icmp_errors = vec![IcmpError {
+                    icmp_type: 3,
+                    icmp_code: 3,
+                    destination: Some(address("10.9.0.1:5000")),
+                    at_us: NOW - 1_000_000,
+                    last_us: NOW - 1_000_000,
+                    ..IcmpError::default()
+                }];
+            }),
+        ),
+        (
             "a relay whose connection was cut, so that no check of ours left any more",
             Cause::ConsentLostPath,
             Certain,

@@ -7,6 +7,8 @@ use super::verdict::{Finding, Verdict};
 
 /// A longer gap between two checks of our own, and we did not ask (RFC 7675 §5.1: 5 s × 1.2).
 const LONGEST_GAP_US: u64 = 6_000_000;
+/// Consent expires after this time without it (RFC 7675 §5.1).
+const CONSENT_EXPIRES_US: u64 = 30_000_000;
 /// W3C `disconnected` in the engine: nothing received for so long.
 const DISCONNECTED_US: u64 = 5_000_000;
 /// Media this long after the last answered check: the path works.
@@ -48,8 +50,14 @@ pub(super) fn find(facts: &SessionFacts, findings: &mut Vec<Finding>) {
     let since = format!("nothing received for {} ms", silent / 1000);
     // Without its relay nothing that we send leaves, so that neither we nor the other side can be blamed.
     let relay_ended = servers::relay_ended(facts);
+    // Whoever is not asked for so long has to go (RFC 7675 §5.1); that its port is closed then is a consequence.
+    let gap = consent.longest_request_gap_us.max(not_asking);
     let verdict = if let Some(verdict) = relay_ended {
         verdict.at(last_received, since)
+    } else if gap >= CONSENT_EXPIRES_US {
+        Verdict::certain(Cause::ConsentLostGenerator)
+            .fact(format!("for {} ms no consent check of ours was sent: the other side's consent ran out", gap / 1000))
+            .maybe_at(closed.map(|error| error.at_us), "ICMP port unreachable: the other side had closed its port")
     } else if let Some(error) = closed {
         let to = error.destination.map_or_else(String::new, |to| to.to_string());
         Verdict::certain(Cause::ConsentLostPeer)

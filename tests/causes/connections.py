@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.causes.name_server import NXDOMAIN, REFUSED, SERVFAIL, NameServer
 from tests.causes.namespaces import Namespace, command
 from tests.causes.programs import Line
-from tests.causes.provocations import CERTAIN, LIKELY, provokes
+from tests.causes.provocations import CERTAIN, LIKELY, provokes, told
 from tests.causes.web_sockets import CLOSE, AlertingServer, Behaviour, Server, accepting, converse, hang
 from tests.causes.web_sockets import Line as Connection
 from tests.causes.world import LAB, World, calling, holding_socket, opening, registering
@@ -435,3 +435,30 @@ async def put_out_by_another_login(world: World) -> list[Line]:
     return await world.lines(
         namespace, opening(), registering("agent-7"), opening(socket="again"), registering("agent-7", "again"), holding_socket(5000)
     )
+
+
+@provokes("DUPLICATE_IDENTITY", confidence=CERTAIN)
+async def registered_by_another_worker(world: World) -> list[Line]:
+    """Two generators register the same user, and the server refuses the second."""
+    namespace = await world.namespace()
+    await world.lab(namespace)
+    other = await world.softphone(namespace, opening(), registering("agent-7"), holding_socket(20_000))
+    for _ in range(2):
+        await other.line(20)
+    said = await world.lines(namespace, opening(), registering("agent-7"))
+    told(said, "look at the other workers")
+    return said
+
+
+@provokes("DUPLICATE_IDENTITY", confidence=LIKELY, also=("CLOSED_BY_SERVER",))
+async def put_out_by_another_worker(world: World) -> list[Line]:
+    """The server closes a generator's socket and says that its user has logged in elsewhere."""
+
+    async def say_so(line: Connection) -> None:
+        await line.send(CLOSE, (4000).to_bytes(2, "big") + b"logged in at another location")
+
+    namespace = await world.namespace()
+    await world.enter(Server(namespace, LAB, accepting(say_so)))
+    said = await world.lines(namespace, opening(), holding_socket(5000))
+    told(said, "look at the other workers")
+    return said

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import signal
 import socket
 import sys
@@ -14,8 +13,8 @@ from tests.causes import cpu_quota
 from tests.causes.cpu_quota import CpuQuota
 from tests.causes.media import IS_RTP, TO_PHONE, candidate_ports
 from tests.causes.namespaces import Namespace
-from tests.causes.programs import Coturn, Line, Program, ProgramError
-from tests.causes.provocations import CERTAIN, LIKELY, provokes
+from tests.causes.programs import Coturn, Line, Program
+from tests.causes.provocations import CERTAIN, LIKELY, provokes, told
 from tests.causes.web_sockets import Meddler, Server, hang
 from tests.causes.world import LAB, MEDDLER, PHONE, TURN, World, calling, opening, turn, until
 
@@ -106,12 +105,6 @@ async def no_file_left_on_the_machine(world: World) -> list[Line]:
     said = await phone.lines(20)
     told(said, "this machine may open no more files")
     return said
-
-
-def told(lines: list[Line], words: str) -> None:
-    """Raises where these words are in no line."""
-    if words not in json.dumps(lines):
-        raise ProgramError(f"nothing says '{words}': {lines}")
 
 
 @provokes("GEN_RECEIVE_BUFFER", confidence=(CERTAIN, LIKELY))

@@ -26,19 +26,19 @@ async def dropping(world: World, *matches: str, **config: object) -> list[Line]:
     namespace = await world.namespace()
     await world.lab(namespace)
     await namespace.drop(*matches)
-    return await world.lines(namespace, opening(), calling(**{"connectTimeoutMs": 4000, **config}))
+    return await world.lines(namespace, opening(), calling(**{"connectTimeoutMs": 7000, **config}))
 
 
 # --- DTLS -----------------------------------------------------------------------------------------------------
 
 
-@provokes("DTLS_SILENT", confidence=LIKELY)
+@provokes("DTLS_SILENT", confidence=CERTAIN)
 async def dtls_dropped(world: World) -> list[Line]:
     """ICE connects, and a firewall drops all DTLS."""
     return await dropping(world, f"{TO_PHONE} {IS_DTLS}", f"{TO_LAB} {IS_DTLS}")
 
 
-@provokes("DTLS_SILENT", confidence=LIKELY)
+@provokes("DTLS_SILENT", confidence=CERTAIN)
 async def dtls_dropped_one_way(world: World) -> list[Line]:
     """ICE connects, and the other side's DTLS does not reach us."""
     return await dropping(world, f"{TO_PHONE} {IS_DTLS}")

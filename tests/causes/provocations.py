@@ -7,11 +7,12 @@ lines. Nothing in it depends on chance or on how fast this machine is.
 from __future__ import annotations
 
 import functools
+import json
 import sys
 from dataclasses import dataclass
 from typing import Awaitable, Callable
 
-from tests.causes.programs import Line
+from tests.causes.programs import Line, ProgramError
 from tests.causes.world import Verdict, World
 
 Run = Callable[[World], Awaitable["list[Line]"]]
@@ -80,6 +81,12 @@ def provokes(
         return run
 
     return enter
+
+
+def told(lines: list[Line], words: str) -> None:
+    """Raises where a softphone's lines do not have these words, such as evidence that a verdict has to rest on."""
+    if words not in json.dumps(lines):
+        raise ProgramError(f"nothing says '{words}': {lines}")
 
 
 @functools.cache

@@ -25,7 +25,8 @@ GATHER = {"gatherTimeoutMs": 2500, "connectTimeoutMs": 4000}
 
 async def relayed(world: World, namespace: Namespace, *servers: Line, resolving: bool = False, **config: object) -> list[Line]:
     """A call that may only go through a relay."""
-    chosen = {"iceTransportPolicy": "relay", "connectTimeoutMs": 8000, **config}
+    # A refusal ends the call at once; the time is for servers of a machine that is busy.
+    chosen = {"iceTransportPolicy": "relay", "gatherTimeoutMs": 12_000, "connectTimeoutMs": 20_000, **config}
     steps = [opening(), calling(ice_servers=list(servers), **chosen), holding_call(200)]
     return await world.lines(namespace, *steps, resolving=resolving)
 
@@ -207,7 +208,7 @@ async def turn_capacity(world: World) -> list[Line]:
 async def turn_peer_forbidden(world: World) -> list[Line]:
     """The TURN server does not relay to the other side's address."""
     namespace, _ = await coturn(world, f"--denied-peer-ip={LAB}")
-    return await relayed(world, namespace, turn())
+    return await relayed(world, namespace, turn(), connectTimeoutMs=8000)
 
 
 @provokes("TURN_STALE_NONCE", confidence=CERTAIN)

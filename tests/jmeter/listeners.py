@@ -31,8 +31,8 @@ def debug_sampler(name: str = "debug") -> Node:
     return Node(put(item.element, displayJMeterProperties=False, displayJMeterVariables=False, displaySystemProperties=False))
 
 
-def data_writer(path: Path, xml: bool) -> Node:
-    """A Simple Data Writer that saves all samples as XML or CSV."""
+def data_writer(path: Path, xml: bool, response_data: bool = False) -> Node:
+    """A Simple Data Writer that saves all samples as XML or CSV; in XML with their response data, if wanted."""
     item = node("ResultCollector", "SimpleDataWriter", f"to {path.name}", filename=path)
     put(item.element, ResultCollector__error_logging=False)
     settings = SubElement(SubElement(item.element, "objProp"), "name")
@@ -43,7 +43,8 @@ def data_writer(path: Path, xml: bool) -> Node:
         " connectTime threadCounts responseHeaders"
     ).split():
         SubElement(value, name).text = "true"
-    for name in "encoding responseData samplerData requestHeaders responseDataOnError saveAssertionResultsFailureMessage".split():
+    SubElement(value, "responseData").text = str(response_data).lower()
+    for name in "encoding samplerData requestHeaders responseDataOnError saveAssertionResultsFailureMessage".split():
         SubElement(value, name).text = "false"
     SubElement(value, "xml").text = str(xml).lower()
     return item

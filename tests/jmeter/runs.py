@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import shutil
 import socket
@@ -120,8 +121,10 @@ class RealJMeter(unittest.TestCase):
         (self.folder / "jmeter.out").write_text("\n".join(output) + "\n", encoding="utf-8")
         log = (self.folder / "jmeter.log").read_text(encoding="utf-8", errors="replace")
         self.assertIsNotNone(ended_at, f"JMeter never came to the end of the test: {output}")
+        rows = read_results(results) if results.exists() else []
+        self.assert_words(rows)
         return Finished(
-            rows=read_results(results) if results.exists() else [],
+            rows=rows,
             output=output,
             log=log,
             status=status,
@@ -129,6 +132,13 @@ class RealJMeter(unittest.TestCase):
             stop_seconds=ended_at - sent_at if sent_at else None,
             counters=json.loads(counters.read_text(encoding="utf-8")),
         )
+
+    def assert_words(self, rows: list[Row]) -> None:
+        """Codes that look like those of the one list are in it, and so is every cause."""
+        listed = set(re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "docs/causes.md").read_text(encoding="utf-8"), re.MULTILINE))
+        found = {row["responseCode"] for row in rows if re.fullmatch("[A-Z]+(_[A-Z]+)*", row["responseCode"])}
+        found |= {row["webrtc_cause"] for row in rows if row.get("webrtc_cause")}
+        self.assertEqual(found - listed, set())
 
     def assert_ended_cleanly(self, run: Finished) -> None:
         """JMeter ended by itself and in time, and no native code was misused."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -154,7 +155,8 @@ class Verdicts(RealJMeter):
     def test_of_calls_that_failed_alike_are_one_message_with_cause_and_advice_and_evidence_of_each(self) -> None:
         lab = self.lab(faults={"dropCandidates": True})
         deaf = thread_group("deaf", open_socket(lab.port), call(connectTimeout="1500"), threads=5)
-        run = self.run_plan(deaf)
+        xml = self.folder / "results.xml"
+        run = self.run_plan(deaf, data_writer(xml, xml=True, response_data=True))
         rows = run.labelled("WebRTC connect")
         self.assertEqual(len(rows), 5)
         self.assertEqual(len({row["responseMessage"] for row in rows}), 1, "the dashboard has a line for each message")
@@ -165,6 +167,26 @@ class Verdicts(RealJMeter):
             self.assertIn(f"[{row['webrtc_cause']}, {row['webrtc_confidence']}]. ", row["responseMessage"])
             self.assertTrue(row["webrtc_evidence"])
             self.assertIn(row["webrtc_starved"], ("", "true"))
+        failed = [sample for sample in xml_samples(xml) if sample.get("s") == "false"]
+        self.assertEqual(len(failed), 5)
+        for sample in failed:
+            data = json.loads(sample.findtext("responseData") or "")
+            self.assertIn(data["error"], ("ICE Connection Failed", "ICE Connection Timed Out"))
+            self.assertEqual((data["code"], data["cause"]), ("ICE_FAILED", sample.get("webrtc__cause")))
+            self.assertTrue(data["details"] and data["advice"] and data["evidence"][0]["fact"], data)
+            self.assertEqual(data["confidence"], sample.get("webrtc__confidence"))
+
+    def test_of_a_websocket_that_was_cut_are_no_failure_of_ice(self) -> None:
+        lab = self.lab(idleCutMs=500)
+        xml = self.folder / "results.xml"
+        cut = thread_group("cut", open_socket(lab.port), think(1500), call())
+        run = self.run_plan(cut, data_writer(xml, xml=True, response_data=True))
+        (row,) = run.labelled("WebRTC connect")
+        self.assertEqual((row["responseCode"], row["webrtc_cause"]), ("CLOSED_BY_FIN", "CLOSED_BY_FIN"))
+        (sample,) = [sample for sample in xml_samples(xml) if sample.get("s") == "false"]
+        data = json.loads(sample.findtext("responseData") or "")
+        self.assertEqual((data["error"], data["code"], data["confidence"]), ("Signaling WebSocket Closed", "CLOSED_BY_FIN", "certain"))
+        self.assertNotIn("ICE", data["error"] + data["message"])
 
 
 class AppendedResults(RealJMeter):
@@ -216,6 +238,20 @@ class RemoteResults(RemoteJMeter):
             self.assertIn("hung up" if lost else "nobody", row["webrtc_evidence"])
             self.assertEqual(row["webrtc_cause"], "ENDED_BY_PEER" if lost else "SIGNALING_REFUSED")
         self.assertTrue({"ice", "dtls"} <= set(graph_series(report, "SetUp")))
+
+    def test_that_a_listener_of_the_plan_appends_on_the_controller_keep_the_columns_of_their_file(self) -> None:
+        lab = self.lab()
+        port = self.start_worker({})
+        mine = self.folder / "mine.csv"
+        # The name is made by a function, as names of results often are.
+        writer = data_writer(self.folder / "${__P(none,mine)}.csv", xml=False)
+        plain = write_plan(self.folder / "plain.jmx", thread_group("plain", debug_sampler()), writer)
+        self.run_remotely(plain, self.folder / "plain.jtl", port)
+        phones = write_plan(self.folder / "phones.jmx", thread_group("good", open_socket(lab.port), call()), writer)
+        self.run_remotely(phones, self.folder / "phones.jtl", port)
+        self.assertEqual(len(read_results(mine)), 3)
+        said = generate_report(mine, self.folder / "report")
+        self.assertEqual(dashboard_counts(self.folder / "report"), Counts(3, 0), said)
 
     def test_that_the_controller_appends_keep_the_columns_of_their_file(self) -> None:
         lab = self.lab()

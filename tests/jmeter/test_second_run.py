@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 
 from demo.summary import read_results
+from tests.jmeter.listeners import debug_sampler
 from tests.jmeter.plans import call, hang_up, open_socket, think, thread_group, write_plan
 from tests.jmeter.remote import RemoteJMeter
-from tests.jmeter.runs import wait_until
+from tests.jmeter.runs import ROOT, wait_until
 
 
 class SecondRun(RemoteJMeter):
@@ -35,3 +37,24 @@ class SecondRun(RemoteJMeter):
             self.assertEqual(len(connected), threads)
             self.assertTrue(all(float(row["webrtc_iceMs"]) >= 0 for row in connected), "columns travel")
         self.assertEqual(lab.stop()["callsAnswered"], 11)
+
+    def test_in_the_same_jvm_has_no_columns_of_ours_without_our_elements(self) -> None:
+        lab = self.lab()
+        port = self.start_worker({"sample_variables": "mine"})
+        seen = []
+        # The label is made on the worker, while the test runs there.
+        asked = debug_sampler("${__P(sample_variables)}")
+        phones = thread_group("phones", open_socket(lab.port), call(), asked, hang_up())
+        for number, group in enumerate((phones, thread_group("plain", asked), phones)):
+            plan, results = write_plan(self.folder / "plan.jmx", group), self.folder / f"results-{number}.jtl"
+            self.run_remotely(plan, results, port, mode="Standard")
+            labels = [row["label"] for row in read_results(results)]
+            seen.append(next(label for label in labels if label.startswith("mine")))
+        with_columns = ",".join(["mine", *columns()])
+        self.assertEqual(seen, [with_columns, "mine", with_columns])
+
+
+def columns() -> list[str]:
+    """All columns of ours, in order, as the documentation has them."""
+    rows = re.findall(r"^\| (`webrtc_.*?) \|", (ROOT / "docs/results.md").read_text(encoding="utf-8"), re.MULTILINE)
+    return [name for row in rows for name in re.findall(r"`(\w+)`", row)]

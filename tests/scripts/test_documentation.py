@@ -32,9 +32,14 @@ class Documentation(unittest.TestCase):
         self.assert_names("results.md", set(re.findall(r'"(webrtc_\w+)"', text(PLUGIN / "result/Columns.java"))) - {"webrtc_"})
 
     def test_names_every_response_code_of_a_call(self) -> None:
-        codes = set(re.findall(r'=> "([A-Z]+(?:_[A-Z]+)*)"', text(ROOT / "src/signaling/outcome.rs"))) - {"OK"}
-        codes |= set(re.findall(r'(?:failure|Breach)\("([A-Z_]+)"', java()))
-        self.assert_names("results.md", codes)
+        words = dict(re.findall(r'(\w+) = "([A-Z_]+)" \{', text(ROOT / "src/diagnosis/cause.rs")))
+        of_calls = re.findall(r"=> Cause::(\w+)", text(ROOT / "src/signaling/outcome.rs"))
+        of_the_plugin = set(re.findall(r' = "([A-Z_]+)"', text(PLUGIN / "result/Codes.java")))
+        self.assert_names("results.md", {words[name] for name in of_calls} | of_the_plugin)
+
+    def test_is_about_one_list_of_codes(self) -> None:
+        elsewhere = set(re.findall(r'(?:failure|evidence|Breach)\([^;]*?"([A-Z]+_[A-Z_]+)"', java()))
+        self.assertEqual(elsewhere, set(), "a code of the plugin's own stands beside the one list")
 
     def test_names_every_property(self) -> None:
         names = set(re.findall(r'"(webrtc\.[a-zA-Z_.]+)"', java()))
