@@ -337,6 +337,9 @@ impl PeerConnectionEventHandler for Handler {
                 state.phases.ice_connected_us.get_or_insert(at_us);
             }
         });
+        if up {
+            self.talker.wait(false);
+        }
         // DTLS begins with this event and its first flight would lie until the next check.
         self.runtime.nudge();
         if up && let Some(connection) = self.connection.get().and_then(Weak::upgrade) {

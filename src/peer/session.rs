@@ -85,6 +85,8 @@ struct Negotiation {
     restart: bool,
     /// The other side's certificate as its first description announced it.
     fingerprint: Option<String>,
+    /// `a=ice-ufrag` of the other side's latest description.
+    remote_ufrag: Option<String>,
     /// Our own data channel.
     has_channel: bool,
 }
@@ -195,12 +197,13 @@ impl Session {
         if restart {
             // Candidates that come from now on may belong to the answer.
             self.inner.progress.update(|state| state.described = false);
+            self.inner.talker.wait(true);
         }
         self.set_local(offer, &lines).await
     }
 
-    /// The next [`Self::create_offer`] restarts ICE: new credentials, new checks on the same socket (W3C `restartIce`). What is
-    /// to be sent before the new pair is found is lost: the engine forgets the old pair at once.
+    /// The next [`Self::create_offer`] restarts ICE: new credentials, new checks on the same socket (W3C `restartIce`). The engine
+    /// forgets the old pair at once; packets that are due before the new one is found are skipped and counted as such.
     pub fn restart_ice(&self) {
         self.inner.negotiation.lock().restart = true;
     }
@@ -244,6 +247,14 @@ impl Session {
             connection.set_local_description(rollback).await.map_err(|error| sdp(OPERATION, error))?;
             self.inner.negotiation.lock().offering = false;
         }
+        let restarts = {
+            let mut negotiation = self.inner.negotiation.lock();
+            let before = std::mem::replace(&mut negotiation.remote_ufrag, remote.ufrag.clone());
+            before.is_some() && before != remote.ufrag
+        };
+        if restarts {
+            self.inner.talker.wait(true);
+        }
         self.apply_remote(OPERATION, description, &remote).await?;
         let answer = self.inner.connection.create_answer(None).await.map_err(|error| sdp("createAnswer", error))?;
         self.agree(&remote);
@@ -264,7 +275,11 @@ impl Session {
             RTCSessionDescription::answer(remote.engine.clone()).map_err(|error| sdp(OPERATION, error))?;
         self.same_certificate(OPERATION, &remote)?;
         self.apply_remote(OPERATION, description, &remote).await?;
-        self.inner.negotiation.lock().offering = false;
+        {
+            let mut negotiation = self.inner.negotiation.lock();
+            negotiation.offering = false;
+            negotiation.remote_ufrag.clone_from(&remote.ufrag);
+        }
         self.agree(&remote);
         Ok(())
     }
