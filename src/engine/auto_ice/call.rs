@@ -364,7 +364,7 @@ impl Task {
                 self.moments.signaling(at);
                 self.moments.note(at, "answer received");
                 let live = self.call.to_live(sdp.clone(), |mids, sdp| mids.to_live_description(&sdp));
-                self.moments.remote.get_or_insert_with(|| sdp);
+                self.moments.remote.get_or_insert(sdp);
                 self.moments.answered.get_or_insert(at);
                 let applied = self.call.session.set_remote_answer(&live).await;
                 let now = Instant::now();

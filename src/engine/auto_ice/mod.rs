@@ -392,7 +392,7 @@ impl Engine {
         let (place, state) = (Arc::clone(place), Arc::clone(&self.state));
         let finding = description(kind, String::new());
         let (sdp, after) = self.wait("make a live description", operation, deadline, Unwatched::Drop, async move {
-            Ok(place.describe_for_function(&state, &finding).await?)
+            place.describe_for_function(&state, &finding).await
         })?;
         after.sent(Instant::now());
         Ok(sdp)
