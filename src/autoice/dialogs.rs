@@ -609,9 +609,7 @@ impl Dialogs {
         });
         let nothing_here = self.is_empty();
         let theirs = self.leg_of(dialog, ufrag.as_deref(), Whose::Theirs);
-        let sure = |leg: &Leg| {
-            ufrag.is_some() && leg.remote.as_ref().is_some_and(|remote| remote.ufrag == ufrag)
-        };
+        let sure = |leg: &Leg| ufrag.is_some() && leg.remote.as_ref().is_some_and(|remote| remote.ufrag == ufrag);
         match theirs {
             Some(leg) if !pending || sure(leg) => {
                 let new = leg.seen.len() >= MOST_SEEN || leg.seen.insert(what.hash());
@@ -690,8 +688,7 @@ impl Dialogs {
     fn hang_up(&mut self, dialog: &Dialog) -> Vec<CallNumber> {
         let calls: Vec<CallNumber> = match dialog.id.as_deref() {
             Some(id) => {
-                let named: Vec<_> =
-                    self.legs.iter().filter(|leg| leg.is_named(id)).map(|leg| leg.number).collect();
+                let named: Vec<_> = self.legs.iter().filter(|leg| leg.is_named(id)).map(|leg| leg.number).collect();
                 match &self.legs[..] {
                     [only] if named.is_empty() && only.born_as.is_none() => vec![only.number],
                     _ => named,
@@ -1020,7 +1017,10 @@ mod tests {
         );
         place.take(&offer(sdp(10, 1, "another"), Some("s")));
         let new = place.out(&answer(sdp(1, 3, "ours"), Some("s")));
-        assert!(matches!(new, Outgoing::Answer { how: How::New { replaces }, .. } if replaces == Some(call)), "{new:?}");
+        assert!(
+            matches!(new, Outgoing::Answer { how: How::New { replaces }, .. } if replaces == Some(call)),
+            "{new:?}"
+        );
     }
 
     #[test]

@@ -39,7 +39,11 @@ pub fn fragment(canned: &str, (ufrag, pwd): (&str, &str), candidates: &[String],
         let end = &whole[line.len()..];
         if line.starts_with("a=candidate:") {
             if let Some(candidate) = candidates.get(index).or_else(|| candidates.last()) {
-                written.extend(["a=", attribute(&naming(candidate, line, ufrag)), if end.is_empty() { "" } else { newline }]);
+                written.extend([
+                    "a=",
+                    attribute(&naming(candidate, line, ufrag)),
+                    if end.is_empty() { "" } else { newline },
+                ]);
             }
             index += 1;
         } else if line.starts_with("a=ice-ufrag:") {
@@ -79,7 +83,8 @@ pub fn candidates_of(sdpfrag: &str) -> Vec<IceCandidateInit> {
             ufrag = Some(value.to_owned());
         } else if let Some(value) = line.strip_prefix("m=") {
             let word = value.split_ascii_whitespace().next().unwrap_or_default();
-            mid = (!["audio", "video", "application", "message", "text", "image"].contains(&word)).then(|| word.to_owned());
+            mid = (!["audio", "video", "application", "message", "text", "image"].contains(&word))
+                .then(|| word.to_owned());
         } else if let Some(value) = line.strip_prefix("a=mid:") {
             mid = Some(value.to_owned());
         } else if line.starts_with("a=candidate:") {
@@ -140,7 +145,8 @@ mod tests {
 
     #[test]
     fn candidates_stand_in_the_first_media_line_in_use() {
-        let sdp = "v=0\r\nm=video 0 RTP/SAVPF 0\r\na=mid:0\r\nm=audio 9 RTP/SAVPF 0\r\na=mid:1\r\nm=application 9 x y\r\n";
+        let sdp =
+            "v=0\r\nm=video 0 RTP/SAVPF 0\r\na=mid:0\r\nm=audio 9 RTP/SAVPF 0\r\na=mid:1\r\nm=application 9 x y\r\n";
         let written = with_candidates(sdp, &live(), true);
         let expected = format!("a=mid:1\r\na={LIVE}\r\na={}\r\na=end-of-candidates\r\nm=application", live()[1]);
         assert!(written.contains(&expected), "{written}");
@@ -150,7 +156,8 @@ mod tests {
 
     #[test]
     fn a_canned_fragment_keeps_its_form() {
-        let canned = "m=0 9 RTP/AVP 0\na=candidate:1 1 udp 1 10.0.0.1 9 typ host generation 0 ufrag NTZC network-id 3\n";
+        let canned =
+            "m=0 9 RTP/AVP 0\na=candidate:1 1 udp 1 10.0.0.1 9 typ host generation 0 ufrag NTZC network-id 3\n";
         let written = fragment(canned, ("live", "secret"), &live(), 1);
         assert_eq!(written, format!("m=0 9 RTP/AVP 0\na={} ufrag live\n", live()[1]));
         let whip = "a=ice-ufrag:old\r\na=ice-pwd:older\r\nm=audio 9 RTP/AVP 0\r\na=mid:0\r\na=end-of-candidates\r\n";

@@ -18,7 +18,7 @@ use tokio_tungstenite::WebSocketStream;
 use tungstenite::protocol::Message;
 
 /// No test waits longer for anything.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A description as somebody has once recorded it.
 pub const CANNED: &str = "v=0\r\no=- 4611731400430051336 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n\
@@ -169,7 +169,8 @@ impl Seen {
     }
 
     fn keep(&mut self, session: &Session, sdp: &str, (ufrag, fingerprint): (String, String)) -> usize {
-        let ssrcs = attributes(sdp, "a=ssrc:").iter().map(|value| value.split(' ').next().unwrap().to_owned()).collect();
+        let ssrcs =
+            attributes(sdp, "a=ssrc:").iter().map(|value| value.split(' ').next().unwrap().to_owned()).collect();
         self.calls.push(ServerCall {
             session: session.clone(),
             offer: sdp.to_owned(),
@@ -378,7 +379,9 @@ impl Connection {
                         head("200 OK"),
                         answer.len()
                     ),
-                    Err(why) => format!("{}Reason: {why}\r\nContent-Length: 0\r\n\r\n", head("488 Not Acceptable Here")),
+                    Err(why) => {
+                        format!("{}Reason: {why}\r\nContent-Length: 0\r\n\r\n", head("488 Not Acceptable Here"))
+                    }
                 };
                 self.say(reply).await;
             }

@@ -325,16 +325,15 @@ impl Task {
     fn deadline(&self, stage: Stage) -> Option<Instant> {
         match stage {
             Stage::Unsent | Stage::SettingUp => Some(self.moments.last_signaling + self.config.connect_timeout()),
-            Stage::Connected(since) => {
-                Some(since.max(self.moments.last_signaling) + self.config.first_rtp_timeout())
-            }
+            Stage::Connected(since) => Some(since.max(self.moments.last_signaling) + self.config.first_rtp_timeout()),
             Stage::Up | Stage::Lost => None,
         }
     }
 
     fn sent(&mut self, at: Instant) {
         if self.moments.sent.is_none() {
-            self.moments.sent = Some((at, SystemTime::now().checked_sub(at.elapsed()).unwrap_or(SystemTime::UNIX_EPOCH)));
+            self.moments.sent =
+                Some((at, SystemTime::now().checked_sub(at.elapsed()).unwrap_or(SystemTime::UNIX_EPOCH)));
             let what = if self.call.role == Role::Offerer { "offer sent" } else { "answer sent" };
             self.moments.note(at, what);
         } else {
@@ -365,7 +364,7 @@ impl Task {
                 self.moments.signaling(at);
                 self.moments.note(at, "answer received");
                 let live = self.call.to_live(sdp.clone(), |mids, sdp| mids.to_live_description(&sdp));
-                self.moments.remote.get_or_insert_with(|| sdp);
+                self.moments.remote.get_or_insert(sdp);
                 self.moments.answered.get_or_insert(at);
                 let applied = self.call.session.set_remote_answer(&live).await;
                 let now = Instant::now();

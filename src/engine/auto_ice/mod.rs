@@ -201,9 +201,11 @@ impl Engine {
         let config = AutoIceConfig::from_json(config)?;
         let place = self.state.ice_place(scope, (PlaceKind::Channel, name), self.runtime.handle(), config)?;
         let mut tables = self.state.tables();
-        let known = tables.scope(scope)?.channels.iter().find(|key| {
-            tables.channels.get(**key).is_some_and(|other| Arc::ptr_eq(other, &place))
-        });
+        let known = tables
+            .scope(scope)?
+            .channels
+            .iter()
+            .find(|key| tables.channels.get(**key).is_some_and(|other| Arc::ptr_eq(other, &place)));
         if let Some(key) = known {
             return Ok(*key);
         }
@@ -289,10 +291,11 @@ impl Engine {
         }
         if !place.has_offer() {
             return match place.only_call() {
-                Some(call) if call.role == Role::Answerer => {
-                    Ok(call.described.lock().sdp.clone())
+                Some(call) if call.role == Role::Answerer => Ok(call.described.lock().sdp.clone()),
+                _ => {
+                    Err(ConfigError::new("offer", "null", "the other side's offer, or apply it under this name first")
+                        .into())
                 }
-                _ => Err(ConfigError::new("offer", "null", "the other side's offer, or apply it under this name first").into()),
             };
         }
         self.describe(&place, operation, SdpType::Answer, deadline)
@@ -389,7 +392,7 @@ impl Engine {
         let (place, state) = (Arc::clone(place), Arc::clone(&self.state));
         let finding = description(kind, String::new());
         let (sdp, after) = self.wait("make a live description", operation, deadline, Unwatched::Drop, async move {
-            Ok(place.describe_for_function(&state, &finding).await?)
+            place.describe_for_function(&state, &finding).await
         })?;
         after.sent(Instant::now());
         Ok(sdp)
@@ -417,7 +420,11 @@ fn candidate_content(text: &str) -> Result<Content, ConfigError> {
         return Ok(Content::Fragment { sdpfrag: text.to_owned() });
     }
     if crate::diagnosis::facts::Candidate::parse(line).is_none() {
-        return Err(ConfigError::new("text", text, "RTCIceCandidateInit as JSON, a candidate line or a fragment (RFC 8840)"));
+        return Err(ConfigError::new(
+            "text",
+            text,
+            "RTCIceCandidateInit as JSON, a candidate line or a fragment (RFC 8840)",
+        ));
     }
     let candidate = line.to_owned();
     Ok(Content::Candidate(IceCandidateInit { candidate, sdp_m_line_index: Some(0), ..IceCandidateInit::default() }))

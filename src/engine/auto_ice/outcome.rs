@@ -188,8 +188,7 @@ impl Story<'_> {
             (true, _) => ("the first RTP packet came in", Step::Media),
         };
         let since = millis(self.moments.last_signaling.elapsed());
-        let message =
-            format!("{by} before {what}, {since} ms after the last signaling message: {}", self.evidence());
+        let message = format!("{by} before {what}, {since} ms after the last signaling message: {}", self.evidence());
         let fact = if code == CallCode::EndedByPeer { Fact::PeerEnded(None) } else { Fact::None };
         let step = (code == CallCode::EndedByPeer).then_some(step);
         Failure { step, ..Failure::new(Trouble::new(code, message, self.details(None)).with(fact)) }
@@ -265,7 +264,9 @@ impl Story<'_> {
             evidence.push_str(&format!("; {count} remote candidates were not usable ({last})"));
         }
         if let Some((cause, _)) = &self.moments.socket_closed {
-            evidence.push_str(&format!("; the signaling WebSocket closed meanwhile ({cause}), so candidates may be missing"));
+            evidence.push_str(&format!(
+                "; the signaling WebSocket closed meanwhile ({cause}), so candidates may be missing"
+            ));
         }
         evidence
     }

@@ -280,7 +280,12 @@ impl Place {
     }
 
     /// Prepares a message; runs on the runtime. Dropping it leaves nothing behind.
-    pub(in crate::engine) async fn prepare(self: Arc<Self>, state: Arc<State>, reading: Reading, message: Vec<u8>) -> Prepared {
+    pub(in crate::engine) async fn prepare(
+        self: Arc<Self>,
+        state: Arc<State>,
+        reading: Reading,
+        message: Vec<u8>,
+    ) -> Prepared {
         let mut replacements = Vec::with_capacity(reading.findings.len());
         let mut after = AfterSend::default();
         for finding in &reading.findings {
@@ -291,7 +296,12 @@ impl Place {
     }
 
     /// What takes the place of a finding.
-    async fn replacement(self: &Arc<Self>, state: &Arc<State>, finding: &Finding, after: &mut AfterSend) -> Replacement {
+    async fn replacement(
+        self: &Arc<Self>,
+        state: &Arc<State>,
+        finding: &Finding,
+        after: &mut AfterSend,
+    ) -> Replacement {
         let until = Instant::now() + self.config().0.answer_wait();
         let (home, decision) = loop {
             let changed = state.auto_ice.changed.notified();
@@ -557,7 +567,8 @@ impl Place {
         };
         let credentials = trickle::credentials(&sdp).map(|(ufrag, pwd)| (ufrag.to_owned(), pwd.to_owned()));
         let receives_video = shape.as_ref().is_some_and(receives_video);
-        let described = Described { credentials: credentials.unwrap_or_default(), sdp, mids, candidates, receives_video };
+        let described =
+            Described { credentials: credentials.unwrap_or_default(), sdp, mids, candidates, receives_video };
         let Some(ice) = self.ice.upgrade() else { return Err(Refusal::Ended) };
         let name = self.name_of(state, &ice, finding);
         let (call, heard) = LiveCall::new((number, role), name.clone(), session.clone(), described);
@@ -621,7 +632,8 @@ impl Place {
         if ice_restart {
             call.described.lock().candidates.clear();
         }
-        let (found, ended) = gathered(&call.session, if ice_restart { config.gather_wait() } else { Duration::ZERO }).await;
+        let (found, ended) =
+            gathered(&call.session, if ice_restart { config.gather_wait() } else { Duration::ZERO }).await;
         let lines: Vec<String> = {
             let mut described = call.described.lock();
             described.candidates.extend(found);
@@ -865,7 +877,8 @@ impl LiveCall {
         self.refresh();
         if canned.candidate.is_empty() {
             let mut end = canned.clone();
-            end.username_fragment = canned.username_fragment.as_ref().map(|_| self.described.lock().credentials.0.clone());
+            end.username_fragment =
+                canned.username_fragment.as_ref().map(|_| self.described.lock().credentials.0.clone());
             return Replacement::Candidate(end);
         }
         let Some(live) = self.candidate(index) else { return Replacement::Keep };
