@@ -13,7 +13,7 @@ use rand::{Rng as _, RngCore as _, SeedableRng as _};
 use support::{LIVE, OFFER};
 
 /// Messages of each family.
-const EACH: usize = 5_000;
+const EACH: usize = 4_200;
 
 /// What is like signaling, word for word, and is none.
 const NEAR_MISSES: &[&str] = &[

@@ -149,7 +149,7 @@ fn description(reading: &Reading) -> Option<&str> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 800, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn what_is_wrapped_is_found_and_can_be_put_back(wraps in wraps(), newline in prop_oneof![Just("\r\n"), Just("\n")], ended in any::<bool>()) {

@@ -4,7 +4,7 @@
 //! server or a hang-up in any of the known wrappings is never sorted out. The other way round it is only a guess.
 use std::sync::LazyLock;
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, packed};
 
 /// What stands in every message of interest, however deep it is wrapped.
 ///
@@ -78,14 +78,28 @@ pub(super) const BASE64_STARTS: &[&str] = &[
     "YT1jYW5k",
 ];
 
-static SEARCH: LazyLock<AhoCorasick> = LazyLock::new(|| {
+static SEARCH: LazyLock<Searcher> = LazyLock::new(|| {
     let signs = SIGNS.iter().chain(BASE64_STARTS);
-    AhoCorasick::builder().match_kind(MatchKind::Standard).build(signs).expect("a fixed list of short words builds")
+    let by_vector =
+        packed::Config::new().match_kind(packed::MatchKind::LeftmostFirst).builder().extend(signs.clone()).build();
+    match by_vector {
+        Some(search) => Searcher::Vector(search),
+        None => Searcher::Automaton(AhoCorasick::new(signs).expect("a fixed list of short words builds")),
+    }
 });
+
+/// Looks for all signs at once: with vector instructions where the processor has them.
+enum Searcher {
+    Vector(packed::Searcher),
+    Automaton(AhoCorasick),
+}
 
 /// Whether a message, or a text inside one, may hold something.
 pub(super) fn may_hold(message: &[u8]) -> bool {
-    SEARCH.is_match(message)
+    match &*SEARCH {
+        Searcher::Vector(search) => search.find(message).is_some(),
+        Searcher::Automaton(search) => search.is_match(message),
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Finds fingerprints and ICE passwords that stand in a message beside the description they belong to.
 //!
 //! Guarantees: pure; one pass over each text of the message, however many descriptions it has.
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
 use super::finding::{Content, Finding};
 use super::reading::Target;
@@ -26,7 +26,9 @@ pub(super) fn in_message(message: &[u8], places: &[Place], findings: &[Finding],
         return Vec::new();
     }
     // Too large an automaton cannot come about: values are short, and there are at most 32 of each finding.
-    let Ok(search) = AhoCorasick::new(&values) else { return Vec::new() };
+    // It is used for one message: the kind that is built fastest.
+    let kind = Some(AhoCorasickKind::NoncontiguousNFA);
+    let Ok(search) = AhoCorasick::builder().kind(kind).build(&values) else { return Vec::new() };
     let mut repeated = Vec::new();
     let texts = std::iter::once((MESSAGE, message))
         .chain(places.iter().enumerate().map(|(index, place)| (PlaceId(index + 1), &*place.text)));
