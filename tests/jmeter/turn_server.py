@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 from types import TracebackType
@@ -47,8 +48,23 @@ class TurnServer:
             self._process = subprocess.Popen(
                 self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, text=True, start_new_session=True
             )
-        wait_until(lambda: "TLS" in self.log() and "listener opened" in self.log(), 30, "the TURN server")
+        try:
+            wait_until(self._answers, 30, "the TURN server")
+        except BaseException:
+            terminate(self._process)
+            raise
         return self
+
+    def _answers(self) -> bool:
+        """Whether it answers a Binding request over UDP, and listens for TCP and TLS."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
+            probe.settimeout(0.5)
+            probe.sendto(bytes.fromhex("000100002112a442") + os.urandom(12), ("127.0.0.1", self.port))
+            probe.recv(1500)
+            for port in (self.port, self.tls_port):
+                socket.create_connection(("127.0.0.1", port), timeout=0.5).close()
+            return True
+        return False
 
     def log(self) -> str:
         """What it has said so far."""
