@@ -2,6 +2,7 @@ package io.github.jmeterwebrtc;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 
 /** What has become of a call of Auto ICE: that it came up or did not, or that it was lost later. */
@@ -25,7 +26,7 @@ public final class AutoIceResult {
     }
 
     static List<AutoIceResult> list(byte[] array) {
-        return array == null ? List.of() : list(Json.parse(array));
+        return array == null ? Collections.emptyList() : list(Json.parse(array));
     }
 
     /**
