@@ -175,6 +175,12 @@ provoking: | tools
 causes: provoking ## Every cause of failure provoked 20 times, as root: target/causes.json
 	python3 -m tests.causes --times $(or $(TIMES),20) --parallel $(or $(PARALLEL),10) $(if $(ONLY),--only '$(ONLY)')
 
+# ROUNDS=5000000 SEED=7: how much, and what.
+.PHONY: fuzz
+fuzz: | tools ## Auto ICE on a million damaged messages, from another seed each time
+	AUTOICE_FUZZ_ROUNDS=$(or $(ROUNDS),1000000) AUTOICE_FUZZ_SEED=$(or $(SEED),$$RANDOM$$RANDOM) \
+	    cargo test --locked --release --test autoice_mutation
+
 .PHONY: interop
 interop: | tools ## Real peers: Chromium, aiortc and pion, both roles
 	interop/run

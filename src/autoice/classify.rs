@@ -83,7 +83,7 @@ fn nested(tree: &Tree<'_>, id: u32, depth: usize, members: &mut Vec<Member>) {
     if depth == 0 || tree.node(id).kind != Kind::Object {
         return;
     }
-    for member in tree.children(id) {
+    for member in tree.children(id).take(MAX_MEMBERS) {
         if members.len() >= MAX_MEMBERS {
             return;
         }
@@ -138,10 +138,10 @@ pub(super) fn names_the_message(member: &Member, in_array: bool) -> bool {
     (in_array && member.key.is_empty()) || names.contains(&folded(&member.key).as_str())
 }
 
-/// The words of a name: `SDP_OFFER`, `sdpOffer` and `sdp.offer` are `sdp` and `offer`. Empty for what is a sentence.
+/// The words of a name: `SDP_OFFER`, `sdpOffer` and `sdp.offer` are `sdp` and `offer`. Empty for what is no name.
 pub(super) fn words(name: &str) -> Vec<String> {
     let mut words = Vec::new();
-    if name.len() > 64 || name.contains(char::is_whitespace) {
+    if name.len() > 64 || !name.chars().all(|letter| letter.is_alphanumeric() || "_-.:/".contains(letter)) {
         return words;
     }
     let mut word = String::new();
@@ -186,27 +186,11 @@ pub(super) fn kind(levels: &[Level], sip: Option<&Sip>, facts: &Facts<'_>) -> Op
         return by_sip(sip, by_setup);
     }
     for level in levels {
-        let named = level.members.iter().find_map(|member| {
-            let is_type = ["type", "sdptype", "kind", "descriptiontype"].contains(&folded(&member.key).as_str());
-            match member.value.to_ascii_lowercase().as_str() {
-                "offer" if is_type => Some(SdpType::Offer),
-                "answer" if is_type => Some(SdpType::Answer),
-                "pranswer" if is_type => Some(SdpType::Pranswer),
-                _ => None,
-            }
-        });
-        if named.is_some() {
-            return named;
+        if let Some(named) = named_by(level) {
+            return Some(named);
         }
-        let by_key = said_by(&level.key);
-        let in_array = level.key.is_empty();
-        let mut said = level
-            .members
-            .iter()
-            .filter(|member| names_the_message(member, in_array))
-            .filter_map(|member| said_by(&member.value));
-        let by_name = said.next();
-        let hint = match (by_key, by_name) {
+        let (key, name) = hints(level);
+        let hint = match (key, name) {
             (Some(key), Some(name)) if key != name => return by_setup,
             (Some(hint), _) | (None, Some(hint)) => hint,
             (None, None) => continue,
@@ -219,6 +203,31 @@ pub(super) fn kind(levels: &[Level], sip: Option<&Sip>, facts: &Facts<'_>) -> Op
         };
     }
     by_setup
+}
+
+/// The value of a `type` beside the description.
+fn named_by(level: &Level) -> Option<SdpType> {
+    level.members.iter().find_map(|member| {
+        let is_type = ["type", "sdptype", "kind", "descriptiontype"].contains(&folded(&member.key).as_str());
+        match member.value.to_ascii_lowercase().as_str() {
+            "offer" if is_type => Some(SdpType::Offer),
+            "answer" if is_type => Some(SdpType::Answer),
+            "pranswer" if is_type => Some(SdpType::Pranswer),
+            _ => None,
+        }
+    })
+}
+
+/// What the name of the member says, and what the name of the message says.
+fn hints(level: &Level) -> (Option<SdpType>, Option<SdpType>) {
+    let in_array = level.key.is_empty();
+    let named = level.members.iter().filter(|member| names_the_message(member, in_array));
+    (said_by(&level.key), named.map(|member| said_by(&member.value)).find(Option::is_some).flatten())
+}
+
+/// Whether a level says offer or answer.
+pub(super) fn says_role(level: &Level) -> bool {
+    named_by(level).is_some() || hints(level) != (None, None)
 }
 
 /// RFC 3264 and RFC 6337 §2: which SIP message carries what.

@@ -2,7 +2,7 @@
 //!
 //! A changed description must not break a signature, a hash or a length that the plan has worked out over the canned one.
 //! Guarantees: pure; each reason says what the user can do.
-use super::classify::{Level, Member, folded, words};
+use super::classify::{Level, Member, folded, says_role, words};
 
 /// What helps wherever the plan itself can put the live text in.
 const USE_FUNCTIONS: &str =
@@ -12,8 +12,10 @@ const USE_FUNCTIONS: &str =
 const OTHERWISE: &str =
     "put ${__webrtcOffer} or ${__webrtcAnswer} in the place of the canned text, if this message starts a call";
 
-/// Why a description with these surroundings is left alone; `sdp_lengths` are its lengths in characters and bytes.
-pub(super) fn about_levels(levels: &[Level], sdp_lengths: &[usize]) -> Option<String> {
+/// Why a description with these surroundings starts no call, in whichever direction it goes: it is quoted.
+///
+/// The nearest level that says anything counts, so that signaling over a chat stays signaling.
+pub(super) fn about_purpose(levels: &[Level]) -> Option<String> {
     for level in levels {
         let log_level = level.members.iter().any(|member| {
             ["level", "severity", "loglevel"].contains(&folded(&member.key).as_str())
@@ -26,19 +28,46 @@ pub(super) fn about_levels(levels: &[Level], sdp_lengths: &[usize]) -> Option<St
         if let Some(event) = level.members.iter().find_map(reported_call) {
             return Some(format!("The message reports a `{event}` and starts no call: {OTHERWISE}."));
         }
+    }
+    for level in levels {
+        if says_role(level) {
+            return None;
+        }
+        let chat = level.members.iter().filter(|member| says_purpose(member, level.key.is_empty())).any(|member| {
+            let is_chat = |word: &String| ["chat", "comment", "email", "mail", "log", "note"].contains(&word.as_str());
+            words(&member.value).iter().any(is_chat)
+        });
+        if chat
+            || ["text", "comment", "note", "log", "stack", "subject", "title"].contains(&folded(&level.key).as_str())
+        {
+            return Some(format!("The description stands in a text for people, which starts no call: {OTHERWISE}."));
+        }
+    }
+    None
+}
+
+/// Why a description with these surroundings must not be changed: `lengths` are its own, in characters and bytes.
+pub(super) fn about_levels(levels: &[Level], lengths: &[usize]) -> Option<String> {
+    for level in levels {
         if let Some(name) = level.members.iter().find(|member| signs(member)) {
             return Some(format!("The message is signed or hashed (`{}`): {USE_FUNCTIONS}.", name.key));
         }
         let counts = level.members.iter().find(|member| {
             let key = words(&member.key);
             key.iter().any(|word| ["length", "size", "len", "bytes"].contains(&word.as_str()))
-                && member.value.parse::<usize>().is_ok_and(|number| sdp_lengths.contains(&number))
+                && member.value.parse::<usize>().is_ok_and(|number| lengths.contains(&number))
         });
         if let Some(member) = counts {
             return Some(format!("`{}` counts the description: {USE_FUNCTIONS}.", member.key));
         }
     }
     None
+}
+
+/// Whether the value of a member says what a message is for: a name or an id of a room does not.
+fn says_purpose(member: &Member, in_array: bool) -> bool {
+    let names = ["type", "event", "eventname", "messagetype", "msgtype", "kind", "action", "method"];
+    (in_array && member.key.is_empty()) || names.contains(&folded(&member.key).as_str())
 }
 
 /// The call of the W3C API that a telemetry message reports, if it does.
@@ -125,14 +154,8 @@ mod tests {
     #[test]
     fn signatures_hashes_and_lengths_are_doubts() {
         let sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
-        for (key, value) in [
-            ("signature", sha256),
-            ("sdpHash", sha256),
-            ("checksum", "1a2b3c4d"),
-            ("sdpLength", "812"),
-            ("level", "DEBUG"),
-            ("event", "setLocalDescription"),
-        ] {
+        for (key, value) in [("signature", sha256), ("sdpHash", sha256), ("checksum", "1a2b3c4d"), ("sdpLength", "812")]
+        {
             assert!(about_levels(&level(key, value), &[812]).is_some(), "{key}");
         }
         for (key, value) in
@@ -140,6 +163,17 @@ mod tests {
         {
             assert_eq!(about_levels(&level(key, value), &[812]), None, "{key}");
         }
+    }
+
+    #[test]
+    fn what_is_only_quoted_is_a_doubt() {
+        for (key, value) in [("level", "DEBUG"), ("event", "setLocalDescription"), ("type", "chat_message")] {
+            assert!(about_purpose(&level(key, value)).is_some(), "{key}");
+        }
+        let mut signaling = level("type", "offer");
+        signaling.extend(level("type", "chat"));
+        assert_eq!(about_purpose(&signaling), None, "signaling over a chat stays signaling");
+        assert_eq!(about_purpose(&level("id", "chat-7")), None, "the name of a room says nothing");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! server or a hang-up in any of the known wrappings is never sorted out. The other way round it is only a guess.
 use std::sync::LazyLock;
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, packed};
 
 /// What stands in every message of interest, however deep it is wrapped.
 ///
@@ -25,17 +25,6 @@ const SIGNS: &[&str] = &[
     // What is left alone, and said so.
     "urn:xmpp:jingle:1",
     "dtlsParameters",
-    // Base64 of `{"`, `{ "`, `{\n `, `{\n\t`, `{\r\n`, `[{`, `[{"`, `["`, `v=0`, `candidate`, `a=candidate`.
-    "eyJ",
-    "eyAi",
-    "ewog",
-    "ewoJ",
-    "ew0K",
-    "WwogI",
-    "W3si",
-    "dj0w",
-    "Y2FuZGlkYXRl",
-    "YT1jYW5k",
     // ICE servers.
     "stun:",
     "turn:",
@@ -57,9 +46,7 @@ const SIGNS: &[&str] = &[
     "terminate",
     "Terminate",
     "TERMINATE",
-    "destroy",
-    "detach",
-    "timeout",
+    "janus",
     "reject",
     "Reject",
     "REJECT",
@@ -70,13 +57,47 @@ const SIGNS: &[&str] = &[
     "\"callEnd",
 ];
 
-static SEARCH: LazyLock<AhoCorasick> = LazyLock::new(|| {
-    AhoCorasick::builder().match_kind(MatchKind::Standard).build(SIGNS).expect("a fixed list of short words builds")
+/// How base64 begins of a text that begins with `{"`, `{ "`, `{  `, `{\n `, `{\n\t`, `{\r\n`, `{\t"`, `[{"`, `[ {`, `["`, `[\n `,
+/// `v=0`, `candidate` or `a=candidate`.
+pub(super) const BASE64_STARTS: &[&str] = &[
+    "eyJ",
+    "eyAi",
+    "eyAg",
+    "ewog",
+    "ewoJ",
+    "ew0K",
+    "ewki",
+    "W3si",
+    "WyB7",
+    "WyJ",
+    "WwogI",
+    "dj0w",
+    "Y2FuZGlkYXRl",
+    "YT1jYW5k",
+];
+
+static SEARCH: LazyLock<Searcher> = LazyLock::new(|| {
+    let signs = SIGNS.iter().chain(BASE64_STARTS);
+    let by_vector =
+        packed::Config::new().match_kind(packed::MatchKind::LeftmostFirst).builder().extend(signs.clone()).build();
+    match by_vector {
+        Some(search) => Searcher::Vector(search),
+        None => Searcher::Automaton(AhoCorasick::new(signs).expect("a fixed list of short words builds")),
+    }
 });
+
+/// Looks for all signs at once: with vector instructions where the processor has them.
+enum Searcher {
+    Vector(packed::Searcher),
+    Automaton(AhoCorasick),
+}
 
 /// Whether a message, or a text inside one, may hold something.
 pub(super) fn may_hold(message: &[u8]) -> bool {
-    SEARCH.is_match(message)
+    match &*SEARCH {
+        Searcher::Vector(search) => search.find(message).is_some(),
+        Searcher::Automaton(search) => search.is_match(message),
+    }
 }
 
 #[cfg(test)]

@@ -12,13 +12,12 @@ pub(super) enum Newline {
 }
 
 impl Newline {
-    /// The line end that comes first; CRLF where there is only one line (RFC 8866 §5).
+    /// The line end of a text; CRLF where there is only one line (RFC 8866 §5), or where it is among several kinds.
     pub(super) fn of(text: &str) -> Self {
-        match text.find(['\r', '\n']) {
-            Some(at) if text[at..].starts_with("\r\n") => Self::CrLf,
-            Some(at) if text[at..].starts_with('\n') => Self::Lf,
-            Some(_) => Self::Cr,
-            None => Self::CrLf,
+        match (text.contains("\r\n"), text.contains('\n'), text.contains('\r')) {
+            (true, ..) | (false, false, false) => Self::CrLf,
+            (false, true, _) => Self::Lf,
+            (false, false, true) => Self::Cr,
         }
     }
 
@@ -86,9 +85,10 @@ pub(super) fn fragment(text: &[u8]) -> Option<Range<usize>> {
         at = next;
         match &text[line] {
             [b'v', b'=', ..] => return None,
-            line @ [b'a'..=b'z', b'=', ..] => {
-                ice |= line.strip_prefix(b"a=").is_some_and(|rest| candidate(rest).is_some())
-                    || [b"a=end-of-candidates".as_slice(), b"a=ice-ufrag:"].iter().any(|sign| line.starts_with(sign));
+            line @ [b'a' | b'c' | b'm', b'=', ..] => {
+                ice |= line == b"a=end-of-candidates"
+                    || line.strip_prefix(b"a=").is_some_and(|rest| candidate(rest).is_some())
+                    || line.strip_prefix(b"a=ice-ufrag:").is_some_and(is_ufrag);
                 end = next;
             }
             blank if blank.iter().all(|byte| byte.is_ascii_whitespace() || *byte == 0) => {}
@@ -96,6 +96,11 @@ pub(super) fn fragment(text: &[u8]) -> Option<Range<usize>> {
         }
     }
     (ice && end > 0).then_some(0..end)
+}
+
+/// RFC 8839 §5.4: 4 to 256 letters, digits, `+` and `/`; `-` and `_` are seen as well.
+fn is_ufrag(text: &[u8]) -> bool {
+    (4..=256).contains(&text.len()) && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/-_".contains(byte))
 }
 
 /// Where a candidate stands in `text`, from `candidate:` to its last character; blanks and an `a=` may surround it.
@@ -217,7 +222,9 @@ mod tests {
         for text in ["a=end-of-candidates\r\n", "m=0 9 RTP/AVP 0\r\na=candidate:1 1 udp 1 127.0.0.1 9 typ host\r\n"] {
             assert_eq!(fragment(text.as_bytes()), Some(0..text.len()));
         }
-        for text in ["a=b", "a=1&b=2", SDP, "a=end-of-candidates\r\nand so on", ""] {
+        for text in
+            ["a=b", "a=1&b=2", SDP, "a=end-of-candidates\r\nand so on", "a=end-of-candidates too", "a=ice-ufrag: ?", ""]
+        {
             assert_eq!(fragment(text.as_bytes()), None, "{text}");
         }
     }
