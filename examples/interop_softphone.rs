@@ -7,6 +7,7 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use jmeter_webrtc::autoice::Shape;
 use jmeter_webrtc::media::AudioCodec;
 use jmeter_webrtc::peer::{IceServer, SessionConfig};
 use jmeter_webrtc::signaling::call::{self, Call, CallConfig};
@@ -41,6 +42,7 @@ struct Options {
     role: Role,
     codecs: Vec<AudioCodec>,
     trickle: bool,
+    film: bool,
     hold: Duration,
     packets: u64,
     deadline: Duration,
@@ -114,7 +116,7 @@ async fn one_call(options: &Options) -> Result<Value, Failed> {
 }
 
 async fn place(socket: &Socket, to: &str, options: &Options) -> Result<Value, Failed> {
-    let call = call::place(socket.clone(), &call_config(options, Some(to))).await?;
+    let call = call::place(socket.clone(), &call_config(options, Some(to))?).await?;
     talk(&call, options).await;
     Ok(hang_up(&call).await)
 }
@@ -135,23 +137,31 @@ async fn talk(call: &Call, options: &Options) {
 async fn answer(socket: &Socket, name: &str, options: &Options) -> Result<Value, Failed> {
     call::register(socket, name, REGISTER_DEADLINE).await?;
     println!("{}", json!({"event": "registered"}));
-    let call = call::answer_next(socket.clone(), &call_config(options, None), options.deadline).await?;
+    let call = call::answer_next(socket.clone(), &call_config(options, None)?, options.deadline).await?;
     while call.lost().is_none() {
         sleep(LOOK_INTERVAL).await;
     }
     Ok(hang_up(&call).await)
 }
 
-fn call_config(options: &Options, to: Option<&str>) -> CallConfig {
+/// A browser's offer of audio, video and data: what a film is to be received with.
+const BROWSER_OFFER: &str = include_str!("../tests/canned/chrome-audio-video-data.sdp");
+
+fn call_config(options: &Options, to: Option<&str>) -> Result<CallConfig, Failed> {
+    let media = match options.film {
+        true => Shape::of(BROWSER_OFFER).map_err(Failed::new)?.media().to_vec(),
+        false => vec![],
+    };
     let stun = options.stun.iter();
     let ice_servers = stun.map(|url| IceServer { urls: vec![url.clone()], ..IceServer::default() }).collect();
     let session = SessionConfig {
         ice_servers,
         trickle: options.trickle,
         codecs: options.codecs.clone(),
+        media,
         ..SessionConfig::default()
     };
-    CallConfig { to: to.map(ToOwned::to_owned), session, ..CallConfig::default() }
+    Ok(CallConfig { to: to.map(ToOwned::to_owned), session, ..CallConfig::default() })
 }
 
 async fn hang_up(call: &Call) -> Value {
@@ -168,6 +178,7 @@ fn ending(outcome: &CallOutcome, report: &CallReport) -> Value {
         "packetsSent": report.media.packets_sent,
         "packetsReceived": report.media.packets_received,
         "packetsLost": report.media.packets_lost,
+        "otherPacketsReceived": report.media.other_packets_received,
         "heard": null,
         "peerAccounts": report.peer_media,
         "seen": seen(&report.timeline),
@@ -190,7 +201,7 @@ fn merged(mut first: Value, second: Value) -> Value {
 
 fn options(mut arguments: lexopt::Parser) -> Result<Options, lexopt::Error> {
     let (mut signaling, mut stun, mut role, mut codecs) = (None, None, None, SessionConfig::default().codecs);
-    let (mut trickle, mut hold_s, mut packets, mut deadline_s) = (true, 3.5, 100, 40.0);
+    let (mut trickle, mut film, mut hold_s, mut packets, mut deadline_s) = (true, false, 3.5, 100, 40.0);
     while let Some(argument) = arguments.next()? {
         match argument {
             Long("signaling") => signaling = Some(arguments.value()?.string()?),
@@ -205,6 +216,7 @@ fn options(mut arguments: lexopt::Parser) -> Result<Options, lexopt::Error> {
                 }
             }
             Long("full") => trickle = false,
+            Long("film") => film = true,
             Long("hold-s") => hold_s = arguments.value()?.parse()?,
             Long("packets") => packets = arguments.value()?.parse()?,
             Long("deadline-s") => deadline_s = arguments.value()?.parse()?,
@@ -220,6 +232,7 @@ fn options(mut arguments: lexopt::Parser) -> Result<Options, lexopt::Error> {
         role: role.ok_or("--call or --answer-as is missing")?,
         codecs,
         trickle,
+        film,
         packets,
         hold: seconds("hold-s", hold_s)?,
         deadline: seconds("deadline-s", deadline_s)?,

@@ -131,6 +131,34 @@ async fn fifty_closed_calls_leave_no_socket_and_no_task() {
 }
 
 #[tokio::test]
+async fn calls_with_video_and_data_leave_no_socket_and_no_task() {
+    let _alone = ALONE.lock().await;
+    within(async {
+        let before = (sockets(), tasks());
+        let canned = include_str!("canned/chrome-audio-video-data.sdp");
+        let lines = jmeter_webrtc::autoice::Shape::of(canned).expect("a shape").media().to_vec();
+        let calls =
+            futures_util::future::join_all((0..10).map(|_| connected(|config| config.media.clone_from(&lines))));
+        let calls = calls.await;
+        for (one, other) in &calls {
+            one.restart_ice();
+            let offer = one.create_offer().await.expect("offer");
+            let answer = other.create_answer(&offer).await.expect("answer");
+            one.set_remote_answer(&answer).await.expect("applied");
+            one.first_rtp().await.expect("audio");
+        }
+        futures_util::future::join_all(calls.iter().map(|(one, other)| close(one, other))).await;
+        until("sockets and tasks are gone", || (sockets(), tasks()) == before).await;
+        // One that was never connected has a channel that never opened.
+        let alone = session(|config| config.media.clone_from(&lines)).await;
+        alone.create_offer().await.expect("offer");
+        alone.close(Duration::from_secs(2)).await;
+        until("sockets and tasks are gone", || (sockets(), tasks()) == before).await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn dropped_sessions_close_themselves() {
     let _alone = ALONE.lock().await;
     within(async {

@@ -35,6 +35,7 @@ async fn still_talking(one: &Session, other: &Session) {
     }
 }
 
+/// Both go on hearing each other; at a restart of ICE a packet may have been under way.
 async fn audio_goes_on(one: &Session, other: &Session) {
     let before = (one.counters().packets_received, other.counters().packets_received);
     until("audio goes on both ways", || {

@@ -100,7 +100,7 @@ fn assert_nothing_canned_is_left(name: &str, canned: &str, live: &str) {
         }
     }
     for line in canned.lines().filter(|line| line.starts_with("a=ssrc:")) {
-        let ssrc = line.split(' ').next().expect("a word");
+        let ssrc = line.split_inclusive(' ').next().expect("a word");
         assert!(!live.contains(ssrc), "{name}: {ssrc} is left in\n{live}");
     }
     assert!(!live.contains("a=ice-lite") && !live.contains("a=crypto"), "{name}");
@@ -356,6 +356,30 @@ async fn the_default_address_of_a_full_offer_is_a_live_candidate() {
             );
         }
         session.close(std::time::Duration::from_secs(2)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_canned_offer_without_audio_connects_and_sends_none() {
+    within(async {
+        let everything = canned("chrome-audio-video-data");
+        let first = everything.find("m=audio").expect("audio");
+        let video = everything.find("m=video").expect("video");
+        let data = everything.find("m=application").expect("data");
+        let session = &everything[..first];
+        let viewer = session.replace("0 1 2", "1") + &everything[video..data].replace("a=sendrecv", "a=recvonly");
+        let data_only = session.replace("0 1 2", "2") + &everything[data..];
+        for text in [viewer, data_only] {
+            for mode in [Overlay::Whole, Overlay::Overlay] {
+                let (offerer, answerer, shaped, _) = call(&text, mode).await;
+                assert_same_lines("without audio", &text, &shaped.sdp);
+                assert_eq!((offerer.current_direction(), offerer.codec()), (None, None));
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                assert_eq!((offerer.counters().packets_sent, answerer.counters().packets_sent), (0, 0));
+                close(&offerer, &answerer).await;
+            }
+        }
     })
     .await;
 }

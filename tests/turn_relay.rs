@@ -72,6 +72,34 @@ async fn a_call_goes_through_a_relay_over_tls_and_leaves_no_allocation() {
 }
 
 #[tokio::test]
+async fn a_relayed_call_renegotiates_and_restarts_ice_on_its_allocation() {
+    within(async {
+        let server = Coturn::start(16, &[]);
+        let (one, other) = connected(|config| relay_only(config, server.ice_server(Over::Udp))).await;
+        for restart in [false, true] {
+            if restart {
+                one.restart_ice();
+            }
+            let offer = one.create_offer().await.expect("offer");
+            assert!(offer.contains(" typ relay "), "{offer}");
+            let answer = other.create_answer(&offer).await.expect("answer");
+            one.set_remote_answer(&answer).await.expect("applied");
+            let before = (one.counters().packets_received, other.counters().packets_received);
+            until("audio goes on both ways", || {
+                one.counters().packets_received > before.0 + 10 && other.counters().packets_received > before.1 + 10
+            })
+            .await;
+            let pair = one.selected_pair().expect("a pair");
+            assert!(pair.0.starts_with("relay 127.0.0.1:"), "{pair:?}");
+        }
+        assert_eq!(server.allocations(), 2, "the relays of the first description are used");
+        close(&one, &other).await;
+        until("the server has no allocation left", || server.allocations() == 0).await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_call_over_ipv6_gets_a_relay_of_that_family() {
     within(async {
         let credentials = format!("--user={}:{}", turn_support::USER, turn_support::PASSWORD);

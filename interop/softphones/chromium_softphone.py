@@ -57,6 +57,7 @@ async def place_or_answer(options: command_line.Options, report: Ending) -> None
                 "codec": options.codec,
                 "trickle": options.trickle,
                 "video": options.video,
+                "film": options.film,
                 "holdS": options.hold_s,
                 "packets": options.packets,
                 "patience": ending.PATIENCE,

@@ -23,6 +23,7 @@ class Options:
     codec: str
     trickle: bool
     video: bool
+    film: bool
     hold_s: float
     packets: int
     deadline_s: float
@@ -44,6 +45,7 @@ def parse(arguments: list[str] | None = None) -> Options:
     parser.add_argument("--codec", choices=CODECS, default="opus", help="opus: all that the stack has; pcmu: only that one")
     parser.add_argument("--full", action="store_true", help="all candidates in the SDP instead of trickled")
     parser.add_argument("--video", action="store_true", help="caller: offer a video line, before the audio line")
+    parser.add_argument("--film", action="store_true", help="audio, video and a data channel; a browser sends its fake camera")
     parser.add_argument("--hold-s", type=float, default=3.5, help="caller: least seconds of audio before it hangs up")
     parser.add_argument("--packets", type=int, default=100, help="caller: least packets each way before it hangs up")
     parser.add_argument("--deadline-s", type=float, default=40.0, help="seconds the whole run may take")
@@ -56,6 +58,7 @@ def parse(arguments: list[str] | None = None) -> Options:
         codec=given.codec,
         trickle=not given.full,
         video=given.video,
+        film=given.film,
         hold_s=given.hold_s,
         packets=given.packets,
         deadline_s=given.deadline_s,

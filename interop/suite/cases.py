@@ -12,6 +12,8 @@ OURS = "jmeter-webrtc"
 #: Peers that can offer a video line, which our side has to refuse without losing the audio line behind it. aiortc cannot: it
 #: wants ICE credentials in a refused line, which no RFC asks for, and the pion softphone has no video codec.
 OFFER_VIDEO = ("Chromium",)
+#: Peers with a camera and a data channel beside the audio line: our side receives the video and opens the channel.
+FILM = ("Chromium",)
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Case:
     answerer: Side
     trickle: bool
     video: bool = False
+    film: bool = False
 
     @property
     def answered_by_lab(self) -> bool:
@@ -42,7 +45,7 @@ class Case:
     def asked(self) -> Asked:
         """What the verdict is to hold the call to: all stacks prefer Opus, so PCMU is what a side without Opus leaves."""
         codec = "pcmu" if "pcmu" in (self.caller.codecs, self.answerer.codecs) else "opus"
-        return Asked(codec=codec, answered_by_lab=self.answered_by_lab, echoed=self.answerer.name == "echo")
+        return Asked(codec=codec, answered_by_lab=self.answered_by_lab, echoed=self.answerer.name == "echo", filmed=self.film)
 
 
 def cases_of(peer: str) -> list[Case]:
@@ -52,6 +55,10 @@ def cases_of(peer: str) -> list[Case]:
         Case(peer, "calls our softphone with a video line first: trickle", theirs, ours, True, video=True),
         Case(peer, "calls our softphone with a video line first: all candidates in the SDP", theirs, ours, False, video=True),
     ]
+    filmed = [
+        Case(peer, "calls our softphone with its camera and a data channel: trickle", theirs, ours, True, film=True),
+        Case(peer, "answers our softphone with its camera and a data channel: trickle", ours, theirs, True, film=True),
+    ]
     return [
         Case(peer, "calls the lab: opus, trickle", theirs, Side("tone"), True),
         Case(peer, "calls the lab's echo with pcmu only: all candidates in the SDP", Side(peer, "pcmu"), Side("echo"), False),
@@ -60,4 +67,5 @@ def cases_of(peer: str) -> list[Case]:
         Case(peer, "answers our softphone: opus, trickle", ours, theirs, True),
         Case(peer, "answers our softphone with pcmu only: all candidates in the SDP", ours, Side(peer, "pcmu"), False),
         *(with_video if peer in OFFER_VIDEO else []),
+        *(filmed if peer in FILM else []),
     ]

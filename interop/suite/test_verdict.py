@@ -75,6 +75,15 @@ class Verdict(unittest.TestCase):
         found = faults(OPUS, side(175, 180), side(180, 175, state="disconnected"))
         self.assertIn("answerer: connectionState disconnected at the end", found)
 
+    def test_a_film_without_video_packets_is_a_fault(self) -> None:
+        film = Asked(codec="opus", answered_by_lab=False, filmed=True)
+        self.assertEqual([], faults(film, side(175, 180), side(180, 175, otherPacketsReceived=80)))
+        self.assertIn("no video packet was received", faults(film, side(175, 180), side(180, 175, otherPacketsReceived=0)))
+
+    def test_a_video_packet_that_nobody_asked_for_is_a_fault(self) -> None:
+        found = faults(OPUS, side(175, 180, otherPacketsReceived=3), side(180, 175))
+        self.assertEqual(["3 packets came that are none of the audio line"], found)
+
     def test_a_bye_without_accounts_is_a_fault(self) -> None:
         found = faults(OPUS_BY_LAB, side(175, 180, peerAccounts=None), None)
         self.assertEqual(["caller: the other side's bye had no accounts"], found)

@@ -14,11 +14,12 @@ Document = dict[str, Any]
 @dataclass(frozen=True)
 class Asked:
     """What a case asked for: the codec that is spoken; whether the lab answers, so that the answerer's accounts are those of its
-    `bye`; whether the answerer sends back what it gets."""
+    `bye`; whether the answerer sends back what it gets; whether the peer sends video, which our side counts."""
 
     codec: str
     answered_by_lab: bool
     echoed: bool = False
+    filmed: bool = False
 
 
 def faults(asked: Asked, caller: Document | None, answerer: Document | None) -> list[str]:
@@ -36,6 +37,11 @@ def faults(asked: Asked, caller: Document | None, answerer: Document | None) -> 
     found = _side("caller", asked, caller) + _side("answerer", asked, answerer)
     if _ended(caller) and _ended(answerer):
         found += _both(caller, answerer)
+        counted = [side["otherPacketsReceived"] for side in (caller, answerer) if "otherPacketsReceived" in side]
+        if asked.filmed and not any(counted):
+            found.append("no video packet was received")
+        if not asked.filmed and any(counted):
+            found.append(f"{max(counted)} packets came that are none of the audio line")
     return found
 
 

@@ -372,7 +372,10 @@ fn session_lines(canned: &Description, live: &Description, transport: &Transport
                     lines.extend(replaced.into_iter().filter(|line| !lines.contains(line)).collect::<Vec<_>>());
                 }
                 None if line.starts_with("o=") => lines.extend(origin.clone()),
-                None if line.starts_with("c=") => lines.push("c=IN IP4 0.0.0.0".to_owned()),
+                None if line.starts_with("c=") => {
+                    let first = canned.media.iter().find(|section| !section.is_rejected());
+                    lines.extend(first.map(|section| transport.default_address(section).1));
+                }
                 None if attribute(line, "msid-semantic").is_some() => lines.push(semantic(line)),
                 None if attribute_name(line) == Some("ssrc") => {}
                 None => lines.push(line.clone()),
@@ -633,5 +636,111 @@ impl Mids {
             sdp_m_line_index: candidate.sdp_m_line_index.and_then(|_| u16::try_from(index).ok()),
             ..candidate.clone()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHROME: &str = include_str!("../../tests/canned/chrome-audio-video-data.sdp");
+    const SIP: &str = include_str!("../../tests/canned/mobile-sip-audio.sdp");
+    /// What a session of [`SIP`]'s shape offers.
+    const LIVE: &str = "v=0\r\no=- 77 3 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=fingerprint:sha-256 LI:VE\r\n\
+        a=extmap-allow-mixed\r\na=group:BUNDLE 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 96 8 0 101 97\r\nc=IN IP4 0.0.0.0\r\n\
+        a=setup:actpass\r\na=mid:0\r\na=ice-ufrag:live\r\na=ice-pwd:livepassword\r\na=rtcp-mux\r\na=rtcp-rsize\r\n\
+        a=rtpmap:96 opus/48000/2\r\na=msid:jmeter-webrtc audio-7\r\na=ssrc:7 cname:jmeter-webrtc\r\na=sendrecv\r\n\
+        a=candidate:1 1 udp 2130706431 192.0.2.7 4000 typ host\r\na=candidate:1 2 udp 2130706431 192.0.2.7 4000 typ host\r\n\
+        a=candidate:2 1 udp 16777215 198.51.100.9 5000 typ relay raddr 192.0.2.7 rport 4000\r\na=end-of-candidates\r\n";
+
+    #[test]
+    fn an_overlay_replaces_the_lines_of_the_transport_at_both_levels_and_no_other() {
+        let overlaid = shaped(SIP, LIVE, Overlay::Overlay).expect("shaped");
+        let expected = "v=0\r\no=alice 77 3 IN IP4 192.0.2.30\r\ns=Talk\r\nc=IN IP4 0.0.0.0\r\nb=AS:380\r\nt=0 0\r\n\
+            a=ice-pwd:livepassword\r\na=ice-ufrag:live\r\n\
+            a=rtcp-xr:rcvr-rtt=all:10000 stat-summary=loss,dup,jitt,TTL voip-metrics\r\na=record:off\r\n\
+            m=audio 5000 UDP/TLS/RTP/SAVPF 96 8 0 101 97\r\na=rtpmap:96 opus/48000/2\r\na=fmtp:96 useinbandfec=1\r\n\
+            a=rtpmap:101 telephone-event/48000\r\na=rtpmap:97 telephone-event/8000\r\na=rtcp-mux\r\n\
+            a=fingerprint:sha-256 LI:VE\r\na=setup:actpass\r\na=rtcp-fb:* trr-int 1000\r\na=ssrc:7 cname:jmeter-webrtc\r\n\
+            a=candidate:1 1 udp 2130706431 192.0.2.7 4000 typ host\r\n\
+            a=candidate:2 1 udp 16777215 198.51.100.9 5000 typ relay raddr 192.0.2.7 rport 4000\r\na=end-of-candidates\r\n";
+        // The canned address stood in the session: so does the live one.
+        let expected = expected.replace("c=IN IP4 0.0.0.0", "c=IN IP4 198.51.100.9");
+        assert_eq!(overlaid.sdp, expected);
+    }
+
+    #[test]
+    fn a_whole_description_takes_name_bandwidth_and_places_from_the_canned_one() {
+        let whole = shaped(SIP, LIVE, Overlay::Whole).expect("shaped").sdp;
+        let expected = "v=0\r\no=alice 77 3 IN IP4 192.0.2.30\r\ns=Talk\r\nb=AS:380\r\nt=0 0\r\n\
+            m=audio 5000 UDP/TLS/RTP/SAVPF 96 8 0 101 97\r\nc=IN IP4 198.51.100.9\r\na=setup:actpass\r\n\
+            a=ice-ufrag:live\r\na=ice-pwd:livepassword\r\na=rtcp-mux\r\na=rtpmap:96 opus/48000/2\r\n\
+            a=msid:jmeter-webrtc audio-7\r\na=ssrc:7 cname:jmeter-webrtc\r\na=sendrecv\r\na=fingerprint:sha-256 LI:VE\r\n\
+            a=candidate:1 1 udp 2130706431 192.0.2.7 4000 typ host\r\n\
+            a=candidate:2 1 udp 16777215 198.51.100.9 5000 typ relay raddr 192.0.2.7 rport 4000\r\na=end-of-candidates\r\n";
+        assert_eq!(whole, expected);
+    }
+
+    #[test]
+    fn what_a_session_does_otherwise_is_in_the_notes() {
+        let shape = Shape::of(CHROME).expect("a shape");
+        assert_eq!(
+            shape.notes(),
+            [
+                "line 2: video is received and counted, not sent (recvonly)",
+                "line 3: the data channel is opened and nothing is said on it"
+            ]
+        );
+        let published =
+            CHROME.replace("a=sendrecv", "a=sendonly").replace("webrtc-datachannel", "*").replace("DTLS", "BFCP");
+        let published = published.replace("UDP/BFCP/SCTP", "TCP/BFCP");
+        let shape = Shape::of(&published).expect("a shape");
+        assert_eq!(
+            shape.notes(),
+            [
+                "line 2: video would be sent only, which is not done here (inactive)",
+                "line 3 (m=application) is refused: there is nothing here that can take it"
+            ]
+        );
+        let directions: Vec<_> = shape.media().iter().map(|line| (line.direction.name(), line.rejected)).collect();
+        assert_eq!(directions, [("sendonly", false), ("inactive", false), ("sendrecv", true)]);
+    }
+
+    #[test]
+    fn codecs_that_cannot_be_sent_are_left_out_and_dtmf_is_kept() {
+        let shape = Shape::of(CHROME).expect("a shape");
+        let numbers: Vec<_> = shape.media()[0].codecs.iter().map(|codec| codec.payload_type).collect();
+        assert_eq!(numbers, [111, 0, 8, 110, 126]);
+        assert!(shape.media()[1].codecs[0].rtcp_fb.iter().all(|feedback| feedback != "goog-remb"));
+    }
+
+    #[test]
+    fn any_text_is_survived() {
+        for end in 0..CHROME.len() {
+            let cut = &CHROME[..end];
+            let _ = (Shape::of(cut), shaped(cut, LIVE, Overlay::Whole), shaped(cut, LIVE, Overlay::Overlay));
+            let _ = shaped(CHROME, cut, Overlay::Whole);
+            if let Ok(shaped) = shaped(CHROME, LIVE, Overlay::Whole) {
+                let _ = shaped.mids.to_live_description(cut);
+            }
+        }
+    }
+
+    #[test]
+    fn candidates_are_renamed_by_mid_or_by_index() {
+        let canned = CHROME.replace("a=mid:0", "a=mid:sound").replace("BUNDLE 0", "BUNDLE sound");
+        let mids = shaped(&canned, LIVE, Overlay::Whole).expect("shaped").mids;
+        let candidate = |mid: Option<&str>, index| IceCandidateInit {
+            candidate: "candidate:1".into(),
+            sdp_mid: mid.map(Into::into),
+            sdp_m_line_index: index,
+            username_fragment: None,
+        };
+        assert_eq!(mids.to_live_candidate(&candidate(Some("sound"), None)), candidate(Some("0"), None));
+        assert_eq!(mids.to_live_candidate(&candidate(None, Some(0))), candidate(None, Some(0)));
+        assert_eq!(mids.to_canned_candidate(&candidate(Some("0"), Some(0))), candidate(Some("sound"), Some(0)));
+        let unknown = candidate(Some("x"), None);
+        assert_eq!(mids.to_live_candidate(&unknown), unknown);
+        assert_eq!(Mids::default().to_canned_candidate(&unknown), unknown);
     }
 }

@@ -6,6 +6,7 @@ use super::facts::*;
 use super::*;
 use crate::config::ConfigError;
 use crate::net::facts::*;
+use crate::peer::MediaDirection;
 use crate::socket::{CloseCause, SocketError as WebSocketError};
 
 /// A moment of the cases, µs.
@@ -765,6 +766,12 @@ fn cases() -> Vec<(&'static str, Cause, Confidence, Case)> {
         ),
         ("no packet in", Cause::MediaNoneIn, Likely, media(|_| {})),
         (
+            "no packet in, as agreed",
+            Cause::MediaNoneIn,
+            Certain,
+            media(|facts| facts.direction = Some(MediaDirection::Sendonly)),
+        ),
+        (
             "no packet arrived",
             Cause::MediaNoneOut,
             Certain,
@@ -951,6 +958,8 @@ fn a_session_that_is_up_or_on_its_way_has_no_verdict() {
     facts.peer_received = Some(999);
     facts.wire.rtp_sent = 1000;
     assert_eq!(diagnose(&facts), None, "a healthy call that was hung up");
+    (facts.direction, facts.wire.rtp_received) = (Some(MediaDirection::Sendonly), 0);
+    assert_eq!(diagnose(&facts), None, "a call in which nothing was to come in");
     assert_eq!(diagnose_socket(&SocketFacts::default()), None, "an open socket");
 }
 

@@ -4,6 +4,7 @@
 //! began), unless a name says otherwise. No value of these types holds a password, a nonce, a token or a user name.
 
 use crate::net::facts::WireFacts;
+use crate::peer::MediaDirection;
 use crate::socket::{CloseCause, SocketError};
 
 /// Everything that is known of one call or session when its verdict is asked for.
@@ -33,6 +34,8 @@ pub struct SessionFacts {
     pub ice_connected_us: Option<u64>,
     /// DTLS done.
     pub dtls_connected_us: Option<u64>,
+    /// Direction of the audio line, seen from us, once agreed.
+    pub direction: Option<MediaDirection>,
     /// The signaling of the call.
     pub signaling: SignalingFacts,
     /// What went over the session's sockets.

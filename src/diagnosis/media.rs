@@ -3,6 +3,7 @@
 use super::cause::Cause;
 use super::facts::SessionFacts;
 use super::verdict::{Finding, Verdict};
+use crate::peer::MediaDirection;
 
 /// So many packets without a single one of the other direction are no accident of the end: one second of audio.
 const ENOUGH_PACKETS: u64 = 50;
@@ -13,12 +14,22 @@ pub(super) fn none_in(facts: &SessionFacts, findings: &mut Vec<Finding>) {
     if wire.rtp_received > 0 {
         return;
     }
-    let verdict = Verdict::likely(Cause::MediaNoneIn).at(facts.dtls_connected_us, "DTLS done").fact(format!(
+    let agreed = facts.direction.filter(|direction| !direction.receives());
+    let verdict = match agreed {
+        None => Verdict::likely(Cause::MediaNoneIn),
+        Some(_) => Verdict::certain(Cause::MediaNoneIn),
+    };
+    let mut verdict = verdict.at(facts.dtls_connected_us, "DTLS done").fact(format!(
         "{} RTP packets sent, none received; {} RTCP packets received",
         wire.rtp_sent, wire.rtcp_received
     ));
+    if let Some(direction) = agreed {
+        let word = direction.name();
+        verdict = verdict.fact(format!("the descriptions agree on a={word} (seen from here): nothing is to come in"));
+    }
     findings.push(verdict.into());
-    if facts.configured.send_audio && wire.rtp_sent == 0 && wire.socket_errors.is_empty() {
+    let may_send = facts.direction.is_none_or(MediaDirection::sends);
+    if may_send && facts.configured.send_audio && wire.rtp_sent == 0 && wire.socket_errors.is_empty() {
         let verdict =
             Verdict::likely(Cause::MediaNoneOut).at(facts.dtls_connected_us, "connected; no RTP packet left us");
         findings.push(verdict.into());
@@ -35,7 +46,8 @@ pub(super) fn accounts(facts: &SessionFacts, findings: &mut Vec<Finding>) {
         let fact = format!("{} RTP packets sent; the other side says it received none", wire.rtp_sent);
         findings.push(Verdict::certain(Cause::MediaNoneOut).at(wire.first_rtp_sent_us, fact).into());
     }
-    if wire.rtp_received == 0 && wire.rtp_sent >= ENOUGH_PACKETS {
+    let may_receive = facts.direction.is_none_or(MediaDirection::receives);
+    if may_receive && wire.rtp_received == 0 && wire.rtp_sent >= ENOUGH_PACKETS {
         none_in(facts, findings);
     }
 }

@@ -54,6 +54,8 @@ struct Stream {
     paced: bool,
     /// The other side does not want to hear us, or our own description says that we do not send.
     held: bool,
+    /// There is no way to the other side for the moment.
+    waiting: bool,
 }
 
 impl Talker {
@@ -72,6 +74,7 @@ impl Talker {
             handed: 0,
             paced: false,
             held: false,
+            waiting: false,
         };
         Self { sink, ssrc, stream: Mutex::new(stream) }
     }
@@ -91,6 +94,12 @@ impl Talker {
         if std::mem::replace(&mut stream.held, held) && !held {
             stream.marker = true;
         }
+    }
+
+    /// Skips packets while `waiting` for a new way to the other side (an ICE restart): they would be lost, and look like loss on
+    /// the network there.
+    pub(crate) fn wait(&self, waiting: bool) {
+        self.stream.lock().waiting = waiting;
     }
 
     /// Codec and payload type, once negotiated.
@@ -147,7 +156,8 @@ impl Talker {
         }
         let Some((codec, payload_type)) = stream.format else { return true };
         let ticks = codec.ticks_per_packet();
-        if stream.held {
+        if stream.held || stream.waiting {
+            stream.skipped += if stream.held { 0 } else { missed + 1 };
             stream.timestamp = stream.timestamp.wrapping_add(ticks.wrapping_mul(missed as u32 + 1));
             return true;
         }
@@ -185,6 +195,10 @@ impl Talker {
         let mut stream = self.stream.lock();
         let (Mode::Echo, Some((_, payload_type))) = (stream.mode, stream.format) else { return };
         if packet.header.payload_type != payload_type || stream.held {
+            return;
+        }
+        if stream.waiting {
+            stream.skipped += 1;
             return;
         }
         let ours = stream.timestamp;
@@ -309,6 +323,20 @@ mod tests {
         assert_eq!((talker.skipped(), talker.handed()), (0, 2), "what was held back was not due");
         let packets = &sink.0.lock().0;
         assert!(packets[1].header.marker);
+        assert_eq!(packets[1].header.sequence_number.wrapping_sub(packets[0].header.sequence_number), 1);
+        assert_eq!(packets[1].header.timestamp.wrapping_sub(packets[0].header.timestamp), 5 * 160);
+    }
+
+    #[test]
+    fn packets_that_have_no_way_are_skipped_ones() {
+        let (talker, sink) = talker(AudioCodec::Pcmu);
+        talker.tick(0);
+        talker.wait(true);
+        assert!(talker.tick(2) && talker.tick(0));
+        talker.wait(false);
+        talker.tick(0);
+        assert_eq!((talker.skipped(), talker.handed()), (4, 2));
+        let packets = &sink.0.lock().0;
         assert_eq!(packets[1].header.sequence_number.wrapping_sub(packets[0].header.sequence_number), 1);
         assert_eq!(packets[1].header.timestamp.wrapping_sub(packets[0].header.timestamp), 5 * 160);
     }

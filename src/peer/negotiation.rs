@@ -314,7 +314,8 @@ pub(super) fn offered(offer: &str, wanted: &[MediaLine], ours: &[AudioCodec]) ->
     }
     let audio_lines = || offer.media.iter().enumerate().filter(|(_, section)| section.media() == "audio");
     let wants = |media: &str| wanted.iter().filter(|line| line.media == media).collect::<Vec<_>>();
-    let audio = match audio_lines().find(|(_, section)| !section.is_rejected()) {
+    let takes_audio = wanted.is_empty() || wants("audio").iter().any(|line| !line.rejected);
+    let audio = match audio_lines().find(|(_, section)| takes_audio && !section.is_rejected()) {
         Some((index, section)) => {
             let ours_wanted = wants("audio").first().map_or(MediaDirection::Sendrecv, |line| line.direction);
             let direction = ours_wanted.agreed(MediaDirection::named(offer.direction(section)));

@@ -16,7 +16,7 @@ use webrtc::peer_connection::{
 
 use super::census;
 use super::negotiation::TransportLine;
-use super::{ConnectionState, IceCandidateInit, PeerError, PendingPhase, SessionPhases, stats};
+use super::{ConnectionState, IceCandidateInit, MediaDirection, PeerError, PendingPhase, SessionPhases, stats};
 use crate::media::talker::Talker;
 use crate::net::runtime::SessionRuntime;
 use crate::net::wire::{Wire, WireFacts};
@@ -53,6 +53,8 @@ pub(super) struct State {
     pub(super) described: bool,
     /// When that was.
     pub(super) described_us: Option<u64>,
+    /// Direction of the audio line, once agreed.
+    pub(super) direction: Option<MediaDirection>,
     /// It counts among the sessions that are up.
     pub(super) counted: bool,
     pub(super) selected_pair: Option<(String, String)>,
@@ -215,12 +217,15 @@ fn pending(state: &State, facts: &WireFacts) -> Option<PendingPhase> {
         return some("DTLS", detail);
     }
     if facts.first_rtp_received_us.is_none() {
-        let detail = format!(
+        let mut detail = format!(
             "no RTP packet received, {} sent; {} RTCP packets received{}",
             facts.rtp_sent,
             facts.rtcp_received,
             send_errors(facts)
         );
+        if let Some(direction) = state.direction.filter(|direction| !direction.receives()) {
+            detail += &format!("; none is to come: the audio line was agreed as {}", direction.name());
+        }
         return some("media", detail);
     }
     None
@@ -321,6 +326,9 @@ impl PeerConnectionEventHandler for Handler {
                 state.phases.ice_connected_us.get_or_insert(at_us);
             }
         });
+        if up {
+            self.talker.wait(false);
+        }
         // DTLS begins with this event and its first flight would lie until the next check.
         self.runtime.nudge();
         if up && let Some(connection) = self.connection.get().and_then(Weak::upgrade) {

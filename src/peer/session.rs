@@ -85,8 +85,8 @@ struct Negotiation {
     restart: bool,
     /// The other side's certificate as its first description announced it.
     fingerprint: Option<String>,
-    /// Direction of the audio line, once agreed.
-    direction: Option<MediaDirection>,
+    /// `a=ice-ufrag` of the other side's latest description.
+    remote_ufrag: Option<String>,
     /// Our own data channel.
     has_channel: bool,
 }
@@ -197,12 +197,13 @@ impl Session {
         if restart {
             // Candidates that come from now on may belong to the answer.
             self.inner.progress.update(|state| state.described = false);
+            self.inner.talker.wait(true);
         }
         self.set_local(offer, &lines).await
     }
 
-    /// The next [`Self::create_offer`] restarts ICE: new credentials, new checks on the same socket (W3C `restartIce`). What is
-    /// to be sent before the new pair is found is lost: the engine forgets the old pair at once.
+    /// The next [`Self::create_offer`] restarts ICE: new credentials, new checks on the same socket (W3C `restartIce`). The engine
+    /// forgets the old pair at once; packets that are due before the new one is found are skipped and counted as such.
     pub fn restart_ice(&self) {
         self.inner.negotiation.lock().restart = true;
     }
@@ -221,7 +222,7 @@ impl Session {
     /// Direction of the audio line as negotiated (W3C `currentDirection`), seen from us; `None` before the negotiation and
     /// without audio line.
     pub fn current_direction(&self) -> Option<MediaDirection> {
-        self.inner.negotiation.lock().direction
+        self.inner.progress.state().direction
     }
 
     /// Applies a remote offer, returns our answer (set as local description; waits for gathering unless `trickle`). Called
@@ -246,6 +247,14 @@ impl Session {
             connection.set_local_description(rollback).await.map_err(|error| sdp(OPERATION, error))?;
             self.inner.negotiation.lock().offering = false;
         }
+        let restarts = {
+            let mut negotiation = self.inner.negotiation.lock();
+            let before = std::mem::replace(&mut negotiation.remote_ufrag, remote.ufrag.clone());
+            before.is_some() && before != remote.ufrag
+        };
+        if restarts {
+            self.inner.talker.wait(true);
+        }
         self.apply_remote(OPERATION, description, &remote).await?;
         let answer = self.inner.connection.create_answer(None).await.map_err(|error| sdp("createAnswer", error))?;
         self.agree(&remote);
@@ -266,7 +275,11 @@ impl Session {
             RTCSessionDescription::answer(remote.engine.clone()).map_err(|error| sdp(OPERATION, error))?;
         self.same_certificate(OPERATION, &remote)?;
         self.apply_remote(OPERATION, description, &remote).await?;
-        self.inner.negotiation.lock().offering = false;
+        {
+            let mut negotiation = self.inner.negotiation.lock();
+            negotiation.offering = false;
+            negotiation.remote_ufrag.clone_from(&remote.ufrag);
+        }
         self.agree(&remote);
         Ok(())
     }
@@ -394,6 +407,7 @@ impl Session {
             described_us: state.described_us,
             ice_connected_us: state.phases.ice_connected_us,
             dtls_connected_us: state.phases.dtls_connected_us,
+            direction: state.direction,
             wire,
             ..SessionFacts::default()
         }
@@ -627,9 +641,8 @@ impl Session {
         self.inner.talker.hold(!direction.is_some_and(MediaDirection::sends));
         let clock_rate = remote.audio.map_or(0, |audio| audio.codec.clock_rate());
         self.inner.progress.wire.negotiated(clock_rate, remote.lines.other_payload_types());
-        let mut negotiation = self.inner.negotiation.lock();
-        negotiation.lines = remote.lines.clone();
-        negotiation.direction = direction;
+        self.inner.progress.update(|state| state.direction = direction);
+        self.inner.negotiation.lock().lines = remote.lines.clone();
     }
 }
 

@@ -99,8 +99,9 @@ class Softphone {
   /** Resolves when the microphone is there and, for an answerer, the name is registered. */
   async ready() {
     await within(10, "signaling socket", this.signaling.open);
-    this.microphone = await within(10, "microphone",
-      navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false } }));
+    const audio = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+    const video = this.options.film && { width: 320, height: 240 };
+    this.microphone = await within(10, "microphone", navigator.mediaDevices.getUserMedia({ audio, video }));
     if (this.options.answerAs) {
       this.signaling.send({ type: "register", name: this.options.answerAs });
       await this.signaling.expect("registered", 5);
@@ -125,6 +126,10 @@ class Softphone {
   async call() {
     const call = crypto.randomUUID();
     if (this.options.video) this.connection.addTransceiver("video");
+    if (this.options.film) {
+      this.useCamera();
+      this.connection.createDataChannel("chat");
+    }
     this.useMicrophone();
     this.trickle(call);
     await this.connection.setLocalDescription();
@@ -144,6 +149,7 @@ class Softphone {
     const offer = await this.signaling.expect("offer", this.options.deadlineS);
     await this.describeRemote({ type: "offer", sdp: offer.sdp });
     this.useMicrophone();
+    if (this.options.film) this.useCamera();
     this.trickle(offer.call);
     await this.connection.setLocalDescription();
     await this.sendOnlyPreferred();
@@ -157,9 +163,15 @@ class Softphone {
     this.signaling.send({ type: "bye", call: offer.call, media: await this.count() });
   }
 
+  /** Joins the offered video line, or makes one. */
+  useCamera() {
+    this.connection.addTrack(this.microphone.getVideoTracks()[0], this.microphone);
+  }
+
   useMicrophone() {
     const [track] = this.microphone.getAudioTracks();
-    const offered = this.options.answerAs && this.connection.getTransceivers()[0];
+    const isAudio = (transceiver) => transceiver.receiver.track.kind === "audio";
+    const offered = this.options.answerAs && this.connection.getTransceivers().find(isAudio);
     if (offered) {
       offered.direction = "sendrecv";
       this.transceiver = offered;
@@ -236,6 +248,7 @@ class Softphone {
 
   /** What comes is played, so that it is decoded and its energy is measured. */
   trackCame(event) {
+    if (event.track.kind !== "audio") return;
     this.report.heard = false;
     document.getElementById("loudspeaker").srcObject = new MediaStream([event.track]);
   }
@@ -277,11 +290,11 @@ class Softphone {
     const media = { ...ACCOUNTS };
     const stats = await this.connection.getStats();
     stats.forEach((entry) => {
-      if (entry.type === "outbound-rtp") {
+      if (entry.type === "outbound-rtp" && entry.kind === "audio") {
         media.packetsSent = entry.packetsSent;
         media.bytesSent = entry.bytesSent + entry.headerBytesSent;
         this.report.codec = stats.get(entry.codecId)?.mimeType.replace("audio/", "").toLowerCase() ?? this.report.codec;
-      } else if (entry.type === "inbound-rtp") {
+      } else if (entry.type === "inbound-rtp" && entry.kind === "audio") {
         media.packetsReceived = entry.packetsReceived;
         media.bytesReceived = entry.bytesReceived + entry.headerBytesReceived;
         media.packetsLost = entry.packetsLost;
