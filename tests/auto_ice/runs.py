@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from tests.compat.results import Sample
 TARGET = homes.ROOT / "target" / "auto-ice"
 CONNECT, LOST = "WebRTC connect", "WebRTC lost"
 TOLD = (CONNECT, LOST)
+Make = Callable[[int, Path], "list[Case]"] | Sequence[Callable[[int, Path], Case]]
+"""Cases for a port and a folder: all by one function, or each by its own."""
 COMPARED = ("label", "success", "code", "message", "data", "dataType", "assertions")
 """What has to be equal in every mode, besides the order."""
 UNLIKE = re.compile(r"Content-Length: \d+|\bl: \d+|p\d+/\S+")
@@ -57,8 +60,7 @@ def _visible(text: str) -> str:
     return re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f]", lambda match: f"[0x{ord(match.group()):02x}]", text)
 
 
-def run(name: str, make: list[plans.Callable[[int, Path], Case]] | plans.Callable[[int, Path], list[Case]], mode: str,
-        **properties: str) -> tuple[Ran, list[Case]]:
+def run(name: str, make: Make, mode: str, **properties: str) -> tuple[Ran, list[Case]]:
     """Runs cases as one plan, in one JMeter; in mode `on` against a server that refuses stale descriptions."""
     directory = TARGET / f"{name}-{mode}"
     shutil.rmtree(directory, ignore_errors=True)
