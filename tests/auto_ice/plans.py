@@ -19,6 +19,10 @@ READ_MS = "25000"
 """Longer than the server waits for a call that talks."""
 
 
+AT_ONCE = "at once"
+"""Name of the Parallel Controller, and so of its threads."""
+
+
 @dataclass(frozen=True)
 class Case:
     """One plan, or a part of one."""
@@ -60,7 +64,7 @@ def message(shape: str, kind: str, dialog: str, **how: bool) -> str:
 
 def _not_refused() -> Element:
     contains, negated = 2, 4
-    return jmx.response_assertion("refused|488", kind=contains | negated, name="not refused")
+    return jmx.response_assertion("refused|SIP/2.0 488", kind=contains | negated, name="not refused")
 
 
 def ask(shape: str, kind: str, dialog: str, name: str = "", **how: bool) -> Element:
@@ -281,7 +285,7 @@ def socket_per_iteration(port: int, files: Path) -> Case:
 def parallel(port: int, files: Path) -> Case:
     """A Parallel Controller: one child waits for the answer, the other one sends the offer."""
     at_once = Element("com.blazemeter.jmeter.controller.ParallelSampler",
-                      "com.blazemeter.jmeter.controller.ParallelControllerGui", "at once",
+                      "com.blazemeter.jmeter.controller.ParallelControllerGui", AT_ONCE,
                       {"MAX_THREAD_NUMBER": 6, "PARENT_SAMPLE": False, "LIMIT_MAX_THREAD_NUMBER": False})
     return Case("parallel", [_group(
         "parallel", open_socket(port, "json", "parallel"),

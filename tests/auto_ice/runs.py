@@ -44,7 +44,8 @@ class Ran:
                 values = tuple("<as the server sent it>" if field == "data" and sample[field] in shown else sample[field]
                                for field in COMPARED)
                 rows.setdefault(str(sample["thread"]), []).append(values)
-        return rows
+        # The children of a Parallel Controller end in any order.
+        return {thread: sorted(of, key=repr) if thread.endswith(plans.AT_ONCE) else of for thread, of in rows.items()}
 
     def told(self, label: str) -> list[Sample]:
         """The rows of Auto ICE with this label."""
