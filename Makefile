@@ -125,7 +125,7 @@ bench: $(INSTALLED_JAR) $(LAB) ## What softphones and sockets cost: target/bench
 # --- Proving --------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: test-rust test-java test-python test-jmeter test-causes test-thread golden test-plans ## Everything that proves it
+test: test-rust test-java test-python test-jmeter test-causes test-thread golden test-plans test-auto-ice ## Everything that proves it
 
 .PHONY: test-rust
 test-rust: | tools ## Rust unit and integration tests
@@ -153,6 +153,14 @@ PLAN_TESTS := $(filter-out tests.compat.test_golden tests.compat.test_differenti
 .PHONY: test-plans
 test-plans: $(INSTALLED_JAR) ## Existing plans in every shape
 	python3 -m unittest $(PLAN_TESTS)
+
+.PHONY: test-auto-ice
+test-auto-ice: $(INSTALLED_JAR) media-peers ## Plans with canned descriptions make real calls
+	python3 -m unittest tests.auto_ice.test_plans tests.auto_ice.test_life
+
+.PHONY: media-peers
+media-peers: | tools
+	cargo build --locked --example media_peers
 
 .PHONY: test-compat
 test-compat: golden test-plans ## All of that, and random plans through the original too; many minutes

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle as TokioHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::autoice::dialogs::{CallNumber, Dialogs, Early, How, Incoming, Outgoing, RemoteOffer, Role};
+use crate::autoice::dialogs::{CallNumber, Dialogs, Early, How, Incoming, Outgoing, RemoteOffer, Role, same_ice};
 use crate::autoice::{
     Content, Direction, Finding, FoundIceServer, Options, Overlay, Reading, Replacement, SdpType, Shape, read, shaped,
     trickle,
@@ -418,6 +418,9 @@ impl Place {
     /// What is to be done with a finding, and whose call it is: this place's, or that of another one that alone knows the
     /// dialog.
     fn decide(self: &Arc<Self>, state: &State, finding: &Finding) -> (Arc<Self>, Outgoing) {
+        if self.is_of_function(state, &finding.content) {
+            return (Arc::clone(self), Outgoing::Leave(None));
+        }
         let now = Instant::now();
         let decision = self.table.lock().dialogs.outgoing(finding, now);
         let unknown = match &decision {
@@ -433,6 +436,28 @@ impl Place {
             return (other, decision);
         }
         (Arc::clone(self), decision)
+    }
+
+    /// Whether the plan has had this description or candidate from a function of the same thread: then it is live already.
+    fn is_of_function(&self, state: &State, content: &Content) -> bool {
+        if self.kind == PlaceKind::Function {
+            return false;
+        }
+        let near: Vec<Arc<ScopeIce>> = {
+            let tables = state.tables();
+            let Some(own) = tables.scopes.get(self.scope) else { return false };
+            let keys = own.children.iter().chain(own.parent.as_ref()).chain([&self.scope]);
+            keys.filter_map(|key| tables.scopes.get(*key)).map(|scope| Arc::clone(&scope.auto_ice)).collect()
+        };
+        let calls = near.iter().flat_map(|ice| ice.places()).filter(|place| place.kind == PlaceKind::Function);
+        calls.filter_map(|place| place.only_call()).any(|call| {
+            let live = call.described.lock();
+            match content {
+                Content::Description { sdp, .. } => same_ice(sdp, &live.sdp),
+                Content::Candidate(candidate) => live.candidates.iter().any(|own| own.candidate == candidate.candidate),
+                Content::Fragment { .. } | Content::IceServers(_) | Content::HangUp => false,
+            }
+        })
     }
 
     /// The place, besides this one, that knows a dialog: of the same scope, else, between channels, the only one of the test.

@@ -34,9 +34,14 @@ class MenuTest {
     @Test
     void theConfigurationElementsAreInTheirMenu() {
         assertEquals(sorted(
-                "WebRTC Defaults", "WebRTC Lab Server", "WebSocket Binary Frame Filter (jmeter-webrtc)",
+                "WebRTC Auto ICE", "WebRTC Defaults", "WebRTC Lab Server", "WebSocket Binary Frame Filter (jmeter-webrtc)",
                 "WebSocket Ping/Pong Frame Filter (jmeter-webrtc)", "WebSocket Text Frame Filter (jmeter-webrtc)"),
                 ours(MenuFactory.CONFIG_ELEMENTS));
+    }
+
+    @Test
+    void thePostProcessorIsInItsMenu() {
+        assertEquals(sorted("WebRTC Apply Remote SDP"), ours(MenuFactory.POST_PROCESSORS));
     }
 
     private static List<String> ours(String category) {

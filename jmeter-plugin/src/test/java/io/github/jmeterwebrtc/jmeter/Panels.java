@@ -1,6 +1,8 @@
 package io.github.jmeterwebrtc.jmeter;
 
 import io.github.jmeterwebrtc.jmeter.assertion.BinaryResponseAssertionGui;
+import io.github.jmeterwebrtc.jmeter.autoice.ApplyRemoteSdpGui;
+import io.github.jmeterwebrtc.jmeter.autoice.AutoIceGui;
 import io.github.jmeterwebrtc.jmeter.dropin.AdvancedOptionsGUI;
 import io.github.jmeterwebrtc.jmeter.dropin.BinaryContentAssertionGUI;
 import io.github.jmeterwebrtc.jmeter.dropin.CloseWebSocketSamplerGui;
@@ -15,6 +17,7 @@ import io.github.jmeterwebrtc.jmeter.call.MediaCheckSamplerGui;
 import io.github.jmeterwebrtc.jmeter.config.WebRtcDefaultsGui;
 import io.github.jmeterwebrtc.jmeter.gui.ElementForm;
 import io.github.jmeterwebrtc.jmeter.gui.FormConfigGui;
+import io.github.jmeterwebrtc.jmeter.gui.FormPostProcessorGui;
 import io.github.jmeterwebrtc.jmeter.gui.FormSamplerGui;
 import io.github.jmeterwebrtc.jmeter.lab.LabServerGui;
 import io.github.jmeterwebrtc.jmeter.preflight.PreflightSamplerGui;
@@ -48,7 +51,7 @@ public final class Panels {
                 SingleWriteSamplerGui::new, PingPongSamplerGui::new, CloseSamplerGui::new, WaitForMessageSamplerGui::new,
                 CallSamplerGui::new, AwaitConnectedSamplerGui::new, MediaCheckSamplerGui::new, HangUpSamplerGui::new,
                 PreflightSamplerGui::new,
-                WebRtcDefaultsGui::new, LabServerGui::new, PingFrameFilterGui::new, TextFrameFilterGui::new,
+                WebRtcDefaultsGui::new, AutoIceGui::new, ApplyRemoteSdpGui::new, LabServerGui::new, PingFrameFilterGui::new, TextFrameFilterGui::new,
                 BinaryFrameFilterGui::new, BinaryResponseAssertionGui::new).map(Supplier::get);
     }
 
@@ -68,6 +71,9 @@ public final class Panels {
     public static ElementForm form(AbstractJMeterGuiComponent panel) {
         if (panel instanceof BinaryResponseAssertionGui) {
             return ((BinaryResponseAssertionGui) panel).form();
+        }
+        if (panel instanceof FormPostProcessorGui) {
+            return ((FormPostProcessorGui) panel).form();
         }
         return panel instanceof FormSamplerGui ? ((FormSamplerGui) panel).form() : ((FormConfigGui) panel).form();
     }

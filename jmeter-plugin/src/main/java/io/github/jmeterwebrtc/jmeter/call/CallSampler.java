@@ -1,16 +1,14 @@
 package io.github.jmeterwebrtc.jmeter.call;
 
-import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.jmeterwebrtc.CallOutcome;
 import io.github.jmeterwebrtc.CloseCause;
 import io.github.jmeterwebrtc.EngineException;
+import io.github.jmeterwebrtc.jmeter.autoice.CallName;
 import io.github.jmeterwebrtc.jmeter.config.CallSettings;
-import io.github.jmeterwebrtc.jmeter.result.Columns;
+import io.github.jmeterwebrtc.jmeter.result.CallRecord;
 import io.github.jmeterwebrtc.jmeter.result.FailureReport;
 import io.github.jmeterwebrtc.jmeter.result.ResultBuilder;
-import io.github.jmeterwebrtc.jmeter.result.SampleMode;
 import io.github.jmeterwebrtc.jmeter.run.BoundedWait;
 import io.github.jmeterwebrtc.jmeter.run.Connection;
 import io.github.jmeterwebrtc.jmeter.run.InvalidElementException;
@@ -126,64 +124,8 @@ public class CallSampler extends WebRtcSampler {
     }
 
     private void record(CallOutcome outcome, ResultBuilder result) {
-        JsonNode json = outcome.json();
-        // A WebSocket that this sample opened comes first.
-        long before = result.elapsedUs();
-        result.took(outcome.elapsedUs());
-        result.waitedAtGate(outcome.gateWaitUs());
-        result.starved(outcome.starved());
-        result.milestones(after(before, outcome.connectUs()), after(before, outcome.latencyUs()));
-        phase(result, json, "gatherUs", Columns.GATHER_MS);
-        phase(result, json, "signalingUs", Columns.SIGNALING_MS);
-        phase(result, json, "iceUs", Columns.ICE_MS);
-        phase(result, json, "dtlsUs", Columns.DTLS_MS);
-        phase(result, json, "firstRtpUs", Columns.FIRST_RTP_MS);
-        writeSessionColumns(json);
-        String offer = text(json, "offerSdp");
-        if (!offer.isEmpty()) {
-            result.request(offer);
-        }
-        if (outcome.success()) {
-            result.success("200", "OK");
-            result.json(withoutOffer(json));
-        } else {
-            result.failure(outcome.code(), failure(outcome));
-        }
-        if (SampleMode.ofProperties() == SampleMode.PHASES) {
-            result.phasesAsSubResults();
-        }
-    }
-
-    private static FailureReport failure(CallOutcome outcome) {
-        JsonNode error = outcome.json().path("error");
-        ObjectNode verdict = error.isObject() ? error.deepCopy() : JsonNodeFactory.instance.objectNode();
-        for (String ofOutcome : new String[] {"starved", "starvedReasons"}) {
-            if (outcome.json().has(ofOutcome)) {
-                verdict.set(ofOutcome, outcome.json().path(ofOutcome));
-            }
-        }
-        return new FailureReport(error.path("error").asText("Call failed"), outcome.code(), outcome.message(), verdict,
-                error.path("details"));
-    }
-
-    private static JsonNode withoutOffer(JsonNode outcome) {
-        if (!outcome.isObject()) {
-            return outcome;
-        }
-        ObjectNode shown = outcome.deepCopy();
-        shown.remove("offerSdp");
-        return shown;
-    }
-
-    private static long after(long before, long micros) {
-        return micros <= 0 ? 0 : before + micros;
-    }
-
-    private static void phase(ResultBuilder result, JsonNode outcome, String field, String column) {
-        JsonNode micros = outcome.path("phases").path(field);
-        if (micros.isNumber()) {
-            result.phase(column, micros.asLong());
-        }
+        CallRecord.write(outcome, result);
+        writeSessionColumns(outcome.json());
     }
 
     private void putReused(boolean reused) {
@@ -227,7 +169,7 @@ public class CallSampler extends WebRtcSampler {
         }
 
         String engineName() {
-            return callName.isEmpty() ? "call" : callName;
+            return CallName.ofEngine(callName);
         }
 
         private static String choice(String field, String value, String usual, String other)

@@ -24,7 +24,9 @@ public class HangUpSampler extends WebRtcSampler {
         thread.calls().remove(call.name());
         JsonNode before = call.session().report();
         JsonNode report = call.session().hangUp(bounded.operation(), bounded.clip(byeTimeoutMs));
-        thread.reportIfLost(call, report);
+        if (!call.isAutoIce()) {
+            thread.reportIfLost(call, report);
+        }
         if (report.path("hangUpUs").isNumber()) {
             result.took(report.path("hangUpUs").asLong());
         }

@@ -3,19 +3,18 @@ package io.github.jmeterwebrtc.jmeter.call;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.github.jmeterwebrtc.EngineException;
 import io.github.jmeterwebrtc.jmeter.config.WebRtcDefaults;
-import io.github.jmeterwebrtc.jmeter.report.ReportGraphs;
+import io.github.jmeterwebrtc.jmeter.result.CallRecord;
 import io.github.jmeterwebrtc.jmeter.result.Columns;
 import io.github.jmeterwebrtc.jmeter.result.FailureReport;
 import io.github.jmeterwebrtc.jmeter.result.ResultBuilder;
 import io.github.jmeterwebrtc.jmeter.run.EngineSampler;
 import io.github.jmeterwebrtc.jmeter.run.PlacedCall;
-import io.github.jmeterwebrtc.jmeter.run.ResultFiles;
 import io.github.jmeterwebrtc.jmeter.run.ThreadScope;
+import io.github.jmeterwebrtc.jmeter.run.WebRtcResults;
 import java.util.Locale;
 import java.util.concurrent.TimeoutException;
 import org.apache.jmeter.config.ConfigTestElement;
 import org.apache.jmeter.threads.JMeterVariables;
-import org.apache.jmeter.util.JMeterUtils;
 
 /**
  * What the samplers of calls share: the call's name, the columns of a row, the codes of failures.
@@ -36,10 +35,7 @@ public abstract class WebRtcSampler extends EngineSampler {
     static final String CALL_NOT_FOUND = "CALL_NOT_FOUND";
 
     static {
-        if (Columns.register()) {
-            ResultFiles.fitToCommandLine();
-            ReportGraphs.register(JMeterUtils.getJMeterProperties());
-        }
+        WebRtcResults.prepare();
     }
 
     /** The call of this sampler; null when there is none, and then the result says so. */
@@ -47,8 +43,12 @@ public abstract class WebRtcSampler extends EngineSampler {
         String name = getCallName();
         PlacedCall call = thread.calls().get(name);
         if (call == null) {
+            call = thread.autoIceCall(name);
+        }
+        if (call == null) {
             result.failure(CALL_NOT_FOUND, "There is no call '" + name + "' in this thread; a WebRTC Call before this"
-                    + " element makes one, and a failed or hung-up call is none");
+                    + " element makes one, or a session description that the plan sends with Auto ICE; a failed or hung-up"
+                    + " call is none");
         }
         return call;
     }
@@ -70,11 +70,7 @@ public abstract class WebRtcSampler extends EngineSampler {
     /** Writes state and selected pair of a session's report or a call's outcome. */
     final void writeSessionColumns(JsonNode session) {
         JMeterVariables variables = getThreadContext().getVariables();
-        Columns.put(variables, Columns.STATE, session.path("state").asText(""));
-        JsonNode pair = session.path("selectedPair");
-        if (pair.size() == 2) {
-            Columns.put(variables, Columns.SELECTED_PAIR, pair.path(0).asText() + " -> " + pair.path(1).asText());
-        }
+        CallRecord.sessionColumns(session).forEach((name, value) -> Columns.put(variables, name, value));
     }
 
     /** Writes packet counters; {@code jitterMs} or {@code jitter} in seconds, whichever there is. */

@@ -3,6 +3,7 @@ package io.github.jmeterwebrtc.jmeter.dropin;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.github.jmeterwebrtc.jmeter.autoice.AutoIceSettings;
 import io.github.jmeterwebrtc.jmeter.run.BoundedWait;
 import io.github.jmeterwebrtc.jmeter.websocket.ClientIdentity;
 import io.github.jmeterwebrtc.jmeter.websocket.ProxySettings;
@@ -28,10 +29,11 @@ final class Dialing {
      * The configuration as JSON.
      *
      * @param headers read before this, since their order is part of the request
+     * @param autoIce what happens to session descriptions in messages; null = nothing
      * @throws IOException when a name cannot be resolved here, or the key store cannot be read; its message is the host's
      *     name, or says what is wrong
      */
-    static String config(Address address, UpgradeHeaders headers, Surroundings around, DropInTest test)
+    static String config(Address address, UpgradeHeaders headers, Surroundings around, DropInTest test, AutoIceSettings autoIce)
             throws IOException {
         Behaviour behaviour = test.behaviour();
         ObjectNode config = JSON.createObjectNode();
@@ -71,6 +73,9 @@ final class Dialing {
                 .put("inflate", headers.inflate())
                 .put("readOnDemand", behaviour.readsOnDemand())
                 .put("writeAfterEnd", !behaviour.noticesEnd());
+        if (autoIce != null) {
+            config.set("autoIce", autoIce.config());
+        }
         return config.toString();
     }
 

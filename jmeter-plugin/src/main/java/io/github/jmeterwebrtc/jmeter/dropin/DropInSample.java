@@ -7,6 +7,7 @@ import io.github.jmeterwebrtc.Opcode;
 import io.github.jmeterwebrtc.Opened;
 import io.github.jmeterwebrtc.Sent;
 import io.github.jmeterwebrtc.Socket;
+import io.github.jmeterwebrtc.jmeter.autoice.AutoIceSettings;
 import io.github.jmeterwebrtc.jmeter.result.ResultBuilder;
 import io.github.jmeterwebrtc.jmeter.run.BoundedWait;
 import io.github.jmeterwebrtc.jmeter.run.InvalidElementException;
@@ -201,21 +202,25 @@ final class DropInSample {
         return false;
     }
 
-    private void open(Address address) throws TimeoutException, OpenFailedException {
+    private void open(Address address) throws InvalidElementException, TimeoutException, OpenFailedException {
         result.request("Connect URL:\n" + address.shown() + "\n");
         UpgradeHeaders headers = UpgradeHeaders.of(around.headers(), around.cookies(), address.url());
         result.requestHeaders(headers.lines());
+        AutoIceSettings autoIce = AutoIceSettings.ofSocket(true, sampler.getThreadContext());
         connections.remove(id);
         String name = ThreadScope.connectionName(id);
         thread.keptScope().releaseSocket(name);
         long started = System.nanoTime();
         try {
-            String config = Dialing.config(address, headers, around, test);
+            String config = Dialing.config(address, headers, around, test, autoIce);
             long resolvedUs = TimeUnit.NANOSECONDS.toMicros(System.nanoTime() - started);
             Socket socket = thread.keptScope()
                     .openSocket(bounded.operation(), name, config, bounded.clip(Dialing.deadlineMs(address)));
             connection = new DropInConnection(socket, address);
             connections.put(id, connection);
+            if (autoIce != null) {
+                thread.watchAutoIce(thread.keptScope());
+            }
             welcome(socket.opened(), resolvedUs, address);
         } catch (EngineException e) {
             result.onJavaClock();

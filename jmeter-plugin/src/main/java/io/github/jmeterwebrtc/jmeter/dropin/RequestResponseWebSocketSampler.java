@@ -56,6 +56,11 @@ public class RequestResponseWebSocketSampler extends RequestResponseSampler {
         return HexBytes.parse(text);
     }
 
+    @Override
+    public boolean hasAutoIceByDefault() {
+        return true;
+    }
+
     /** Every configuration element in scope is merged in, as old plans rely on. */
     @Override
     public boolean applies(ConfigTestElement configElement) {

@@ -214,7 +214,7 @@ public abstract class EngineSampler extends AbstractSampler
     @Override
     public void sampleStarting(Sampler sampler) {
         Columns.clear(getThreadContext().getVariables());
-        TestRun.beforeSample(getThreadContext());
+        TestRun.beforeSample(sampler, getThreadContext());
     }
 
     @Override

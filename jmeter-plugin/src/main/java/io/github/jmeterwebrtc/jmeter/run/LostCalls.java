@@ -6,9 +6,7 @@ import io.github.jmeterwebrtc.jmeter.result.FailureReport;
 import io.github.jmeterwebrtc.jmeter.result.ResultBuilder;
 import io.github.jmeterwebrtc.jmeter.result.SampleMode;
 import java.util.Collection;
-import java.util.HashMap;
-import java.util.Map;
-import org.apache.jmeter.threads.JMeterVariables;
+import java.util.Collections;
 
 /**
  * Tells of calls that broke while no sampler was looking: one failed sample {@value #LABEL} for each, once.
@@ -39,21 +37,24 @@ final class LostCalls {
             return;
         }
         JsonNode lost = report.path("lost");
-        String state = report.path("state").asText("closed");
+        tell("Call '" + call.name() + "' was connected and is now " + state(report), call.epochMillis(lost.path("atUs")), lost,
+                report, delivery);
+    }
+
+    /** Emits the sample of a loss. */
+    static void tell(String sentence, long epochMillis, JsonNode lost, JsonNode report, SampleDelivery delivery) {
+        String state = state(report);
         ResultBuilder result = new ResultBuilder(LABEL);
         result.untimed();
-        result.happenedAt(call.epochMillis(lost.path("atUs")));
-        result.request("Call '" + call.name() + "' was connected and is now " + state);
+        result.happenedAt(epochMillis);
+        result.request(sentence);
         result.failure(CODE, failure(lost, state, report));
         result.starved(lost.path("starved").asBoolean() || report.path("starved").asBoolean());
+        delivery.deliver(result, Collections.singletonMap(Columns.STATE, state));
+    }
 
-        JMeterVariables variables = delivery.variables();
-        Map<String, String> columns = takeColumns(variables);
-        Columns.clear(variables);
-        Columns.put(variables, Columns.STATE, state);
-        result.columns().forEach((name, value) -> Columns.put(variables, name, value));
-        delivery.deliver(result.build());
-        columns.forEach((name, value) -> Columns.put(variables, name, value));
+    private static String state(JsonNode report) {
+        return report.path("state").asText("closed");
     }
 
     /** Why a call was lost; pure. */
@@ -61,16 +62,5 @@ final class LostCalls {
         String why = lost.path("message").asText("");
         return new FailureReport("Call lost", lost.path("code").asText(CODE),
                 why.isEmpty() ? "its state is " + state : why, lost, report);
-    }
-
-    private static Map<String, String> takeColumns(JMeterVariables variables) {
-        Map<String, String> values = new HashMap<>();
-        if (variables != null) {
-            for (String name : Columns.NAMES) {
-                String value = variables.get(name);
-                values.put(name, value == null ? "" : value);
-            }
-        }
-        return values;
     }
 }

@@ -5,7 +5,10 @@ import io.github.jmeterwebrtc.CallOutcome;
 import io.github.jmeterwebrtc.Session;
 import java.util.concurrent.TimeUnit;
 
-/** A call that a {@code WebRTC Call} sampler connected and nobody has hung up yet. Used by its JMeter thread only. */
+/**
+ * A call that a {@code WebRTC Call} sampler connected, or one of Auto ICE in whatever state, and nobody has hung up yet. Used by
+ * its JMeter thread only.
+ */
 public final class PlacedCall {
     private final String name;
     private final Session session;
@@ -24,6 +27,14 @@ public final class PlacedCall {
         this.session = outcome.session();
         this.outcome = outcome.json();
         this.startedMillis = System.currentTimeMillis() - TimeUnit.MICROSECONDS.toMillis(outcome.elapsedUs());
+    }
+
+    /** A call that a message of the plan has started; its outcome and its loss are told by Auto ICE itself. */
+    PlacedCall(String name, Session session) {
+        this.name = name;
+        this.session = session;
+        this.outcome = null;
+        this.startedMillis = System.currentTimeMillis();
     }
 
     /**
@@ -60,7 +71,7 @@ public final class PlacedCall {
     /**
      * What placing it said.
      *
-     * @return the engine's outcome JSON
+     * @return the engine's outcome JSON; null for a call of Auto ICE
      */
     public JsonNode outcome() {
         return outcome;
@@ -76,12 +87,21 @@ public final class PlacedCall {
     }
 
     /**
+     * Whether a message of the plan has started it.
+     *
+     * @return false for a call that a sampler has placed
+     */
+    public boolean isAutoIce() {
+        return outcome == null;
+    }
+
+    /**
      * Whether the call was found lost, by whatever element looked.
      *
      * @return true for good once it was
      */
     public boolean isLost() {
-        return lost;
+        return lost || isAutoIce() && session.isLost();
     }
 
     void setLost() {

@@ -1,9 +1,9 @@
 package io.github.jmeterwebrtc.jmeter.run;
 
+import io.github.jmeterwebrtc.jmeter.plan.RunningPlan;
 import io.github.jmeterwebrtc.jmeter.result.Columns;
 import io.github.jmeterwebrtc.jmeter.result.ResultsHeader;
 import java.io.IOException;
-import java.lang.reflect.Field;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
@@ -12,7 +12,6 @@ import java.nio.file.Paths;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import org.apache.jmeter.engine.StandardJMeterEngine;
 import org.apache.jmeter.reporters.ResultCollector;
 import org.apache.jmeter.services.FileServer;
 import org.apache.jorphan.collections.HashTree;
@@ -27,7 +26,7 @@ import org.slf4j.LoggerFactory;
  * of a remote test, where elements of a plan are never told of the start, by the option {@code -l} alone. What cannot be
  * looked at is logged and left as it is.
  */
-public final class ResultFiles {
+final class ResultFiles {
     private static final Logger LOG = LoggerFactory.getLogger(ResultFiles.class);
     private static final Path COMMAND_LINE = Paths.get("/proc/self/cmdline");
 
@@ -35,7 +34,7 @@ public final class ResultFiles {
     }
 
     /** Fits the columns to the file that JMeter was started with. */
-    public static void fitToCommandLine() {
+    static void fitToCommandLine() {
         String file = ofArguments(arguments());
         if (file != null) {
             fitTo(file);
@@ -44,27 +43,17 @@ public final class ResultFiles {
 
     /** Fits the columns to the files of the test that this JMeter is starting. */
     static void fitToRunningPlan() {
-        try {
-            Field engine = StandardJMeterEngine.class.getDeclaredField("engine");
-            Field plan = StandardJMeterEngine.class.getDeclaredField("test");
-            engine.setAccessible(true);
-            plan.setAccessible(true);
-            Object running = engine.get(null);
-            HashTree tree = running == null ? null : (HashTree) plan.get(running);
-            if (tree == null) {
-                return;
+        HashTree tree = RunningPlan.tree();
+        if (tree == null) {
+            return;
+        }
+        SearchByClass<ResultCollector> collectors = new SearchByClass<>(ResultCollector.class);
+        tree.traverse(collectors);
+        for (ResultCollector collector : collectors.getSearchResults()) {
+            String file = collector.getFilename();
+            if (!file.isEmpty() && !collector.getSaveConfig().saveAsXml()) {
+                fitTo(FileServer.resolveBaseRelativeName(file));
             }
-            SearchByClass<ResultCollector> collectors = new SearchByClass<>(ResultCollector.class);
-            tree.traverse(collectors);
-            for (ResultCollector collector : collectors.getSearchResults()) {
-                String file = collector.getFilename();
-                if (!file.isEmpty() && !collector.getSaveConfig().saveAsXml()) {
-                    fitTo(FileServer.resolveBaseRelativeName(file));
-                }
-            }
-        } catch (ReflectiveOperationException | RuntimeException e) {
-            // Another JMeter than 5.6: only the protection of files that are appended to is missing.
-            LOG.warn("The results files of the plan cannot be found ({}): append to none that was written by another plan", e.toString());
         }
     }
 

@@ -1,7 +1,11 @@
 package io.github.jmeterwebrtc.jmeter.run;
 
+import io.github.jmeterwebrtc.jmeter.result.Columns;
+import io.github.jmeterwebrtc.jmeter.result.ResultBuilder;
 import java.util.Collections;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import org.apache.jmeter.samplers.SampleEvent;
 import org.apache.jmeter.samplers.SampleListener;
 import org.apache.jmeter.samplers.SampleResult;
@@ -44,12 +48,34 @@ final class SampleDelivery {
         threadName = thread.getThreadName();
     }
 
-    JMeterVariables variables() {
-        return variables;
+    /**
+     * Delivers a sample with columns of its own; afterwards the columns are again those of the sample before.
+     *
+     * @param result the sample
+     * @param columns further columns of it
+     */
+    void deliver(ResultBuilder result, Map<String, String> columns) {
+        Map<String, String> before = columns(variables);
+        Columns.clear(variables);
+        columns.forEach((name, value) -> Columns.put(variables, name, value));
+        result.columns().forEach((name, value) -> Columns.put(variables, name, value));
+        deliver(result.build());
+        before.forEach((name, value) -> Columns.put(variables, name, value));
+    }
+
+    private static Map<String, String> columns(JMeterVariables variables) {
+        Map<String, String> values = new HashMap<>();
+        if (variables != null) {
+            for (String name : Columns.NAMES) {
+                String value = variables.get(name);
+                values.put(name, value == null ? "" : value);
+            }
+        }
+        return values;
     }
 
     /** Delivers now; without listeners (outside a test) there is nobody to tell. */
-    void deliver(SampleResult result) {
+    private void deliver(SampleResult result) {
         if (notifier == null) {
             return;
         }

@@ -12,6 +12,7 @@ import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeoutException;
 import java.util.function.Supplier;
+import org.apache.jmeter.samplers.Sampler;
 import org.apache.jmeter.threads.JMeterContext;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -39,6 +40,7 @@ public final class TestRun {
     private final Map<Class<?>, AutoCloseable> parts = new ConcurrentHashMap<>();
     private final ProgressLine progress;
     private final SummaryFile summary;
+    private final AutoIceNotice autoIce = AutoIceNotice.ofRunningPlan();
 
     private TestRun(Engine engine) {
         this.engine = engine;
@@ -46,6 +48,7 @@ public final class TestRun {
         testScope = engine.openScope(null);
         progress = ProgressLine.startIfWanted(engine);
         summary = SummaryFile.ofProperties();
+        autoIce.start();
     }
 
     /**
@@ -133,20 +136,25 @@ public final class TestRun {
     }
 
     /**
-     * The calling JMeter thread is about to run a sampler, of whatever kind: tells of calls that were lost meanwhile. Costs
+     * The calling JMeter thread is about to run a sampler, of whatever kind: tells what became of calls meanwhile. Costs
      * next to nothing in a thread without calls.
      *
+     * @param sampler the sampler
      * @param context the thread's JMeter context
      */
-    static void beforeSample(JMeterContext context) {
+    public static void beforeSample(Sampler sampler, JMeterContext context) {
         TestRun run = current;
-        ThreadScope thread = run == null ? null : run.threads.get(Thread.currentThread());
-        if (thread != null && !thread.calls().isEmpty()) {
-            thread.reportLostCalls(context);
+        if (run == null) {
+            return;
+        }
+        run.autoIce.sampled(sampler, context);
+        ThreadScope thread = run.threads.get(Thread.currentThread());
+        if (thread != null && thread.hasCalls()) {
+            thread.report(context);
         }
     }
 
-    /** The calling JMeter thread has ended: reports lost calls, closes what it owned. Idempotent. */
+    /** The calling JMeter thread has ended: tells what is left to tell of its calls, closes what it owned. Idempotent. */
     public static void threadFinished() {
         TestRun run = current;
         ThreadScope ended = run == null ? null : run.threads.remove(Thread.currentThread());
@@ -154,10 +162,20 @@ public final class TestRun {
             return;
         }
         try {
-            ended.reportLostCalls();
+            ended.end(CLOSE_MS);
         } finally {
             close(ended.scope(), "a thread");
         }
+    }
+
+    /**
+     * A message of a sampler goes out without a live session behind it although Auto ICE has looked at it; told at the end of the
+     * test.
+     *
+     * @param sampler its name
+     */
+    public void countWithoutSession(String sampler) {
+        autoIce.countWithoutSession(sampler);
     }
 
     /**
@@ -209,6 +227,7 @@ public final class TestRun {
         stopWatch.stop();
         // First the accounts, then the closing: what is open now was left open by the plan.
         summary.write(engine);
+        autoIce.end(engine.snapshot());
         for (AutoCloseable part : parts.values()) {
             try {
                 part.close();

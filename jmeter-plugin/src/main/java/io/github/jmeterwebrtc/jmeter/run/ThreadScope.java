@@ -2,10 +2,13 @@ package io.github.jmeterwebrtc.jmeter.run;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import io.github.jmeterwebrtc.Scope;
+import io.github.jmeterwebrtc.Session;
 import io.github.jmeterwebrtc.Socket;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.Map;
+import java.util.Set;
 import org.apache.jmeter.threads.JMeterContext;
 
 /**
@@ -16,6 +19,8 @@ import org.apache.jmeter.threads.JMeterContext;
  */
 public final class ThreadScope {
     private static final String DEFAULT_CONNECTION = "default";
+    /** The engine's name of the call that the plan gives none. */
+    private static final String DEFAULT_CALL = "call";
 
     private final TestRun run;
     private final Scope scope;
@@ -23,6 +28,8 @@ public final class ThreadScope {
     private final Map<String, Connection> connections = new HashMap<>();
     private final Map<String, PlacedCall> calls = new LinkedHashMap<>();
     private final SampleDelivery delivery = new SampleDelivery();
+    /** Where messages of this thread may start calls by themselves. */
+    private final Set<Scope> autoIce = new LinkedHashSet<>();
 
     ThreadScope(TestRun run, Scope scope, Scope kept) {
         this.run = run;
@@ -113,6 +120,62 @@ public final class ThreadScope {
     }
 
     /**
+     * Messages that go through a scope may start calls by themselves from now on: what becomes of them is told before the samples of
+     * this thread and at its end.
+     *
+     * @param owner the scope of the socket or channel: of this thread, what it leaves behind, or of the test
+     */
+    public void watchAutoIce(Scope owner) {
+        autoIce.add(owner);
+    }
+
+    /**
+     * The call of a name that a message of the plan has started.
+     *
+     * @param name its call name; empty = the newest
+     * @return null when there is none
+     */
+    public PlacedCall autoIceCall(String name) {
+        Session session = autoIce.isEmpty() ? null : scope.session(name.isEmpty() ? DEFAULT_CALL : name);
+        return session == null ? null : new PlacedCall(name, session);
+    }
+
+    /**
+     * Remembers who listens to the samples of this thread, for elements that are no samplers.
+     *
+     * @param context the thread's JMeter context
+     */
+    public void remember(JMeterContext context) {
+        delivery.remember(context);
+    }
+
+    /** Whether something may have to be told before the next sample. */
+    boolean hasCalls() {
+        return !calls.isEmpty() || !autoIce.isEmpty();
+    }
+
+    /** Tells before a sample what calls have come to meanwhile. */
+    void report(JMeterContext context) {
+        delivery.remember(context);
+        if (!calls.isEmpty()) {
+            reportLostCalls();
+        }
+        for (Scope owner : autoIce) {
+            if (owner.autoIceWaiting() > 0) {
+                AutoIceCalls.tell(owner.takeAutoIce(), delivery);
+            }
+        }
+    }
+
+    /** The thread ends: so do the calls that its messages have started, and what is left to tell is told. */
+    void end(long deadlineMs) {
+        reportLostCalls();
+        for (Scope owner : autoIce) {
+            AutoIceCalls.tell(owner == run.testScope() ? owner.takeAutoIce() : owner.endAutoIce(deadlineMs), delivery);
+        }
+    }
+
+    /**
      * Begins the wait of one sample.
      *
      * @param context the thread's JMeter context
@@ -137,12 +200,6 @@ public final class ThreadScope {
     /** Emits a {@code WebRTC lost} sample for every call that was lost since the last look. */
     public void reportLostCalls() {
         LostCalls.report(calls.values(), delivery);
-    }
-
-    /** As {@link #reportLostCalls()}, to the listeners of the sampler that is about to run. */
-    void reportLostCalls(JMeterContext context) {
-        delivery.remember(context);
-        reportLostCalls();
     }
 
     /**

@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.jmeterwebrtc.EngineException;
 import io.github.jmeterwebrtc.Scope;
 import io.github.jmeterwebrtc.Socket;
+import io.github.jmeterwebrtc.jmeter.autoice.AutoIceSettings;
 import io.github.jmeterwebrtc.jmeter.config.GateSettings;
 import io.github.jmeterwebrtc.jmeter.result.ResultBuilder;
 import io.github.jmeterwebrtc.jmeter.run.BoundedWait;
@@ -44,12 +45,14 @@ final class ConnectionRequest {
     private final String json;
     private final String headerLines;
     private final long overallTimeoutMs;
+    private final boolean hasAutoIce;
 
-    private ConnectionRequest(String url, String json, String headerLines, long overallTimeoutMs) {
+    private ConnectionRequest(String url, ObjectNode config, String headerLines, long overallTimeoutMs) {
         this.url = url;
-        this.json = json;
+        this.json = config.toString();
         this.headerLines = headerLines;
         this.overallTimeoutMs = overallTimeoutMs;
+        this.hasAutoIce = config.has("autoIce");
     }
 
     /**
@@ -77,7 +80,7 @@ final class ConnectionRequest {
         if (gate != null) {
             config.set("gate", gate);
         }
-        return new ConnectionRequest(url, config.toString(), "", DNS_TIMEOUT_MS + 4 * timeoutMs + MARGIN_MS);
+        return new ConnectionRequest(url, config, "", DNS_TIMEOUT_MS + 4 * timeoutMs + MARGIN_MS);
     }
 
     static ConnectionRequest of(WebSocketSampler sampler) throws InvalidElementException {
@@ -110,8 +113,12 @@ final class ConnectionRequest {
         proxy(config, server);
         GateSettings.putOfProperties(config);
         addresses(config, server, sampler.surroundings().dns());
+        AutoIceSettings autoIce = AutoIceSettings.ofSocket(false, sampler.getThreadContext());
+        if (autoIce != null) {
+            config.set("autoIce", autoIce.config());
+        }
         long phases = DNS_TIMEOUT_MS + connectTimeoutMs + 3 * readTimeoutMs + MARGIN_MS;
-        return new ConnectionRequest(url, config.toString(), headers.lines(), readTimeoutMs == 0 ? 0 : phases);
+        return new ConnectionRequest(url, config, headers.lines(), readTimeoutMs == 0 ? 0 : phases);
     }
 
     private static void secure(ObjectNode config, boolean tls, boolean verify) throws InvalidElementException {
@@ -168,6 +175,9 @@ final class ConnectionRequest {
             throw e;
         }
         result.opened(socket.opened());
+        if (hasAutoIce) {
+            thread.watchAutoIce(owner);
+        }
         Connection connection = new Connection(socket, url);
         if (owner == thread.scope()) {
             thread.remember(name, connection);

@@ -7,6 +7,7 @@ import io.github.jmeterwebrtc.Frame;
 import io.github.jmeterwebrtc.Opcode;
 import io.github.jmeterwebrtc.Scope;
 import io.github.jmeterwebrtc.Socket;
+import io.github.jmeterwebrtc.jmeter.plan.OwnSocket;
 import io.github.jmeterwebrtc.jmeter.result.ResultBuilder;
 import io.github.jmeterwebrtc.jmeter.run.BoundedWait;
 import io.github.jmeterwebrtc.jmeter.run.Connection;
@@ -31,7 +32,7 @@ import org.apache.jmeter.threads.JMeterVariables;
  * change. A connection belongs to the JMeter thread (or to the test, see {@link OpenConnectionSampler#SCOPE}) under its
  * {@link #CONNECTION_ID} and stays open across iterations; pings are answered while no sampler runs.
  */
-public abstract class WebSocketSampler extends EngineSampler {
+public abstract class WebSocketSampler extends EngineSampler implements OwnSocket {
     private static final long serialVersionUID = 1L;
 
     // Property names appear in plan files: never change them.
@@ -77,6 +78,11 @@ public abstract class WebSocketSampler extends EngineSampler {
     };
 
     private transient Surroundings surroundings;
+
+    @Override
+    public boolean hasAutoIceByDefault() {
+        return false;
+    }
 
     // ---- Finding, opening -------------------------------------------------------------------------------------------
 
