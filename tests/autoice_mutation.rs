@@ -142,10 +142,10 @@ fn check(message: &[u8]) -> Result<(), String> {
                 ));
             }
             for finding in found {
-                if let Content::Description { sdp, .. } = &finding.content {
-                    if !support::lines(sdp).eq(LIVE.lines()) {
-                        return Err(format!("another description came out than went in: {sdp}"));
-                    }
+                if let Content::Description { sdp, .. } = &finding.content
+                    && !support::lines(sdp).eq(LIVE.lines())
+                {
+                    return Err(format!("another description came out than went in: {sdp}"));
                 }
             }
         }

@@ -231,6 +231,11 @@ struct Origin {
     version: u64,
 }
 
+/// Whether two descriptions have the same ICE credentials, and have any.
+pub fn same_ice(one: &str, other: &str) -> bool {
+    Marks::of(one).same_ice(&Marks::of(other))
+}
+
 impl Marks {
     fn of(sdp: &str) -> Self {
         let value = |name: &str| sdp.lines().find_map(|line| line.trim_end().strip_prefix(name));
@@ -293,6 +298,7 @@ impl Dialogs {
     pub fn outgoing(&mut self, finding: &Finding, now: Instant) -> Outgoing {
         let dialog = &finding.dialog;
         match &finding.content {
+            Content::Description { sdp, .. } if self.is_theirs(sdp) => Outgoing::Leave(None),
             Content::Description { sdp, kind } => {
                 let answered = self.pending_for(dialog);
                 match (kind, answered) {
@@ -520,6 +526,14 @@ impl Dialogs {
         leg.adopt(dialog.id.as_deref());
         leg.seen.extend(early.iter().map(Early::hash));
         Outgoing::Answer { call, how, offer: RemoteOffer { sdp: offer.sdp, at: offer.at, early } }
+    }
+
+    /// Whether a description is one that the other side has sent: a plan that passes it on means it as it is.
+    fn is_theirs(&self, sdp: &str) -> bool {
+        let hash = hash(sdp);
+        self.done.contains(&hash)
+            || self.pending.iter().any(|offer| offer.marks.hash == hash)
+            || self.legs.iter().any(|leg| leg.remote.as_ref().is_some_and(|remote| remote.hash == hash))
     }
 
     fn answer_without_offer(&mut self, dialog: &Dialog, kind: Option<SdpType>) -> Outgoing {
@@ -1088,6 +1102,19 @@ mod tests {
         let mut place = Place::new();
         let text = "candidate:1 1 udp 1 192.0.2.1 5000 typ host";
         assert_eq!(place.out(&candidate(text, None)), Outgoing::Leave(Some(NO_CALL)));
+    }
+
+    #[test]
+    fn what_the_other_side_has_sent_is_passed_on_as_it_is() {
+        let mut place = Place::new();
+        let offered = place.out(&offer(sdp(1, 1, "ours"), Some("s")));
+        assert!(matches!(offered, Outgoing::Offer { .. }));
+        let theirs = answer(sdp(9, 1, "theirs"), Some("s"));
+        assert!(matches!(place.take(&theirs), Incoming::Answer { .. }));
+        assert_eq!(place.out(&theirs), Outgoing::Leave(None));
+        let pending = offer(sdp(7, 1, "another"), Some("t"));
+        assert_eq!(place.take(&pending), Incoming::Pending);
+        assert_eq!(place.out(&pending), Outgoing::Leave(None));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! A changed description must not break a signature, a hash or a length that the plan has worked out over the canned one.
 //! Guarantees: pure; each reason says what the user can do.
-use super::classify::{Level, Member, folded, names_the_message, says_role, words};
+use super::classify::{Level, Member, folded, says_role, words};
 
 /// What helps wherever the plan itself can put the live text in.
 const USE_FUNCTIONS: &str =
@@ -33,8 +33,7 @@ pub(super) fn about_purpose(levels: &[Level]) -> Option<String> {
         if says_role(level) {
             return None;
         }
-        let in_array = level.key.is_empty();
-        let chat = level.members.iter().filter(|member| names_the_message(member, in_array)).any(|member| {
+        let chat = level.members.iter().filter(|member| says_purpose(member, level.key.is_empty())).any(|member| {
             let is_chat = |word: &String| ["chat", "comment", "email", "mail", "log", "note"].contains(&word.as_str());
             words(&member.value).iter().any(is_chat)
         });
@@ -63,6 +62,12 @@ pub(super) fn about_levels(levels: &[Level], lengths: &[usize]) -> Option<String
         }
     }
     None
+}
+
+/// Whether the value of a member says what a message is for: a name or an id of a room does not.
+fn says_purpose(member: &Member, in_array: bool) -> bool {
+    let names = ["type", "event", "eventname", "messagetype", "msgtype", "kind", "action", "method"];
+    (in_array && member.key.is_empty()) || names.contains(&folded(&member.key).as_str())
 }
 
 /// The call of the W3C API that a telemetry message reports, if it does.
@@ -168,6 +173,7 @@ mod tests {
         let mut signaling = level("type", "offer");
         signaling.extend(level("type", "chat"));
         assert_eq!(about_purpose(&signaling), None, "signaling over a chat stays signaling");
+        assert_eq!(about_purpose(&level("id", "chat-7")), None, "the name of a room says nothing");
     }
 
     #[test]

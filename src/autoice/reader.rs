@@ -508,7 +508,7 @@ impl<'a> Reader<'a> {
                     if is_xml {
                         self.element(tree, id, scope);
                     } else {
-                        self.object(tree, id, scope);
+                        self.object(place, tree, id, scope);
                     }
                 }
                 Kind::Array | Kind::Number | Kind::Bool => {}
@@ -536,7 +536,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn object(&mut self, tree: &Tree<'_>, id: u32, scope: &Scope<'_>) {
+    fn object(&mut self, place: PlaceId, tree: &Tree<'_>, id: u32, scope: &Scope<'_>) {
         if self.direction == Direction::Incoming
             && let Some(server) = servers::of_object(tree, id)
         {
@@ -555,7 +555,7 @@ impl<'a> Reader<'a> {
                 && tree.raw(only) == b"true"
                 && self.may_judge()
             {
-                self.end_of_candidates(None, &scope.inner(Step::Node { tree, id, xml: false }));
+                self.end_of_candidates(place, None, &scope.inner(Step::Node { tree, id, xml: false }));
             }
         }
         if ends_call(tree, id, self.direction) && self.may_judge() {
@@ -612,18 +612,18 @@ impl<'a> Reader<'a> {
                 Kind::Text(kind) => self.place_of_value(place, tree.node(id).range(), kind.wrapping()),
                 _ => None,
             };
-            self.end_of_candidates(slot, &scope);
+            self.end_of_candidates(place, slot, &scope);
         }
     }
 
-    fn end_of_candidates(&mut self, text: Option<Slot>, scope: &Scope<'_>) {
+    fn end_of_candidates(&mut self, place: PlaceId, text: Option<Slot>, scope: &Scope<'_>) {
         let dialog = self.dialog(&scope.levels(), scope);
         let mut init = IceCandidateInit::default();
         let mut members = [None, None, None];
-        if let (Step::Node { tree, id, .. }, Some(slot)) = (&scope.step, &text)
-            && let Some(parent_place) = self.parent_of(slot.place)
+        if let Step::Node { tree, id, .. } = &scope.step
+            && tree.node(*id).kind != Kind::Object
         {
-            members = self.members(tree, *id, parent_place, &mut init);
+            members = self.members(tree, *id, place, &mut init);
         }
         let [mid, index, ufrag] = members;
         self.find(Content::Candidate(init), dialog, scope.path(), Target::Candidate { text, mid, index, ufrag });

@@ -38,8 +38,8 @@ pub enum Replacement {
     Description(String),
     /// Another fragment, with CRLF; for [`super::Content::Fragment`].
     Fragment(String),
-    /// Another candidate, for [`super::Content::Candidate`]: only members that the message has are changed. For
-    /// [`super::Content::Fragment`]: it takes the place of the candidates in it. An empty text keeps what stands there.
+    /// Another candidate, for [`super::Content::Candidate`]: only members that the message has are changed, and an end of candidates
+    /// (empty text) only takes the place of an end. For [`super::Content::Fragment`]: it takes the place of the candidates in it.
     Candidate(IceCandidateInit),
 }
 

@@ -383,3 +383,63 @@ impl Base64 {
         out
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrapped(wrapping: &Wrapping, source: &str, new: &str) -> String {
+        let old = wrapping.unwrap(source.as_bytes()).expect("it can be unwrapped");
+        String::from_utf8(wrapping.wrap(source.as_bytes(), &old, new.as_bytes())).expect("UTF-8")
+    }
+
+    #[test]
+    fn what_did_not_change_keeps_its_bytes() {
+        let source = r"\u0061b\/c/\u0064 OLD e\/f/g";
+        assert_eq!(wrapped(&Wrapping::Json, source, "ab/c/d NEW e/f/g"), r"\u0061b\/c/\u0064 NEW e\/f/g");
+        assert_eq!(
+            wrapped(&Wrapping::Xml, "&#97;&amp;&#38; OLD &#x26;", "a&& N&W &"),
+            "&#97;&amp;&#38; N&amp;W &#x26;"
+        );
+        assert_eq!(wrapped(&Wrapping::Form, "a+b%20c%3Aold%3A+", "a b c:n:w: "), "a+b%20c%3An%3Aw%3A+");
+    }
+
+    #[test]
+    fn characters_beyond_ascii_are_written_as_before() {
+        assert_eq!(wrapped(&Wrapping::Json, r"\u00eb x", "\u{1f600} y"), r"\ud83d\ude00 y");
+        assert_eq!(wrapped(&Wrapping::Json, "ë x", "\u{1f600} y"), "\u{1f600} y");
+        assert_eq!(wrapped(&Wrapping::Form, "%c3%ab", "é"), "%c3%a9");
+    }
+
+    #[test]
+    fn a_text_can_grow_out_of_what_it_repeats() {
+        for (old, new) in [("aaa", "aaaaa"), ("aaaaa", "aa"), ("abab", "ababab"), ("", "x"), ("x", "")] {
+            assert_eq!(wrapped(&Wrapping::Json, old, new), new);
+        }
+    }
+
+    #[test]
+    fn broken_escapes_are_not_unwrapped() {
+        for (wrapping, source) in [
+            (Wrapping::Json, r"\x"),
+            (Wrapping::Json, r"\u12"),
+            (Wrapping::Json, r"\ud800"),
+            (Wrapping::Json, r"\udc00"),
+            (Wrapping::Json, r"\"),
+            (Wrapping::Xml, "&nbsp;"),
+            (Wrapping::Xml, "a & b"),
+            (Wrapping::Xml, "&#xd800;"),
+            (Wrapping::Form, "%4"),
+            (Wrapping::Form, "%zz"),
+        ] {
+            assert_eq!(wrapping.unwrap(source.as_bytes()), None, "{source}");
+        }
+    }
+
+    #[test]
+    fn base64_that_could_not_be_written_back_is_none() {
+        for source in ["YQ==YQ==", "YR==", "Y Q==", "a+b-", "YWJj\nYWJjYWJj\nYWJj", "Y"] {
+            assert_eq!(Base64::of(source.as_bytes()), None, "{source}");
+        }
+    }
+}

@@ -19,6 +19,10 @@ READ_MS = "25000"
 """Longer than the server waits for a call that talks."""
 
 
+AT_ONCE = "at once"
+"""Name of the Parallel Controller, and so of its threads."""
+
+
 @dataclass(frozen=True)
 class Case:
     """One plan, or a part of one."""
@@ -36,18 +40,20 @@ def _where(port: int, shape: str, case: str, **options: str | int) -> dict[str, 
             "connectTimeout": "5000"}
 
 
-def _open(port: int, shape: str, case: str, **options: str | int) -> Element:
+def open_socket(port: int, shape: str, case: str, **options: str | int) -> Element:
+    """Opens a socket of a case."""
     return jmx.open_connection("open", **_where(port, shape, case, **options), readTimeout="5000")
 
 
-def _data(message: str) -> dict[str, jmx.Value]:
+def _data(text: str) -> dict[str, jmx.Value]:
     """A message as it stands in a plan: characters that XML cannot have are written as people write them."""
-    if "\0" in message:
-        return {"payloadType": "TextStomp", "requestData": message.replace("\0", "^@")}
-    return {"payloadType": "Text", "requestData": message.replace("\x1e", "${__char(30)}")}
+    if "\0" in text:
+        return {"payloadType": "TextStomp", "requestData": text.replace("\0", "^@")}
+    return {"payloadType": "Text", "requestData": text.replace("\x1e", "${__char(30)}")}
 
 
-def _message(shape: str, kind: str, dialog: str, **how: bool) -> str:
+def message(shape: str, kind: str, dialog: str, **how: bool) -> str:
+    """An event in a shape, with a canned description or candidate."""
     text = ""
     if kind in shapes.KINDS:
         text = canned.sdp(kind, **how)
@@ -58,29 +64,30 @@ def _message(shape: str, kind: str, dialog: str, **how: bool) -> str:
 
 def _not_refused() -> Element:
     contains, negated = 2, 4
-    return jmx.response_assertion("refused|488", kind=contains | negated, name="not refused")
+    return jmx.response_assertion("refused|SIP/2.0 488", kind=contains | negated, name="not refused")
 
 
-def _ask(shape: str, kind: str, dialog: str, name: str = "", **how: bool) -> Element:
+def ask(shape: str, kind: str, dialog: str, name: str = "", **how: bool) -> Element:
     """Sends an event and reads the reply."""
     return jmx.request_response(name or kind, createNewConnection=False, readTimeout=READ_MS,
-                                **_data(_message(shape, kind, dialog, **how))).holding(_not_refused())
+                                **_data(message(shape, kind, dialog, **how))).holding(_not_refused())
 
 
 def _tell(shape: str, kind: str, dialog: str, name: str = "", **how: bool) -> Element:
     """Sends an event."""
-    return jmx.single_write(name or kind, createNewConnection=False, **_data(_message(shape, kind, dialog, **how)))
+    return jmx.single_write(name or kind, createNewConnection=False, **_data(message(shape, kind, dialog, **how)))
 
 
-def _write(name: str, message: str) -> Element:
-    return jmx.single_write(name, createNewConnection=False, **_data(message))
+def _write(name: str, text: str) -> Element:
+    return jmx.single_write(name, createNewConnection=False, **_data(text))
 
 
 def _read(name: str) -> Element:
     return jmx.single_read(name, createNewConnection=False, dataType="Text", readTimeout=READ_MS)
 
 
-def _close() -> Element:
+def close() -> Element:
+    """Closes the socket."""
     return jmx.close("close", statusCode="1000", readTimeout="5000")
 
 
@@ -105,7 +112,7 @@ def auto_ice(**properties: jmx.Value) -> Element:
     return Element(package + "AutoIce", package + "AutoIceGui", "Auto ICE", properties)
 
 
-def _http(name: str, port: int, path: str, method: str = "POST", body: str | None = None,
+def http(name: str, port: int, path: str, method: str = "POST", body: str | None = None,
           fields: dict[str, str] | None = None, file: Path | None = None) -> Element:
     """An HTTP Request with a raw body, with fields of a form, or with a file as its body."""
     arguments = []
@@ -139,13 +146,13 @@ def shape_case(shape: str, port: int, files: Path) -> Case:
     """The plan offers in this shape, two threads with the same description."""
     name = f"shape {shape}"
     dialog = JANUS_HANDLE if shape == "janus" else f"call-{shape}"
-    steps = [_open(port, shape, shape), _ask(shape, "offer", dialog)]
+    steps = [open_socket(port, shape, shape), ask(shape, "offer", dialog)]
     if shape == "sdpfrag":
         steps += [_tell(shape, "candidate", dialog),
                   _write("end of candidates", shapes.ALL[shape].put_on(Event("candidate", dialog, "")))]
     if shape.startswith("sip"):
         steps.append(_tell(shape, "ack", dialog))
-    steps += [_ask(shape, "status", dialog), _ask(shape, "bye", dialog), _close()]
+    steps += [ask(shape, "status", dialog), ask(shape, "bye", dialog), close()]
     return Case(name, [_group(name, *steps, threads=2)], 2)
 
 
@@ -154,9 +161,9 @@ def genesys_case(port: int, files: Path) -> Case:
     shape, dialog = "genesys", "sess-1"
     mark = shapes.ALL[shape].put_on(Event("candidate", dialog, ""))
     return Case("shape genesys", [_group(
-        "shape genesys", _open(port, shape, shape, role="offers"), _ask(shape, "ready", dialog, "propose"), _ask(shape, "answer", dialog),
+        "shape genesys", open_socket(port, shape, shape, role="offers"), ask(shape, "ready", dialog, "propose"), ask(shape, "answer", dialog),
         _write("end of candidates", mark), _tell(shape, "candidate", dialog), _write("end of candidates again", mark),
-        _ask(shape, "status", dialog), _ask(shape, "bye", dialog, "terminate"), _close(), threads=2)], 2)
+        ask(shape, "status", dialog), ask(shape, "bye", dialog, "terminate"), close(), threads=2)], 2)
 
 
 def all_shapes(port: int, files: Path) -> list[Case]:
@@ -170,45 +177,45 @@ def all_shapes(port: int, files: Path) -> list[Case]:
 def server_offers(port: int, files: Path) -> Case:
     """The server offers, the plan answers."""
     return Case("server offers", [_group(
-        "server offers", _open(port, "json", "server_offers", role="offers"), _ask("json", "ready", "in-1", "wait for the call"),
-        _ask("json", "answer", "in-1"), _ask("json", "status", "in-1"), _ask("json", "bye", "in-1"), _close(), loops=2)], 2)
+        "server offers", open_socket(port, "json", "server_offers", role="offers"), ask("json", "ready", "in-1", "wait for the call"),
+        ask("json", "answer", "in-1"), ask("json", "status", "in-1"), ask("json", "bye", "in-1"), close(), loops=2)], 2)
 
 
 def early_answer(port: int, files: Path) -> Case:
     """The plan sends its answer before it has read the offer."""
     return Case("early answer", [_group(
-        "early answer", _open(port, "json", "early_answer", role="offers"), _tell("json", "ready", "in-2"),
+        "early answer", open_socket(port, "json", "early_answer", role="offers"), _tell("json", "ready", "in-2"),
         _tell("json", "answer", "in-2"), _read("the offer"), _read("taken").holding(_not_refused()),
-        _ask("json", "status", "in-2"), _ask("json", "bye", "in-2"), _close())], 1)
+        ask("json", "status", "in-2"), ask("json", "bye", "in-2"), close())], 1)
 
 
 def candidates_deleted(port: int, files: Path) -> Case:
     """All candidates were deleted from the plan, in the description and the steps that carried them."""
     return Case("candidates deleted", [_group(
-        "candidates deleted", _open(port, "json", "candidates_deleted"), _ask("json", "offer", "del-1", candidates=False),
-        _ask("json", "status", "del-1"), _ask("json", "bye", "del-1"), _close(), threads=2)], 2)
+        "candidates deleted", open_socket(port, "json", "candidates_deleted"), ask("json", "offer", "del-1", candidates=False),
+        ask("json", "status", "del-1"), ask("json", "bye", "del-1"), close(), threads=2)], 2)
 
 
 def gather_candidates(port: int, files: Path) -> Case:
     """Kurento: `gatherCandidates` after the answer, candidates as events and by `addIceCandidate`."""
     shape, dialog = "kurento", "kms-1"
     return Case("gather candidates", [_group(
-        "gather candidates", _open(port, shape, "gather_candidates", trickle=1), _ask(shape, "offer", dialog, "processOffer"),
-        _ask(shape, "gather", dialog, "gatherCandidates"), _read("IceCandidateFound"),
+        "gather candidates", open_socket(port, shape, "gather_candidates", trickle=1), ask(shape, "offer", dialog, "processOffer"),
+        ask(shape, "gather", dialog, "gatherCandidates"), _read("IceCandidateFound"),
         jmx.request_response("addIceCandidate", createNewConnection=False, readTimeout=READ_MS,
                              **_data(shapes.kurento_candidate(dialog, canned.CANDIDATE))),
-        _ask(shape, "status", dialog), _ask(shape, "bye", dialog, "release"), _close())], 1)
+        ask(shape, "status", dialog), ask(shape, "bye", dialog, "release"), close())], 1)
 
 
 def trickle(port: int, files: Path) -> Case:
     """Janus: candidates of both sides in messages of their own, the end marked."""
     shape = "janus"
     return Case("trickle", [_group(
-        "trickle", _open(port, shape, "trickle", trickle=1), _ask(shape, "offer", JANUS_HANDLE, candidates=False),
+        "trickle", open_socket(port, shape, "trickle", trickle=1), ask(shape, "offer", JANUS_HANDLE, candidates=False),
         _read("their candidate"), _tell(shape, "candidate", JANUS_HANDLE, "candidate 1"),
         _tell(shape, "candidate", JANUS_HANDLE, "candidate 2"),
         _write("completed", shapes.ALL[shape].put_on(Event("candidate", JANUS_HANDLE, ""))),
-        _ask(shape, "status", JANUS_HANDLE), _ask(shape, "bye", JANUS_HANDLE, "hangup"), _close())], 1)
+        ask(shape, "status", JANUS_HANDLE), ask(shape, "bye", JANUS_HANDLE, "hangup"), close())], 1)
 
 
 def dispatch(port: int, files: Path) -> Case:
@@ -217,53 +224,53 @@ def dispatch(port: int, files: Path) -> Case:
                     _if("if ringing", "what", "ringing", _tell("json", "ack", "dis-1", "note the ringing")))
     # `ack` is of SIP; as JSON the server takes it without an answer.
     return Case("dispatch", [_group(
-        "dispatch", jmx.user_variables({"what": "none"}), _open(port, "json", "dispatch", chatter=1), _tell("json", "offer", "dis-1"),
-        listen, _ask("json", "status", "dis-1"), _ask("json", "bye", "dis-1"), _close())], 1)
+        "dispatch", jmx.user_variables({"what": "none"}), open_socket(port, "json", "dispatch", chatter=1), _tell("json", "offer", "dis-1"),
+        listen, ask("json", "status", "dis-1"), ask("json", "bye", "dis-1"), close())], 1)
 
 
 def interleave(port: int, files: Path) -> Case:
     """Every other call is declined."""
-    accept = jmx.controller("GenericController", "accept", None, _ask("json", "answer", "alt-1"), _ask("json", "status", "alt-1"),
-                            _ask("json", "bye", "alt-1"))
-    decline = _ask("json", "decline", "alt-1")
+    accept = jmx.controller("GenericController", "accept", None, ask("json", "answer", "alt-1"), ask("json", "status", "alt-1"),
+                            ask("json", "bye", "alt-1"))
+    decline = ask("json", "decline", "alt-1")
     return Case("interleave", [_group(
-        "interleave", _once(_open(port, "json", "interleave", role="offers")), _ask("json", "ready", "alt-1", "wait for the call"),
+        "interleave", _once(open_socket(port, "json", "interleave", role="offers")), ask("json", "ready", "alt-1", "wait for the call"),
         jmx.controller("InterleaveControl", "turns", {"InterleaveControl.style": 1}, accept, decline), loops=4)], 2)
 
 
 def extractors(port: int, files: Path) -> Case:
     """The canned offer is a variable; the answer is taken out of the reply and sent back in another message."""
-    sdp = _message("json", "offer", "ext-1").split('"sdp": "', 1)[1].split('"', 1)[0]
+    sdp = message("json", "offer", "ext-1").split('"sdp": "', 1)[1].split('"', 1)[0]
     return Case("extractors", [_group(
-        "extractors", jmx.user_variables({"cannedOffer": sdp}), _open(port, "json", "extractors"),
+        "extractors", jmx.user_variables({"cannedOffer": sdp}), open_socket(port, "json", "extractors"),
         jmx.request_response("offer", createNewConnection=False, readTimeout=READ_MS, payloadType="Text",
                              requestData='{"type": "offer", "sessionId": "ext-1", "sdp": "${cannedOffer}"}').holding(
             jmx.regex_extractor("theirs", '"sdp": "([^"]*)"'), _not_refused()),
         jmx.request_response("confirm", createNewConnection=False, readTimeout=READ_MS, payloadType="Text",
                              requestData='{"type": "confirm", "sessionId": "ext-1", "sdp": "${theirs}"}').holding(_not_refused()),
-        _ask("json", "status", "ext-1"), _ask("json", "bye", "ext-1"), _close())], 1)
+        ask("json", "status", "ext-1"), ask("json", "bye", "ext-1"), close())], 1)
 
 
 def filtered(port: int, files: Path) -> Case:
     """A filter keeps the answer from the plan."""
     return Case("filtered", [_group(
-        "filtered", _open(port, "json", "filtered", trickle=1), _tell("json", "offer", "fil-1"), _tell("json", "status", "fil-1"),
+        "filtered", open_socket(port, "json", "filtered", trickle=1), _tell("json", "offer", "fil-1"), _tell("json", "status", "fil-1"),
         _read("talking").holding(jmx.text_filter("only ok", comparisonType="NotContains", matchValue='"ok"')),
-        _ask("json", "bye", "fil-1"), _close())], 1)
+        ask("json", "bye", "fil-1"), close())], 1)
 
 
 def looped_with_bye(port: int, files: Path) -> Case:
     """One socket, a call in each iteration, each hung up."""
     return Case("looped with bye", [_group(
-        "looped with bye", _once(_open(port, "sip", "looped_with_bye")), _ask("sip", "offer", "loop-1", "INVITE"),
-        _tell("sip", "ack", "loop-1", "ACK"), _ask("sip", "status", "loop-1"), _ask("sip", "bye", "loop-1", "BYE"), loops=3)], 3)
+        "looped with bye", _once(open_socket(port, "sip", "looped_with_bye")), ask("sip", "offer", "loop-1", "INVITE"),
+        _tell("sip", "ack", "loop-1", "ACK"), ask("sip", "status", "loop-1"), ask("sip", "bye", "loop-1", "BYE"), loops=3)], 3)
 
 
 def looped_without_bye(port: int, files: Path) -> Case:
     """One socket, an offer in each iteration, none hung up."""
     return Case("looped without bye", [_group(
-        "looped without bye", _once(_open(port, "json", "looped_without_bye")), _ask("json", "offer", "loop-2"),
-        _ask("json", "status", "loop-2"), loops=3)], 3)
+        "looped without bye", _once(open_socket(port, "json", "looped_without_bye")), ask("json", "offer", "loop-2"),
+        ask("json", "status", "loop-2"), loops=3)], 3)
 
 
 def socket_per_iteration(port: int, files: Path) -> Case:
@@ -271,38 +278,38 @@ def socket_per_iteration(port: int, files: Path) -> Case:
     return Case("socket per iteration", [_group(
         "socket per iteration",
         jmx.request_response("offer", **_where(port, "json", "socket_per_iteration"), createNewConnection=True, readTimeout=READ_MS,
-                             **_data(_message("json", "offer", "each-1"))).holding(_not_refused()),
-        _ask("json", "status", "each-1"), loops=3)], 3)
+                             **_data(message("json", "offer", "each-1"))).holding(_not_refused()),
+        ask("json", "status", "each-1"), loops=3)], 3)
 
 
 def parallel(port: int, files: Path) -> Case:
     """A Parallel Controller: one child waits for the answer, the other one sends the offer."""
     at_once = Element("com.blazemeter.jmeter.controller.ParallelSampler",
-                      "com.blazemeter.jmeter.controller.ParallelControllerGui", "at once",
+                      "com.blazemeter.jmeter.controller.ParallelControllerGui", AT_ONCE,
                       {"MAX_THREAD_NUMBER": 6, "PARENT_SAMPLE": False, "LIMIT_MAX_THREAD_NUMBER": False})
     return Case("parallel", [_group(
-        "parallel", _open(port, "json", "parallel"),
+        "parallel", open_socket(port, "json", "parallel"),
         at_once.holding(_read("answer"), _tell("json", "offer", "par-1").holding(jmx.constant_timer(300))),
-        _ask("json", "status", "par-1"), _ask("json", "bye", "par-1"), _close())], 1)
+        ask("json", "status", "par-1"), ask("json", "bye", "par-1"), close())], 1)
 
 
 def http_post(port: int, files: Path) -> Case:
     """Offer and answer in one HTTP exchange."""
     where = "/http?shape=json&sc=http_post"
     return Case("http post", [_group(
-        "http post", auto_ice(), _http("offer", port, where, body=_message("json", "offer", "web-${__threadNum}")).holding(_not_refused()),
-        _http("candidate", port, where, body=_message("json", "candidate", "web-${__threadNum}")),
-        _http("status", port, where, body=_message("json", "status", "web-${__threadNum}")),
-        _http("bye", port, where, body=_message("json", "bye", "web-${__threadNum}")), threads=2, loops=2)], 4)
+        "http post", auto_ice(), http("offer", port, where, body=message("json", "offer", "web-${__threadNum}")).holding(_not_refused()),
+        http("candidate", port, where, body=message("json", "candidate", "web-${__threadNum}")),
+        http("status", port, where, body=message("json", "status", "web-${__threadNum}")),
+        http("bye", port, where, body=message("json", "bye", "web-${__threadNum}")), threads=2, loops=2)], 4)
 
 
 def http_polling(port: int, files: Path) -> Case:
     """One group offers over HTTP, another one fetches the answer."""
     where = "/post?shape=json&sc=http_polling"
-    callers = _group("http callers", auto_ice(), _http("offer", port, where, body=_message("json", "offer", "poll-1")),
-                     _http("status", port, where, body=_message("json", "status", "poll-1")),
-                     _http("bye", port, where, body=_message("json", "bye", "poll-1")))
-    pollers = _group("http pollers", auto_ice(), _http("poll", port, "/poll/poll-1", "GET").holding(_not_refused()))
+    callers = _group("http callers", auto_ice(), http("offer", port, where, body=message("json", "offer", "poll-1")),
+                     http("status", port, where, body=message("json", "status", "poll-1")),
+                     http("bye", port, where, body=message("json", "bye", "poll-1")))
+    pollers = _group("http pollers", auto_ice(), http("poll", port, "/poll/poll-1", "GET").holding(_not_refused()))
     return Case("http polling", [callers, pollers], 1)
 
 
@@ -313,7 +320,7 @@ def http_form(port: int, files: Path) -> Case:
     def step(kind: str) -> Element:
         fields = {"type": kind, "session_id": "form-1"}
         fields |= {"sdp": canned.sdp(kind)} if kind == "offer" else {"text": "-"}
-        return _http(kind, port, where, fields=fields).holding(_not_refused())
+        return http(kind, port, where, fields=fields).holding(_not_refused())
     return Case("http form", [_group("http form", auto_ice(), step("offer"), step("status"), step("bye"))], 1)
 
 
@@ -321,11 +328,11 @@ def http_file(port: int, files: Path) -> Case:
     """The offer is a file."""
     where = "/http?shape=json&sc=http_file"
     file = files / "offer.json"
-    file.write_bytes(_message("json", "offer", "file-1").encode())
+    file.write_bytes(message("json", "offer", "file-1").encode())
     return Case("http file", [_group(
-        "http file", auto_ice(), _http("offer", port, where, file=file).holding(_not_refused()),
-        _http("status", port, where, body=_message("json", "status", "file-1")),
-        _http("bye", port, where, body=_message("json", "bye", "file-1")), loops=2)], 2)
+        "http file", auto_ice(), http("offer", port, where, file=file).holding(_not_refused()),
+        http("status", port, where, body=message("json", "status", "file-1")),
+        http("bye", port, where, body=message("json", "bye", "file-1")), loops=2)], 2)
 
 
 def whip(port: int, files: Path) -> Case:
@@ -334,30 +341,30 @@ def whip(port: int, files: Path) -> Case:
     location.properties["RegexExtractor.useHeaders"] = "true"
     return Case("whip", [_group(
         "whip", auto_ice(), jmx.header_manager([("Content-Type", "application/sdp")]),
-        _http("publish", port, "/whip?sc=whip", body=canned.sdp("offer")).holding(
+        http("publish", port, "/whip?sc=whip", body=canned.sdp("offer")).holding(
             location, jmx.response_assertion("201", "Assertion.response_code", 8)),
-        _http("status", port, "${resource}", "GET"), _http("end", port, "${resource}", "DELETE"))], 1)
+        http("status", port, "${resource}", "GET"), http("end", port, "${resource}", "DELETE"))], 1)
 
 
 def video(port: int, files: Path) -> Case:
     """Audio and video."""
     return Case("video", [_group(
-        "video", _open(port, "json", "video"), _ask("json", "offer", "vid-1", video=True), _ask("json", "status", "vid-1"),
-        _ask("json", "bye", "vid-1"), _close())], 1)
+        "video", open_socket(port, "json", "video"), ask("json", "offer", "vid-1", video=True), ask("json", "status", "vid-1"),
+        ask("json", "bye", "vid-1"), close())], 1)
 
 
 def include_and_module(port: int, files: Path) -> Case:
     """The offer stands in an included file, the rest in a fragment that a Module Controller names."""
-    fragment = Element("TestFragmentController", "TestFragmentControllerGui", "offering").holding(_ask("json", "offer", "inc-1"))
+    fragment = Element("TestFragmentController", "TestFragmentControllerGui", "offering").holding(ask("json", "offer", "inc-1"))
     write(files / "offering.jmx", jmx.test_plan(fragment))
     path = jmx.collection("ModuleController.node_path", *(jmx.prop(str(i), name) for i, name in enumerate(
         ("Test Plan", "Test Plan", "talking and hanging up"))))
     rest = Element("TestFragmentController", "TestFragmentControllerGui", "talking and hanging up").holding(
-        _ask("json", "status", "inc-1"), _ask("json", "bye", "inc-1"))
+        ask("json", "status", "inc-1"), ask("json", "bye", "inc-1"))
     module = Element("ModuleController", "ModuleControllerGui", "module", {"path": path})
-    group = _group("include and module", _open(port, "json", "include"),
+    group = _group("include and module", open_socket(port, "json", "include"),
                    jmx.controller("IncludeController", "include", {"IncludeController.includepath": str(files / "offering.jmx")}),
-                   module, _close())
+                   module, close())
     return Case("include and module", [group, rest], 1)
 
 
@@ -365,8 +372,8 @@ def dropped_socket(port: int, files: Path) -> Case:
     """The server drops the socket in the middle of the call, which goes on."""
     gone = jmx.single_read("gone", createNewConnection=False, dataType="Text", readTimeout="10000")
     return Case("dropped socket", [_group(
-        "dropped socket", _open(port, "json", "dropped_socket", drop=100), _ask("json", "offer", "drop-1"), gone,
-        _http("talking", port, "/talking/dropped_socket", "GET"))], 1)
+        "dropped socket", open_socket(port, "json", "dropped_socket", drop=100), ask("json", "offer", "drop-1"), gone,
+        http("talking", port, "/talking/dropped_socket", "GET"))], 1)
 
 
 HABITS: tuple[Callable[[int, Path], Case], ...] = (
@@ -379,16 +386,16 @@ def crowd(port: int, threads: int) -> Case:
     """Many threads that share one description; each holds its call until all talk."""
     barrier = Element("SyncTimer", "TestBeanGUI", "all together", {"groupSize": threads, "timeoutInMs": "60000"})
     return Case("crowd", [jmx.thread_group(
-        "crowd", _open(port, "json", "crowd"), _ask("json", "offer", "crowd-1"), _ask("json", "status", "crowd-1"),
-        _ask("json", "bye", "crowd-1").holding(barrier), _close(), threads=threads, ramp=4)], threads)
+        "crowd", open_socket(port, "json", "crowd"), ask("json", "offer", "crowd-1"), ask("json", "status", "crowd-1"),
+        ask("json", "bye", "crowd-1").holding(barrier), close(), threads=threads, ramp=4)], threads)
 
 
 def held(port: int, threads: int) -> Case:
     """Calls that are held until JMeter is told to stop."""
     return Case("held", [_group(
-        "held", _open(port, "json", "held"), _ask("json", "offer", "held-1"), _ask("json", "status", "held-1"),
+        "held", open_socket(port, "json", "held"), ask("json", "offer", "held-1"), ask("json", "status", "held-1"),
         jmx.single_read("hold", createNewConnection=False, dataType="Text", readTimeout="0"),
-        _ask("json", "bye", "held-1"), threads=threads)], threads)
+        ask("json", "bye", "held-1"), threads=threads)], threads)
 
 
 def write(path: Path, plan: Element) -> Path:

@@ -62,9 +62,9 @@ def _raw_on(event: Event) -> str:
 def _raw_off(message: str) -> Event:
     if message.startswith("v=0"):
         return Event("answer" if re.search(r"^a=setup:(active|passive)", message, re.M) else "offer", "", message)
+    # Nothing names a dialog: there is one on a socket.
     kind, _, rest = message.partition(" ")
-    dialog, _, text = rest.partition(" ")
-    return Event(kind, dialog, text)
+    return Event(kind, "", rest.partition(" ")[2])
 
 
 def _json_object(event: Event) -> dict[str, Any]:

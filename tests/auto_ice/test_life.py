@@ -122,20 +122,60 @@ SampleResult.setResponseData(c.inputStream.text, 'UTF-8')"""
         self.assertEqual([(call.stale, call.talks) for call in ran.calls], [(False, True)] * 2)
         self.assertEqual(len(ran.told(CONNECT)), 2)
 
+    def test_a_description_of_a_function_in_a_message_of_a_socket_is_live_already_and_stays(self) -> None:
+        apply = Element(AUTO_ICE + "ApplyRemoteSdp", AUTO_ICE + "ApplyRemoteSdpGui", "apply", {"callName": "mine", "text": "${theirs}"})
+        message = '{"type":"offer","sessionId":"fn-1","sdp":"${__webrtcOffer(mine,json)}"}'
+
+        def make(port: int, files: Path) -> list[plans.Case]:
+            return [plans.Case("function", [jmx.thread_group(
+                "function", plans.open_socket(port, "json", "function"),
+                jmx.request_response("offer", createNewConnection=False, readTimeout=plans.READ_MS, payloadType="Text",
+                                     requestData=message).holding(jmx.json_extractor("theirs", "$.sdp"), apply),
+                plans.ask("json", "status", "fn-1"),
+                Element(CALLS + "HangUpSampler", CALLS + "HangUpSamplerGui", "hang up", {"callName": "mine"}),
+                plans.close())], 1)]
+        ran, _ = runs.run("function", make, "on")
+        self.assertEqual([(s["label"], s["message"], s["assertions"]) for s in ran.samples if not s["success"]], [])
+        self.assertEqual([(call.stale, call.talks) for call in ran.calls], [(False, True)])
+        self.assertEqual(len(ran.told(CONNECT)), 1)
+        self.assertNotIn("left as it was", ran.output)
+
     def test_what_no_element_reaches_goes_out_as_it_is_and_is_counted_by_name(self) -> None:
-        body = plans._message("json", "offer", "out-1")
+        body = plans.message("json", "offer", "out-1")
 
         def make(port: int, files: Path) -> list[plans.Case]:
             silent = f"SampleResult.setResponseData('''{canned.sdp('offer')}''', 'UTF-8')"
             return [plans.Case("unreached", [jmx.thread_group(
-                "unreached", plans._open(port, "json", "unreached"), plans._http("http", port, "/http?shape=json&sc=unreached", body=body),
-                _script("script", "", silent), plans._close(), loops=3)], 0)]
+                "unreached", plans.open_socket(port, "json", "unreached"), plans.http("http", port, "/http?shape=json&sc=unreached", body=body),
+                _script("script", "", silent), plans.close(), loops=3)], 0)]
         ran, _ = runs.run("unreached", make, "on")
         self.assertTrue(all(call.stale for call in ran.calls))
         self.assertEqual(ran.told(CONNECT), [])
         self.assertIn("does not reach 1 sampler with session descriptions: 'http' (JSON)", ran.output)
         self.assertIn("does not change scripts: 'script'", ran.output)
         self.assertRegex(ran.output, r"6 samples carried no live session: ('http' \(3\), 'script' \(3\)|'script' \(3\), 'http' \(3\))")
+
+
+class OtherSamplersTest(unittest.TestCase):
+    """Samplers that nobody has thought of."""
+
+    def test_the_texts_of_any_sampler_are_live_for_one_sample_and_canned_again_in_the_next(self) -> None:
+        values = {"Sleep_Time": "1", "Sleep_Mask": "0x0", "ResponseCode": "200", "Status": "OK", "ResultData": canned.sdp("offer")}
+        items = [jmx.element_prop(key, "Argument", Argument__name=key, Argument__value=value, Argument__metadata="=")
+                 for key, value in values.items()]
+        java = Element("JavaSampler", "JavaTestSamplerGui", "any", {
+            "classname": "org.apache.jmeter.protocol.java.test.JavaTest",
+            "arguments": jmx.element_prop("arguments", "Arguments", items=jmx.collection("Arguments.arguments", *items))})
+
+        def make(port: int, files: Path) -> list[plans.Case]:
+            return [plans.Case("any", [jmx.thread_group("any", plans.auto_ice(), java, loops=3)], 0)]
+        ran, _ = runs.run("any", make, "on")
+        texts = [str(s["data"]) for s in ran.samples if s["label"] == "any"]
+        ufrags = {text.split("a=ice-ufrag:")[1].split()[0] for text in texts}
+        self.assertEqual((len(texts), len(ufrags)), (3, 3))
+        self.assertNotIn(canned.UFRAG, ufrags)
+        # Nobody answers: each call is told as one that the plan ended.
+        self.assertEqual([(s["success"], s["code"]) for s in ran.told(CONNECT)], [(False, "CANCELLED")] * 3)
 
 
 class WorkersTest(unittest.TestCase):

@@ -15,7 +15,7 @@ class PlansTest(unittest.TestCase):
 
     maxDiff = 4000
 
-    def _same_rows_and_talking_calls(self, name: str, make: object) -> None:
+    def _same_rows_and_talking_calls(self, name: str, make: runs.Make) -> None:
         ran: dict[str, Ran] = {}
         cases: list[plans.Case] = []
         for mode in MODES:
@@ -54,7 +54,7 @@ class PlansTest(unittest.TestCase):
         self._same_rows_and_talking_calls("shapes", plans.all_shapes)
 
     def test_every_habit_talks_and_leaves_the_rows_of_the_plan_as_they_are(self) -> None:
-        self._same_rows_and_talking_calls("habits", list(plans.HABITS))
+        self._same_rows_and_talking_calls("habits", plans.HABITS)
 
 
 def thread_group(thread: str) -> str:

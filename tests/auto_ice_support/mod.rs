@@ -51,6 +51,8 @@ pub struct Habits {
     pub unreachable: bool,
     /// It needs a candidate message before it lets its own ones go.
     pub wants_candidates: bool,
+    /// It sends every message in two fragments.
+    pub fragments: bool,
 }
 
 /// A call as the server sees it.
@@ -235,6 +237,17 @@ fn without_candidates(sdp: &str) -> (String, Vec<String>) {
 
 impl Connection {
     async fn say(&mut self, text: impl Into<String>) {
+        if self.habits.fragments {
+            use tungstenite::protocol::frame::Frame;
+            use tungstenite::protocol::frame::coding::{Data, OpCode};
+            let text = text.into();
+            let (first, rest) = text.split_at(text.len() / 2);
+            for (part, data, last) in [(first, Data::Text, false), (rest, Data::Continue, true)] {
+                let frame = Frame::message(part.to_owned(), OpCode::Data(data), last);
+                let _sent = self.socket.send(Message::Frame(frame)).await;
+            }
+            return;
+        }
         // The plan may be gone.
         let _sent = self.socket.send(Message::text(text.into())).await;
     }
@@ -372,6 +385,13 @@ impl Connection {
             )
         };
         match message.split(' ').next().unwrap() {
+            "INVITE" if header("To:").contains(";tag=") => {
+                let session = self.session_of(&id).expect("a dialog");
+                let answer = session.create_answer(body).await.unwrap();
+                let (head, length) = (head("200 OK"), answer.len());
+                let reply = format!("{head}Content-Type: application/sdp\r\nContent-Length: {length}\r\n\r\n{answer}");
+                self.say(reply).await;
+            }
             "INVITE" => {
                 let reply = match self.answer(id, body).await {
                     Ok(answer) => format!(
@@ -518,4 +538,20 @@ pub fn bounded(test: impl FnOnce()) {
 /// Open file descriptors of this process.
 pub fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// A STUN server that answers nobody, and how many have asked.
+pub fn silent_stun() -> (String, Arc<AtomicUsize>) {
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let url = format!("stun:127.0.0.1:{}", socket.local_addr().unwrap().port());
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    std::thread::spawn(move || {
+        let mut packet = [0; 1500];
+        while socket.recv_from(&mut packet).is_ok() {
+            count.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    (url, asked)
 }

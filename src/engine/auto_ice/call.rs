@@ -316,6 +316,9 @@ impl Task {
         // Who waits for something to be applied waits no longer.
         self.call.applied.send_modify(|applied| applied.count = u64::MAX);
         self.place.over(self.call.number);
+        if self.call.role == Role::Offerer {
+            self.place.make_ahead(&self.state);
+        }
         if let Some(softphone) = self.state.start_leaving(self.key) {
             self.state.end_session(self.key, softphone, HANG_UP).await;
         }

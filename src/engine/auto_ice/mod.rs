@@ -6,6 +6,7 @@
 //! of its scope, told once, judged by the time since the last signaling message. A call belongs to its scope: it ends with
 //! a hang-up either way, with a close of its socket by the plan, with the call that takes its place, and with its scope, never
 //! with a lost connection. Closing a scope decides what is undecided.
+mod ahead;
 mod call;
 mod config;
 mod outcome;

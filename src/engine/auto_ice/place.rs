@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle as TokioHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::autoice::dialogs::{CallNumber, Dialogs, Early, How, Incoming, Outgoing, RemoteOffer, Role};
+use crate::autoice::dialogs::{CallNumber, Dialogs, Early, How, Incoming, Outgoing, RemoteOffer, Role, same_ice};
 use crate::autoice::{
     Content, Direction, Finding, FoundIceServer, Options, Overlay, Reading, Replacement, SdpType, Shape, read, shaped,
     trickle,
@@ -31,6 +31,7 @@ use super::super::sessions::Softphone;
 use super::super::tables::{Handle, ScopeKey, SocketKey};
 use super::super::{LONGEST_NAME, panic_text};
 use super::DEFAULT_CALL;
+use super::ahead::{self, Ahead, Made};
 use super::call::{Command, Described, Ending, LiveCall, Task};
 use super::config::{AutoIceConfig, Mode};
 use super::outcome::{Moments, without_session};
@@ -66,6 +67,7 @@ pub(in crate::engine) struct Place {
     /// ICE servers that the other side named last.
     servers: Mutex<Vec<IceServer>>,
     assembled: Mutex<Assembly>,
+    ahead: Ahead,
     /// One long message is read at a time.
     reading: Arc<tokio::sync::Semaphore>,
 }
@@ -176,6 +178,7 @@ impl Place {
             table: Mutex::default(),
             servers: Mutex::default(),
             assembled: Mutex::default(),
+            ahead: Ahead::default(),
             reading: Arc::new(tokio::sync::Semaphore::new(1)),
         }
     }
@@ -219,6 +222,9 @@ impl Place {
             table.dialogs.take_all();
             table.calls.drain().map(|(_, call)| call).collect()
         };
+        if ending == Ending::Scope {
+            self.ahead.clear();
+        }
         calls.iter().map(|call| call.end(ending)).collect()
     }
 
@@ -227,14 +233,17 @@ impl Place {
         self.table.lock().calls.get(&number).cloned()
     }
 
-    /// Ends calls of this table.
-    fn end(&self, calls: &[CallNumber], ending: Ending) {
+    /// Ends calls of this table; gives their names.
+    fn end(&self, calls: &[CallNumber], ending: Ending) -> Vec<String> {
+        let mut names = Vec::new();
         for number in calls {
             let call = self.table.lock().calls.remove(number);
             if let Some(call) = call {
                 drop(call.end(ending));
+                names.push(call.name.clone());
             }
         }
+        names
     }
 
     fn config(&self) -> (Arc<AutoIceConfig>, Arc<Options>, Option<IpAddr>) {
@@ -409,6 +418,9 @@ impl Place {
     /// What is to be done with a finding, and whose call it is: this place's, or that of another one that alone knows the
     /// dialog.
     fn decide(self: &Arc<Self>, state: &State, finding: &Finding) -> (Arc<Self>, Outgoing) {
+        if self.is_of_function(state, &finding.content) {
+            return (Arc::clone(self), Outgoing::Leave(None));
+        }
         let now = Instant::now();
         let decision = self.table.lock().dialogs.outgoing(finding, now);
         let unknown = match &decision {
@@ -424,6 +436,28 @@ impl Place {
             return (other, decision);
         }
         (Arc::clone(self), decision)
+    }
+
+    /// Whether the plan has had this description or candidate from a function of the same thread: then it is live already.
+    fn is_of_function(&self, state: &State, content: &Content) -> bool {
+        if self.kind == PlaceKind::Function {
+            return false;
+        }
+        let near: Vec<Arc<ScopeIce>> = {
+            let tables = state.tables();
+            let Some(own) = tables.scopes.get(self.scope) else { return false };
+            let keys = own.children.iter().chain(own.parent.as_ref()).chain([&self.scope]);
+            keys.filter_map(|key| tables.scopes.get(*key)).map(|scope| Arc::clone(&scope.auto_ice)).collect()
+        };
+        let calls = near.iter().flat_map(|ice| ice.places()).filter(|place| place.kind == PlaceKind::Function);
+        calls.filter_map(|place| place.only_call()).any(|call| {
+            let live = call.described.lock();
+            match content {
+                Content::Description { sdp, .. } => same_ice(sdp, &live.sdp),
+                Content::Candidate(candidate) => live.candidates.iter().any(|own| own.candidate == candidate.candidate),
+                Content::Fragment { .. } | Content::IceServers(_) | Content::HangUp => false,
+            }
+        })
     }
 
     /// The place, besides this one, that knows a dialog: of the same scope, else, between channels, the only one of the test.
@@ -461,11 +495,10 @@ impl Place {
         match how {
             How::New { replaces } => {
                 let mut making = Making { place: self, call: number, made: false };
-                let superseded = self.table.lock().dialogs.take_superseded();
-                self.end(replaces.as_slice(), Ending::Replaced);
-                self.end(&superseded, Ending::Replaced);
-                let replaced = replaces.is_some() || !superseded.is_empty();
-                let call = self.begin(state, finding, (number, role), canned, offer, replaced).await?;
+                let mut superseded = self.table.lock().dialogs.take_superseded();
+                superseded.extend(replaces);
+                let replaced = self.end(&superseded, Ending::Replaced);
+                let call = self.begin(state, finding, (number, role), canned, offer, &replaced).await?;
                 making.made = true;
                 let sdp = call.described.lock().sdp.clone();
                 after.described.push(call);
@@ -515,6 +548,50 @@ impl Place {
         self.ice.upgrade().map(|ice| ice.servers()).unwrap_or_default()
     }
 
+    /// A session with its description.
+    async fn make(&self, state: &State, config: SessionConfig, offer: Option<&str>) -> Result<Made, Refusal> {
+        let wait = self.config().0.gather_wait();
+        let session = tokio::select! {
+            () = self.ending.cancelled() => return Err(Refusal::Ended),
+            made = Session::new(config) => made.map_err(Refusal::Session)?,
+        };
+        state.tables().tally.udp_sockets_opened += 1;
+        let live = match offer {
+            None => session.create_offer().await,
+            Some(offer) => session.create_answer(offer).await,
+        };
+        let live = live.map_err(Refusal::Session)?;
+        let (candidates, ended) = gathered(&session, wait).await;
+        Ok(Made { session, live, candidates, ended, at: Instant::now() }.with_candidates())
+    }
+
+    /// Makes the session of the next offer, where the plan has shown that there will be one and where gathering takes time. Off
+    /// the way of every sample; what nobody takes is closed after a minute.
+    pub(super) fn make_ahead(self: &Arc<Self>, state: &Arc<State>) {
+        let Some(canned) = self.ahead.wanted() else { return };
+        let (place, state) = (Arc::clone(self), Arc::clone(state));
+        self.runtime.spawn(async move {
+            let shape = match canned.is_empty() {
+                true => None,
+                false => Shape::of(&canned).ok(),
+            };
+            let Ok(config) = place.session_config(shape.as_ref()).await else { return };
+            if config.ice_servers.is_empty() {
+                return;
+            }
+            let key = ahead::key(&canned, &config);
+            let Ok(made) = place.make(&state, config, None).await else { return };
+            drop(state);
+            if place.ahead.keep(key, made) {
+                tokio::select! {
+                    () = place.ending.cancelled() => {}
+                    () = tokio::time::sleep(ahead::KEPT) => {}
+                }
+                place.ahead.forget(key);
+            }
+        });
+    }
+
     /// A new call.
     async fn begin(
         self: &Arc<Self>,
@@ -523,7 +600,7 @@ impl Place {
         (number, role): (CallNumber, Role),
         canned: &str,
         offer: Option<RemoteOffer>,
-        replaced: bool,
+        replaced: &[String],
     ) -> Result<Arc<LiveCall>, Refusal> {
         let began = Instant::now();
         let config = self.config().0;
@@ -535,25 +612,19 @@ impl Place {
         let session_config = self.session_config(shape.as_ref()).await?;
         let turn = state.identities.of_turn(&session_config).map(|identity| state.identities.login(identity));
         state.tables().tally.softphones_started += 1;
-        let failed = |error: PeerError| {
-            state.tables().tally.softphones_failed += 1;
-            Refusal::Session(error)
+        let ready = offer.is_none().then(|| self.ahead.take(canned, &session_config)).flatten();
+        let made = match ready {
+            Some(ready) => Ok(ready),
+            None => self.make(state, session_config, offer.as_ref().map(|offer| &*offer.sdp)).await,
         };
-        let session = tokio::select! {
-            () = self.ending.cancelled() => return Err(Refusal::Ended),
-            made = Session::new(session_config) => made.map_err(failed)?,
-        };
-        state.tables().tally.udp_sockets_opened += 1;
-        let live = match &offer {
-            None => session.create_offer().await,
-            Some(offer) => session.create_answer(&offer.sdp).await,
-        };
-        let live = live.map_err(failed)?;
-        let (candidates, ended) = gathered(&session, config.gather_wait()).await;
-        let lines: Vec<String> = candidates.iter().map(|candidate| candidate.candidate.clone()).collect();
-        let live = trickle::with_candidates(&live, &lines, ended);
+        if offer.is_none() {
+            self.ahead.offered(canned);
+        }
+        let Made { session, live, candidates, .. } = made.inspect_err(|refusal| {
+            state.tables().tally.softphones_failed += i64::from(matches!(refusal, Refusal::Session(_)));
+        })?;
         let mut notes: Vec<String> = shape.iter().flat_map(|shape| shape.notes()).cloned().collect();
-        if replaced {
+        if !replaced.is_empty() {
             notes.push("the plan began this call without ending the one before, which was hung up".to_owned());
         }
         let (sdp, mids) = match &shape {
@@ -570,7 +641,7 @@ impl Place {
         let described =
             Described { credentials: credentials.unwrap_or_default(), sdp, mids, candidates, receives_video };
         let Some(ice) = self.ice.upgrade() else { return Err(Refusal::Ended) };
-        let name = self.name_of(state, &ice, finding);
+        let name = self.name_of(state, &ice, finding, replaced);
         let (call, heard) = LiveCall::new((number, role), name.clone(), session.clone(), described);
         let kept = state.keep_session(self.scope, name, Softphone::of_session(session, turn));
         let key = kept.map_err(|_| Refusal::Ended)?;
@@ -656,12 +727,15 @@ impl Place {
     }
 
     /// The name of a new call in its scope.
-    fn name_of(&self, state: &State, ice: &ScopeIce, finding: &Finding) -> String {
+    fn name_of(&self, state: &State, ice: &ScopeIce, finding: &Finding, replaced: &[String]) -> String {
         if self.kind == PlaceKind::Function {
             return self.name.clone();
         }
         let id = finding.dialog.id.clone().filter(|id| !id.is_empty() && id.chars().count() <= LONGEST_NAME);
         let taken = |name: &str| {
+            if replaced.iter().any(|free| free == name) {
+                return false;
+            }
             let tables = state.tables();
             tables.scopes.get(self.scope).is_some_and(|scope| scope.sessions.contains_key(name))
         };
@@ -768,7 +842,9 @@ impl Place {
                 }
             }
             Incoming::Servers(found) => self.found_servers(state, &found),
-            Incoming::HangUp(calls) => home.end(&calls, Ending::Peer),
+            Incoming::HangUp(calls) => {
+                home.end(&calls, Ending::Peer);
+            }
         }
     }
 

@@ -12,6 +12,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.charset.StandardCharsets;
+import java.util.Collections;
 import java.util.List;
 import java.util.concurrent.CancellationException;
 import org.junit.jupiter.api.AfterAll;
@@ -26,7 +27,7 @@ class AutoIceTest {
     private static final ObjectMapper MAPPER = new ObjectMapper();
     private static final String CANNED = String.join("\r\n", "v=0", "o=- 4611731400430051336 2 IN IP4 127.0.0.1", "s=-",
             "t=0 0", "a=group:BUNDLE 0", "m=audio 9 UDP/TLS/RTP/SAVPF 111 0", "c=IN IP4 0.0.0.0", "a=ice-ufrag:CANN",
-            "a=ice-pwd:cannedpasswordof24chars", "a=fingerprint:sha-256 " + "AA:".repeat(31) + "AA", "a=setup:actpass",
+            "a=ice-pwd:cannedpasswordof24chars", "a=fingerprint:sha-256 " + String.join(":", Collections.nCopies(32, "AA")), "a=setup:actpass",
             "a=mid:0", "a=sendrecv", "a=rtcp-mux", "a=rtpmap:111 opus/48000/2", "a=rtpmap:0 PCMU/8000", "");
     private static Lab lab;
 
@@ -130,7 +131,7 @@ class AutoIceTest {
         AutoIceResult result = result();
         assertTrue(result.outcome().success(), result.json().toString());
         assertEquals("http://127.0.0.1", result.place());
-        assertThrows(IllegalArgumentException.class, () -> channel.incoming(utf8(answer), "[]"));
+        assertThrows(IllegalArgumentException.class, () -> channel.incoming(utf8(answer), "{\"header\":\"\"}"));
         assertThrows(IllegalArgumentException.class, () -> channel.incoming(null, null));
         assertThrows(IllegalArgumentException.class, () -> channel.outgoing(null, null, 1));
     }

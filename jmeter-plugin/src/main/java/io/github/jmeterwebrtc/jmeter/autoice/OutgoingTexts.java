@@ -73,8 +73,8 @@ final class OutgoingTexts {
     void swap(TestElement sampler, AutoIceSettings settings, JMeterContext context) {
         ThreadScope thread = TestRun.current().thread();
         ObjectNode config = settings.config();
-        channel = thread.scope().autoIce(otherSide(sampler), routed(config, sampler).toString());
-        thread.watchAutoIce(thread.scope());
+        channel = thread.keptScope().autoIce(otherSide(sampler), routed(config, sampler).toString());
+        thread.watchAutoIce(thread.keptScope());
         String ofBody = headerOfBody(sampler);
         try (BoundedWait bounded = thread.beginWait(context)) {
             Message message = bytes -> live(bytes, bounded, settings.deadlineMs());
