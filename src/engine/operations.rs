@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Engine;
 use super::error::EngineError;
-use super::tables::{Handle, OperationKey};
+use super::tables::{Handle, OperationKey, Tables};
 
 impl Engine {
     /// A fresh operation.
@@ -29,9 +29,16 @@ impl Engine {
 
     /// What to wait on for a cancel; for the null key something that never comes.
     pub(super) fn cancellation(&self, key: OperationKey) -> Result<CancellationToken, EngineError> {
+        self.state.tables().cancellation(key)
+    }
+}
+
+impl Tables {
+    /// As [`Engine::cancellation`].
+    pub(super) fn cancellation(&self, key: OperationKey) -> Result<CancellationToken, EngineError> {
         if key.is_null() {
             return Ok(CancellationToken::new());
         }
-        self.state.tables().operations.get(key).cloned().ok_or_else(|| key.stale())
+        self.operations.get(key).cloned().ok_or_else(|| key.stale())
     }
 }

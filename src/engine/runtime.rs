@@ -9,9 +9,7 @@ use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::num::NonZero;
 use std::pin::pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
@@ -20,6 +18,7 @@ use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use super::error::EngineError;
+use crate::net::parker::{self, Missed, Parker};
 
 /// More threads than this cost memory and switches without carrying more calls (measured at 2,000 sessions).
 const MOST_WORKERS: usize = 4;
@@ -103,48 +102,31 @@ pub(super) fn wait<T: Send + 'static>(
     })
 }
 
-/// Polls `work` on this very thread, which parks until it is done, `deadline` passes or `cancel` is cancelled.
-///
-/// Only for work that never blocks, needs little stack and no runtime: what sends and receives frames. It costs no task
-/// and no timer, and whoever completes the work wakes the caller and nobody else. The work is dropped on deadline and
-/// cancel, after a last look at whether it is done.
+/// Polls `work` on this very thread, which parks until it is done, `deadline` passes or `cancel` is cancelled; see
+/// [`parker::block_on`].
 pub(super) fn park<T>(
     what: &'static str,
     cancel: &CancellationToken,
     deadline: Duration,
     work: impl Future<Output = Result<T, EngineError>>,
 ) -> Result<T, EngineError> {
-    let until = Instant::now() + deadline.min(LONGEST);
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    let mut context = Context::from_waker(&waker);
-    let mut work = pin!(work);
-    let mut cancelled = pin!(cancel.cancelled());
-    loop {
-        if cancelled.as_mut().poll(&mut context).is_ready() {
-            return Err(EngineError::Cancelled { what });
-        }
-        if let Poll::Ready(done) = work.as_mut().poll(&mut context) {
-            return done;
-        }
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
-            return Err(EngineError::Deadline { what, deadline_ms });
-        }
-        std::thread::park_timeout(left);
-    }
+    let until = until(Instant::now(), deadline);
+    parker::block_on(work, until, cancel.cancelled(), Parker::park)
+        .unwrap_or_else(|missed| Err(missed_error(missed, what, deadline)))
 }
 
-/// Wakes a parked thread.
-struct Unpark(Thread);
+/// When a wait of `deadline` is over that began at `start`.
+pub(super) fn until(start: Instant, deadline: Duration) -> Instant {
+    start + deadline.min(LONGEST)
+}
 
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.0.unpark();
+/// Why a wait of `deadline` on the caller's own thread gave nothing.
+pub(super) fn missed_error(missed: Missed, what: &'static str, deadline: Duration) -> EngineError {
+    match missed {
+        Missed::Cancelled => EngineError::Cancelled { what },
+        Missed::Deadline => {
+            EngineError::Deadline { what, deadline_ms: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX) }
+        }
     }
 }
 

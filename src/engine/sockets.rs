@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use crate::config::ConfigError;
 use crate::socket::{CloseCause, Frame, Opcode, Socket, SocketConfig, SocketError};
@@ -15,7 +16,7 @@ use super::error::EngineError;
 use super::gate::{Start, retry_after, take_gate};
 use super::identities::Login;
 use super::matcher::Matcher;
-use super::runtime::Unwatched;
+use super::runtime::{self, Unwatched};
 use super::tables::{Handle, OperationKey, ScopeKey, SocketKey};
 use super::{Engine, State, check_name, micros};
 
@@ -50,9 +51,22 @@ pub struct Received {
     pub waited: Duration,
 }
 
+/// What an exchange gives: bytes on the wire and the time until they were with the kernel, and what came then.
+pub type Exchanged = ((usize, Duration), Result<Received, EngineError>);
+
+/// What a call that waits for a frame is called.
+const RECEIVE: &str = "wait for a frame";
+
 impl State {
     fn socket(&self, key: SocketKey) -> Result<Socket, EngineError> {
         self.tables().sockets.get(key).map(|entry| entry.socket.clone()).ok_or_else(|| key.stale())
+    }
+
+    /// A socket, and what to wait on for a cancel.
+    fn socket_for(&self, key: SocketKey, operation: OperationKey) -> Result<(Socket, CancellationToken), EngineError> {
+        let tables = self.tables();
+        let socket = tables.sockets.get(key).map(|entry| entry.socket.clone()).ok_or_else(|| key.stale())?;
+        Ok((socket, tables.cancellation(operation)?))
     }
 
     /// Takes a fresh socket into its scope; a scope that closed meanwhile refuses it, and the socket is dropped.
@@ -214,53 +228,6 @@ impl Engine {
         self.state.socket(key)
     }
 
-    fn send_frame(
-        &self,
-        key: SocketKey,
-        operation: OperationKey,
-        opcode: Opcode,
-        fin: bool,
-        payload: Vec<u8>,
-        deadline: Duration,
-    ) -> Result<(usize, Duration), EngineError> {
-        let started = Instant::now();
-        let control = matches!(opcode, Opcode::Close | Opcode::Ping | Opcode::Pong);
-        if control && (payload.len() > CONTROL_PAYLOAD || !fin) {
-            let reason = "a control frame has at most 125 bytes and is final (RFC 6455 section 5.5)";
-            return Err(ConfigError::new("payload", format!("{} bytes", payload.len()), reason).into());
-        }
-        let socket = self.state.socket(key)?;
-        let sending = async { Ok(socket.send(opcode, fin, &payload).await?) };
-        let sent = self.park("send a frame", operation, deadline, sending)?;
-        Ok((sent.bytes, sent.at.saturating_duration_since(started)))
-    }
-
-    fn receive_frame(
-        &self,
-        key: SocketKey,
-        operation: OperationKey,
-        deadline: Duration,
-    ) -> Result<Received, EngineError> {
-        let started = Instant::now();
-        let socket = self.state.socket(key)?;
-        let frame = self.park("wait for a frame", operation, deadline, async { Ok(socket.receive().await?) })?;
-        Ok(Received { waited: frame.at.saturating_duration_since(started), frame })
-    }
-
-    fn receive_match(
-        &self,
-        key: SocketKey,
-        operation: OperationKey,
-        matcher: Matcher,
-        deadline: Duration,
-    ) -> Result<Received, EngineError> {
-        let started = Instant::now();
-        let socket = self.state.socket(key)?;
-        let receiving = async { Ok(socket.receive_matching(&|frame: &Frame| matcher.matches(frame)).await?) };
-        let frame = self.park("wait for a matching frame", operation, deadline, receiving)?;
-        Ok(Received { waited: frame.at.saturating_duration_since(started), frame })
-    }
-
     /// Closing handshake; the socket keeps its name and queue. A cancel ends the wait, not the closing.
     ///
     /// # Errors
@@ -298,8 +265,60 @@ impl Engine {
     }
 }
 
+/// A socket in use: one call, or the two of an exchange, of a thread of the caller.
+struct InUse {
+    socket: Socket,
+    cancel: CancellationToken,
+}
+
+impl InUse {
+    fn send(
+        &self,
+        opcode: Opcode,
+        fin: bool,
+        payload: &[u8],
+        deadline: Duration,
+    ) -> Result<(usize, Duration), EngineError> {
+        let started = Instant::now();
+        let control = matches!(opcode, Opcode::Close | Opcode::Ping | Opcode::Pong);
+        if control && (payload.len() > CONTROL_PAYLOAD || !fin) {
+            let reason = "a control frame has at most 125 bytes and is final (RFC 6455 section 5.5)";
+            return Err(ConfigError::new("payload", format!("{} bytes", payload.len()), reason).into());
+        }
+        let sending = async { Ok(self.socket.send(opcode, fin, payload).await?) };
+        let sent = runtime::park("send a frame", &self.cancel, deadline, sending)?;
+        Ok((sent.bytes, sent.at.saturating_duration_since(started)))
+    }
+
+    fn receive(
+        &self,
+        what: &'static str,
+        matches: &(dyn Fn(&Frame) -> bool + Send + Sync),
+        deadline: Duration,
+    ) -> Result<Received, EngineError> {
+        let started = Instant::now();
+        let until = runtime::until(started, deadline);
+        let frame = self
+            .socket
+            .receive_here(matches, until, self.cancel.cancelled())
+            .map_err(|missed| runtime::missed_error(missed, what, deadline))??;
+        Ok(Received { waited: frame.at.saturating_duration_since(started), frame })
+    }
+}
+
 /// Using a socket: a failure says why.
 impl Engine {
+    /// Lets `work` use a socket, and explains its failure.
+    fn use_socket<T>(
+        &self,
+        key: SocketKey,
+        operation: OperationKey,
+        work: impl FnOnce(&InUse) -> Result<T, EngineError>,
+    ) -> Result<T, EngineError> {
+        let used = self.state.socket_for(key, operation).and_then(|(socket, cancel)| work(&InUse { socket, cancel }));
+        used.map_err(|error| self.state.explain_use(key, error))
+    }
+
     /// Sends one frame; gives its bytes on the wire and the time until they were with the kernel.
     ///
     /// # Errors
@@ -310,11 +329,31 @@ impl Engine {
         operation: OperationKey,
         opcode: Opcode,
         fin: bool,
-        payload: Vec<u8>,
+        payload: &[u8],
         deadline: Duration,
     ) -> Result<(usize, Duration), EngineError> {
-        self.send_frame(key, operation, opcode, fin, payload, deadline)
-            .map_err(|error| self.state.explain_use(key, error))
+        self.use_socket(key, operation, |used| used.send(opcode, fin, payload, deadline))
+    }
+
+    /// Sends one frame and then takes the next: what [`Engine::send`] gives, and what [`Engine::receive`] does. `deadlines`:
+    /// of the one and of the other, which counts from when the frame was sent.
+    ///
+    /// # Errors
+    /// Those of sending; those of receiving are within.
+    pub fn exchange(
+        &self,
+        key: SocketKey,
+        operation: OperationKey,
+        opcode: Opcode,
+        fin: bool,
+        payload: &[u8],
+        deadlines: (Duration, Duration),
+    ) -> Result<Exchanged, EngineError> {
+        let (sent, received) = self.use_socket(key, operation, |used| {
+            let sent = used.send(opcode, fin, payload, deadlines.0)?;
+            Ok((sent, used.receive(RECEIVE, &|_| true, deadlines.1)))
+        })?;
+        Ok((sent, received.map_err(|error| self.state.explain_use(key, error))))
     }
 
     /// The next frame.
@@ -328,7 +367,7 @@ impl Engine {
         operation: OperationKey,
         deadline: Duration,
     ) -> Result<Received, EngineError> {
-        self.receive_frame(key, operation, deadline).map_err(|error| self.state.explain_use(key, error))
+        self.use_socket(key, operation, |used| used.receive(RECEIVE, &|_| true, deadline))
     }
 
     /// The first frame that matches; the others stay queued.
@@ -342,7 +381,9 @@ impl Engine {
         matcher: Matcher,
         deadline: Duration,
     ) -> Result<Received, EngineError> {
-        self.receive_match(key, operation, matcher, deadline).map_err(|error| self.state.explain_use(key, error))
+        self.use_socket(key, operation, |used| {
+            used.receive("wait for a matching frame", &|frame: &Frame| matcher.matches(frame), deadline)
+        })
     }
 
     /// How a socket ended ([`cause_json`]), and why: members `verdict`, `starved` and `starvedReasons`; `None` while it is

@@ -88,6 +88,11 @@ impl Inbox {
         wakers.into_iter().for_each(Waker::wake);
     }
 
+    /// How many wait for a frame.
+    pub(super) fn readers(&self) -> usize {
+        self.kept.lock().readers.len()
+    }
+
     /// The first frame, queued or to come, for which `matches` holds.
     pub(super) fn read<'a>(&'a self, matches: &'a (dyn Fn(&Frame) -> bool + Send + Sync)) -> Read<'a> {
         Read { inbox: self, matches, ticket: None }

@@ -38,9 +38,10 @@ pub use frame::{Frame, Opcode};
 pub use literal::{Inflate, Lapse, Literal};
 pub(crate) use trust::tls_client;
 
+pub use crate::net::parker::Missed;
 use connection::Connection;
 
-/// Sees every frame before readers do, on the reader task: must not block. It sees pings and the pongs
+/// Sees every frame before readers do, on the thread that has read it: must not block, and must ask nothing of the socket. It sees pings and the pongs
 /// to keep-alive pings too. A tap that panics ends its socket.
 pub trait Tap: Send + Sync + 'static {
     /// `true` consumes the frame: neither later taps nor readers get it.
@@ -96,8 +97,10 @@ impl Socket {
         match dial::dial(config, &mut phases).await {
             Ok(dialed) => {
                 let opened = dialed.opened.clone();
-                let handle = Arc::new(Handle { connection: Connection::start(dialed, config) });
-                Ok((Self { handle }, opened))
+                match Connection::start(dialed, config) {
+                    Ok(connection) => Ok((Self { handle: Arc::new(Handle { connection }) }, opened)),
+                    Err(error) => Err(Box::new(OpenFailure { error, phases })),
+                }
             }
             Err(error) => Err(Box::new(OpenFailure { error, phases })),
         }
@@ -137,6 +140,24 @@ impl Socket {
         matches: &(dyn Fn(&Frame) -> bool + Send + Sync),
     ) -> Result<Frame, SocketError> {
         self.handle.connection.receive(matches).await
+    }
+
+    /// As [`Socket::receive_matching`], but blocks the calling thread until `until` passes or `cancelled` is ready: for threads
+    /// that are not of the runtime.
+    ///
+    /// A thread that comes back for the next frame within some milliseconds waits for the bytes itself, which saves the
+    /// wake-up of the socket's task. It takes at most 16 system calls in a row, and with taps it leaves the reading to the
+    /// task.
+    ///
+    /// # Errors
+    /// [`Missed`] when there was no frame in time, or none before the cancel; none is lost. Otherwise as [`Socket::receive`].
+    pub fn receive_here(
+        &self,
+        matches: &(dyn Fn(&Frame) -> bool + Send + Sync),
+        until: Instant,
+        cancelled: impl Future<Output = ()>,
+    ) -> Result<Result<Frame, SocketError>, Missed> {
+        self.handle.connection.receive_here(matches, until, cancelled)
     }
 
     /// Adds a tap at the end of the list; removed when the guard drops. It sees the frames that come

@@ -5,6 +5,8 @@ mod closing;
 #[cfg(test)]
 mod life;
 #[cfg(test)]
+mod lending;
+#[cfg(test)]
 mod opening;
 #[cfg(test)]
 mod server;

@@ -63,8 +63,30 @@ pub(super) fn send_frame<'l>(
     let opcode = opcode(opcode_bits)?;
     let payload = bytes(env, "payload", &payload)?;
     let deadline = deadline(deadline_ms)?;
-    let (sent, took) = Engine::global()?.send(key(socket), key(operation), opcode, fin, payload, deadline)?;
+    let (sent, took) = Engine::global()?.send(key(socket), key(operation), opcode, fin, &payload, deadline)?;
     longs(env, &[jlong::try_from(sent).unwrap_or(jlong::MAX), nanos(took)])
+}
+
+#[allow(clippy::too_many_arguments, reason = "the arguments are those of the Java method")]
+pub(super) fn exchange_frames<'l>(
+    env: &mut Env<'l>,
+    _class: JClass<'l>,
+    socket: jlong,
+    operation: jlong,
+    opcode_bits: jint,
+    fin: bool,
+    payload: JByteArray<'l>,
+    sent: JLongArray<'l>,
+    send_deadline_ms: jlong,
+    receive_deadline_ms: jlong,
+) -> Answer<JByteArray<'l>> {
+    let opcode = opcode(opcode_bits)?;
+    let payload = bytes(env, "payload", &payload)?;
+    let deadlines = (deadline(send_deadline_ms)?, deadline(receive_deadline_ms)?);
+    let (went, received) =
+        Engine::global()?.exchange(key(socket), key(operation), opcode, fin, &payload, deadlines)?;
+    sent.set_region(env, 0, &[jlong::try_from(went.0).unwrap_or(jlong::MAX), nanos(went.1)])?;
+    array(env, &packed_frame(&received?))
 }
 
 pub(super) fn receive_frame<'l>(

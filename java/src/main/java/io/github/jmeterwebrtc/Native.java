@@ -63,6 +63,14 @@ final class Native {
     static native long[] sendFrame(long socket, long operation, int opcode, boolean fin, byte[] payload,
             long deadlineMs) throws EngineException, java.util.concurrent.TimeoutException;
 
+    /**
+     * Sends and then receives. What {@link #sendFrame} returns is written to {@code sent}, which has two places, as soon as
+     * the frame is with the kernel: also when receiving then fails. Returns what {@link #receiveFrame} does.
+     */
+    static native byte[] exchangeFrames(long socket, long operation, int opcode, boolean fin, byte[] payload,
+            long[] sent, long sendDeadlineMs, long receiveDeadlineMs)
+            throws EngineException, java.util.concurrent.TimeoutException;
+
     /** A packed frame, see {@link Frame}. */
     static native byte[] receiveFrame(long socket, long operation, long deadlineMs)
             throws EngineException, java.util.concurrent.TimeoutException;

@@ -2,6 +2,7 @@ package io.github.jmeterwebrtc;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import java.util.concurrent.TimeoutException;
+import java.util.function.Consumer;
 
 /**
  * One WebSocket (RFC 6455) that stays alive while nobody reads: pings are answered and sent in the background, frames
@@ -60,6 +61,35 @@ public final class Socket implements AutoCloseable {
             throw new IllegalArgumentException("payload: 'null' is not usable: an array is needed, it may be empty");
         }
         return new Sent(Native.sendFrame(handle, Operation.handle(operation), opcode.wire(), fin, payload, deadlineMs));
+    }
+
+    /**
+     * Sends one final frame and waits for the next one: {@link #send} and {@link #receive} in one call into the engine.
+     *
+     * @param operation         cancels it; may be null
+     * @param opcode            what kind of frame
+     * @param payload           the payload, unmasked; at most 125 bytes in a control frame
+     * @param sendDeadlineMs    until the frame is with the kernel
+     * @param receiveDeadlineMs how long to wait from then on
+     * @param sent              told what sending did, also when no frame came then; not told when sending failed
+     * @return one frame, which may have been queued before
+     * @throws EngineException  as the two
+     * @throws TimeoutException as the two; whether the frame was sent is told through {@code sent}
+     */
+    public Frame exchange(Operation operation, Opcode opcode, byte[] payload, long sendDeadlineMs, long receiveDeadlineMs,
+            Consumer<Sent> sent) throws EngineException, TimeoutException {
+        if (payload == null) {
+            throw new IllegalArgumentException("payload: 'null' is not usable: an array is needed, it may be empty");
+        }
+        long[] told = new long[Sent.VALUES];
+        try {
+            return new Frame(Native.exchangeFrames(handle, Operation.handle(operation), opcode.wire(), true, payload, told,
+                    sendDeadlineMs, receiveDeadlineMs));
+        } finally {
+            if (told[0] > 0) {
+                sent.accept(new Sent(told));
+            }
+        }
     }
 
     /**
