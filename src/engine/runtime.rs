@@ -18,6 +18,7 @@ use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use super::error::EngineError;
+use super::operations::Operation;
 use crate::net::parker::{self, Missed, Parker};
 
 /// More threads than this cost memory and switches without carrying more calls (measured at 2,000 sessions).
@@ -102,17 +103,28 @@ pub(super) fn wait<T: Send + 'static>(
     })
 }
 
-/// Polls `work` on this very thread, which parks until it is done, `deadline` passes or `cancel` is cancelled; see
-/// [`parker::block_on`].
+/// Polls `work` on this very thread, which parks until it is done, `deadline` passes or `operation` is cancelled; see
+/// [`parker::block_on`]. `start`: now.
 pub(super) fn park<T>(
     what: &'static str,
-    cancel: &CancellationToken,
+    operation: Option<&Operation>,
+    start: Instant,
     deadline: Duration,
     work: impl Future<Output = Result<T, EngineError>>,
 ) -> Result<T, EngineError> {
-    let until = until(Instant::now(), deadline);
-    parker::block_on(work, until, cancel.cancelled(), Parker::park)
+    if operation.is_some_and(Operation::is_cancelled) {
+        return Err(EngineError::Cancelled { what });
+    }
+    parker::block_on(work, start, until(start, deadline), cancelled(operation), Parker::park)
         .unwrap_or_else(|missed| Err(missed_error(missed, what, deadline)))
+}
+
+/// Ready when `operation` is cancelled; never where there is none.
+pub(super) async fn cancelled(operation: Option<&Operation>) {
+    match operation {
+        Some(operation) => operation.cancelled().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// When a wait of `deadline` is over that began at `start`.
@@ -180,24 +192,18 @@ mod tests {
     #[test]
     fn a_parked_thread_is_woken_by_what_completes_its_work() {
         let runtime = start().expect("the runtime starts");
-        let cancel = CancellationToken::new();
         let (give, take) = oneshot::channel();
         runtime.spawn(async move {
             tokio::time::sleep(Duration::from_millis(20)).await;
             let _taken = give.send(7);
         });
-        let outcome = park("test", &cancel, SOON, async { Ok(take.await.expect("sent")) });
+        let outcome = park("test", None, Instant::now(), SOON, async { Ok(take.await.expect("sent")) });
         assert_eq!(outcome.expect("done"), 7);
-        assert_eq!(park("test", &cancel, Duration::ZERO, async { Ok(1) }).expect("what is ready is taken"), 1);
-        let late: Result<(), _> = park("test", &cancel, Duration::from_millis(20), std::future::pending());
+        let ready = park("test", None, Instant::now(), Duration::ZERO, async { Ok(1) });
+        assert_eq!(ready.expect("what is ready is taken"), 1);
+        let deadline = Duration::from_millis(20);
+        let late: Result<(), _> = park("test", None, Instant::now(), deadline, std::future::pending());
         assert!(matches!(late, Err(EngineError::Deadline { deadline_ms: 20, .. })), "{late:?}");
-        let during = cancel.clone();
-        runtime.spawn(async move {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            during.cancel();
-        });
-        let parked: Result<(), _> = park("test", &cancel, SOON, std::future::pending());
-        assert!(matches!(parked, Err(EngineError::Cancelled { .. })), "{parked:?}");
     }
 
     #[test]

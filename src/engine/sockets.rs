@@ -7,15 +7,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 
 use crate::config::ConfigError;
-use crate::socket::{CloseCause, Frame, Opcode, Socket, SocketConfig, SocketError};
+use crate::socket::{CloseCause, Frame, Matching, Opcode, Sent, Socket, SocketConfig, SocketError};
 
 use super::error::EngineError;
 use super::gate::{Start, retry_after, take_gate};
 use super::identities::Login;
 use super::matcher::Matcher;
+use super::operations::Operation;
 use super::runtime::{self, Unwatched};
 use super::tables::{Handle, OperationKey, ScopeKey, SocketKey};
 use super::{Engine, State, check_name, micros};
@@ -63,10 +63,10 @@ impl State {
     }
 
     /// A socket, and what to wait on for a cancel.
-    fn socket_for(&self, key: SocketKey, operation: OperationKey) -> Result<(Socket, CancellationToken), EngineError> {
+    fn in_use(&self, key: SocketKey, operation: OperationKey) -> Result<InUse, EngineError> {
         let tables = self.tables();
         let socket = tables.sockets.get(key).map(|entry| entry.socket.clone()).ok_or_else(|| key.stale())?;
-        Ok((socket, tables.cancellation(operation)?))
+        Ok(InUse { socket, operation: tables.operation(operation)? })
     }
 
     /// Takes a fresh socket into its scope; a scope that closed meanwhile refuses it, and the socket is dropped.
@@ -268,41 +268,45 @@ impl Engine {
 /// A socket in use: one call, or the two of an exchange, of a thread of the caller.
 struct InUse {
     socket: Socket,
-    cancel: CancellationToken,
+    operation: Option<Arc<Operation>>,
 }
 
 impl InUse {
+    /// Sends one frame. `start`: now.
     fn send(
         &self,
         opcode: Opcode,
         fin: bool,
         payload: &[u8],
+        start: Instant,
         deadline: Duration,
-    ) -> Result<(usize, Duration), EngineError> {
-        let started = Instant::now();
+    ) -> Result<Sent, EngineError> {
         let control = matches!(opcode, Opcode::Close | Opcode::Ping | Opcode::Pong);
         if control && (payload.len() > CONTROL_PAYLOAD || !fin) {
             let reason = "a control frame has at most 125 bytes and is final (RFC 6455 section 5.5)";
             return Err(ConfigError::new("payload", format!("{} bytes", payload.len()), reason).into());
         }
-        let sending = async { Ok(self.socket.send(opcode, fin, payload).await?) };
-        let sent = runtime::park("send a frame", &self.cancel, deadline, sending)?;
-        Ok((sent.bytes, sent.at.saturating_duration_since(started)))
+        let sending = async { Ok(self.socket.send_from(start, opcode, fin, payload).await?) };
+        runtime::park("send a frame", self.operation.as_deref(), start, deadline, sending)
     }
 
+    /// Takes the next frame, or the next that matches. `start`: now.
     fn receive(
         &self,
         what: &'static str,
-        matches: &(dyn Fn(&Frame) -> bool + Send + Sync),
+        matches: Option<&Matching<'_>>,
+        start: Instant,
         deadline: Duration,
     ) -> Result<Received, EngineError> {
-        let started = Instant::now();
-        let until = runtime::until(started, deadline);
+        if self.operation.as_deref().is_some_and(Operation::is_cancelled) {
+            return Err(EngineError::Cancelled { what });
+        }
+        let until = runtime::until(start, deadline);
         let frame = self
             .socket
-            .receive_here(matches, until, self.cancel.cancelled())
+            .receive_here(matches, start, until, runtime::cancelled(self.operation.as_deref()))
             .map_err(|missed| runtime::missed_error(missed, what, deadline))??;
-        Ok(Received { waited: frame.at.saturating_duration_since(started), frame })
+        Ok(Received { waited: frame.at.saturating_duration_since(start), frame })
     }
 }
 
@@ -315,8 +319,10 @@ impl Engine {
         operation: OperationKey,
         work: impl FnOnce(&InUse) -> Result<T, EngineError>,
     ) -> Result<T, EngineError> {
-        let used = self.state.socket_for(key, operation).and_then(|(socket, cancel)| work(&InUse { socket, cancel }));
-        used.map_err(|error| self.state.explain_use(key, error))
+        self.state
+            .in_use(key, operation)
+            .and_then(|used| work(&used))
+            .map_err(|error| self.state.explain_use(key, error))
     }
 
     /// Sends one frame; gives its bytes on the wire and the time until they were with the kernel.
@@ -332,7 +338,9 @@ impl Engine {
         payload: &[u8],
         deadline: Duration,
     ) -> Result<(usize, Duration), EngineError> {
-        self.use_socket(key, operation, |used| used.send(opcode, fin, payload, deadline))
+        let start = Instant::now();
+        let sent = self.use_socket(key, operation, |used| used.send(opcode, fin, payload, start, deadline))?;
+        Ok((sent.bytes, sent.at.saturating_duration_since(start)))
     }
 
     /// Sends one frame and then takes the next: what [`Engine::send`] gives, and what [`Engine::receive`] does. `deadlines`:
@@ -349,11 +357,15 @@ impl Engine {
         payload: &[u8],
         deadlines: (Duration, Duration),
     ) -> Result<Exchanged, EngineError> {
+        let start = Instant::now();
         let (sent, received) = self.use_socket(key, operation, |used| {
-            let sent = used.send(opcode, fin, payload, deadlines.0)?;
-            Ok((sent, used.receive(RECEIVE, &|_| true, deadlines.1)))
+            let sent = used.send(opcode, fin, payload, start, deadlines.0)?;
+            Ok((sent, used.receive(RECEIVE, None, sent.at, deadlines.1)))
         })?;
-        Ok((sent, received.map_err(|error| self.state.explain_use(key, error))))
+        Ok((
+            (sent.bytes, sent.at.saturating_duration_since(start)),
+            received.map_err(|error| self.state.explain_use(key, error)),
+        ))
     }
 
     /// The next frame.
@@ -367,7 +379,7 @@ impl Engine {
         operation: OperationKey,
         deadline: Duration,
     ) -> Result<Received, EngineError> {
-        self.use_socket(key, operation, |used| used.receive(RECEIVE, &|_| true, deadline))
+        self.use_socket(key, operation, |used| used.receive(RECEIVE, None, Instant::now(), deadline))
     }
 
     /// The first frame that matches; the others stay queued.
@@ -382,7 +394,8 @@ impl Engine {
         deadline: Duration,
     ) -> Result<Received, EngineError> {
         self.use_socket(key, operation, |used| {
-            used.receive("wait for a matching frame", &|frame: &Frame| matcher.matches(frame), deadline)
+            let matches = |frame: &Frame| matcher.matches(frame);
+            used.receive("wait for a matching frame", Some(&matches), Instant::now(), deadline)
         })
     }
 

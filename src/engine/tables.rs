@@ -6,12 +6,14 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 use slotmap::{Key, KeyData, SlotMap, new_key_type};
 use tokio_util::sync::CancellationToken;
 
 use super::error::EngineError;
 use super::labs::LabEntry;
+use super::operations::Operation;
 use super::sessions::SessionEntry;
 use super::sockets::SocketEntry;
 use super::tally::Tally;
@@ -118,7 +120,7 @@ pub(super) struct ScopeEntry {
 #[derive(Default)]
 pub(super) struct Tables {
     pub(super) labs: SlotMap<LabKey, LabEntry>,
-    pub(super) operations: SlotMap<OperationKey, CancellationToken>,
+    pub(super) operations: SlotMap<OperationKey, Arc<Operation>>,
     pub(super) scopes: SlotMap<ScopeKey, ScopeEntry>,
     pub(super) sessions: SlotMap<SessionKey, SessionEntry>,
     pub(super) sockets: SlotMap<SocketKey, SocketEntry>,

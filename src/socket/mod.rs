@@ -50,6 +50,9 @@ pub trait Tap: Send + Sync + 'static {
     fn closed(&self, cause: &CloseCause);
 }
 
+/// Whether a reader wants a frame.
+pub type Matching<'a> = dyn Fn(&Frame) -> bool + Send + Sync + 'a;
+
 /// One open WebSocket. Cloning shares it; it lives until closed, aborted, or until the last clone is
 /// dropped.
 ///
@@ -116,7 +119,18 @@ impl Socket {
     /// [`SocketError::Config`] for a control frame that is fragmented or longer than 125 bytes;
     /// [`SocketError::Closed`] with the cause on a socket that ended, or after a close frame was sent.
     pub async fn send(&self, opcode: Opcode, fin: bool, payload: &[u8]) -> Result<Sent, SocketError> {
-        self.handle.connection.send(opcode, fin, payload).await
+        self.send_from(Instant::now(), opcode, fin, payload).await
+    }
+
+    /// As [`Socket::send`]; `start`: now.
+    pub(crate) async fn send_from(
+        &self,
+        start: Instant,
+        opcode: Opcode,
+        fin: bool,
+        payload: &[u8],
+    ) -> Result<Sent, SocketError> {
+        self.handle.connection.send(start, opcode, fin, payload).await
     }
 
     /// Next frame for readers (data and control frames in wire order), without a deadline of its own.
@@ -127,7 +141,7 @@ impl Socket {
     /// # Errors
     /// [`SocketError::Closed`] with the cause when the socket ended and nothing is queued any more.
     pub async fn receive(&self) -> Result<Frame, SocketError> {
-        self.handle.connection.receive(&|_| true).await
+        self.handle.connection.receive(None).await
     }
 
     /// First queued or arriving frame that matches; the others stay queued, in order. Cancel safe.
@@ -135,15 +149,13 @@ impl Socket {
     ///
     /// # Errors
     /// As [`Socket::receive`].
-    pub async fn receive_matching(
-        &self,
-        matches: &(dyn Fn(&Frame) -> bool + Send + Sync),
-    ) -> Result<Frame, SocketError> {
-        self.handle.connection.receive(matches).await
+    pub async fn receive_matching(&self, matches: &Matching<'_>) -> Result<Frame, SocketError> {
+        self.handle.connection.receive(Some(matches)).await
     }
 
-    /// As [`Socket::receive_matching`], but blocks the calling thread until `until` passes or `cancelled` is ready: for threads
-    /// that are not of the runtime.
+    /// The next frame, or the first that matches where there is something to match, as [`Socket::receive`] and
+    /// [`Socket::receive_matching`] give them; but blocks the calling thread until `until` passes or `cancelled` is ready. For
+    /// threads that are not of the runtime. `start`: now.
     ///
     /// A thread that comes back for the next frame within some milliseconds waits for the bytes itself, which saves the
     /// wake-up of the socket's task. It takes at most 16 system calls in a row, and with taps it leaves the reading to the
@@ -153,11 +165,12 @@ impl Socket {
     /// [`Missed`] when there was no frame in time, or none before the cancel; none is lost. Otherwise as [`Socket::receive`].
     pub fn receive_here(
         &self,
-        matches: &(dyn Fn(&Frame) -> bool + Send + Sync),
+        matches: Option<&Matching<'_>>,
+        start: Instant,
         until: Instant,
         cancelled: impl Future<Output = ()>,
     ) -> Result<Result<Frame, SocketError>, Missed> {
-        self.handle.connection.receive_here(matches, until, cancelled)
+        self.handle.connection.receive_here(matches, start, until, cancelled)
     }
 
     /// Adds a tap at the end of the list; removed when the guard drops. It sees the frames that come

@@ -22,7 +22,7 @@ const LONGER_THAN_REST: Duration = Duration::from_millis(60);
 type Read = Result<Result<Frame, SocketError>, Missed>;
 
 fn read_until(socket: &Socket, until: Instant) -> Read {
-    socket.receive_here(&|_| true, until, pending())
+    socket.receive_here(None, Instant::now(), until, pending())
 }
 
 /// The next frame, read on this thread.
@@ -167,7 +167,8 @@ async fn a_wait_for_bytes_ends_with_its_time_and_its_cancel_and_loses_no_frame()
                 std::thread::sleep(Duration::from_millis(wait_ms));
                 drop(cancel);
             });
-            let ended = mine.receive_here(&|_| true, Instant::now() + PATIENCE, async { drop(cancelled.await) });
+            let ended =
+                mine.receive_here(None, Instant::now(), Instant::now() + PATIENCE, async { drop(cancelled.await) });
             assert!(matches!(ended, Err(Missed::Cancelled)), "{ended:?}");
             canceller.join().expect("no panic");
         }
@@ -299,7 +300,10 @@ async fn a_busy_thread_that_waits_for_a_match_leaves_the_others_in_order() {
             handle.block_on(socket.send(Opcode::Text, true, message.as_bytes())).expect("the server reads");
         }
         let wanted = |frame: &Frame| frame.payload == "wanted";
-        assert_eq!(text(socket.receive_here(&wanted, Instant::now() + PATIENCE, pending())), "wanted");
+        assert_eq!(
+            text(socket.receive_here(Some(&wanted), Instant::now(), Instant::now() + PATIENCE, pending())),
+            "wanted"
+        );
         assert_eq!([text(read(&socket)), text(read(&socket)), text(read(&socket))], ["one", "two", "three"]);
     })
     .await;

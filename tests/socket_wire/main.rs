@@ -3,9 +3,9 @@
 #[cfg(test)]
 mod closing;
 #[cfg(test)]
-mod life;
-#[cfg(test)]
 mod lending;
+#[cfg(test)]
+mod life;
 #[cfg(test)]
 mod opening;
 #[cfg(test)]

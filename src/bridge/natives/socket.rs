@@ -4,7 +4,9 @@ use jni::Env;
 use jni::objects::{JByteArray, JClass, JLongArray};
 use jni::sys::{jint, jlong};
 
-use crate::bridge::convert::{array, bytes, deadline, handle, json, key, longs, nanos, opcode, packed_frame, text};
+use crate::bridge::convert::{
+    array, bytes, deadline, handle, json, key, longs, nanos, opcode, packed_exchange, packed_frame, text,
+};
 use crate::config::ConfigError;
 use crate::engine::{ABORTED, Engine, EngineError, Matcher, cause_json};
 
@@ -83,10 +85,15 @@ pub(super) fn exchange_frames<'l>(
     let opcode = opcode(opcode_bits)?;
     let payload = bytes(env, "payload", &payload)?;
     let deadlines = (deadline(send_deadline_ms)?, deadline(receive_deadline_ms)?);
-    let (went, received) =
+    let ((bytes, took), received) =
         Engine::global()?.exchange(key(socket), key(operation), opcode, fin, &payload, deadlines)?;
-    sent.set_region(env, 0, &[jlong::try_from(went.0).unwrap_or(jlong::MAX), nanos(went.1)])?;
-    array(env, &packed_frame(&received?))
+    match received {
+        Ok(received) => array(env, &packed_exchange(bytes, took, &received)),
+        Err(error) => {
+            sent.set_region(env, 0, &[jlong::try_from(bytes).unwrap_or(jlong::MAX), nanos(took)])?;
+            Err(error.into())
+        }
+    }
 }
 
 pub(super) fn receive_frame<'l>(

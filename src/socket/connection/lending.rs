@@ -14,7 +14,7 @@
 //!
 //! Drop and cancel: a [`BlockingRead`] that is dropped gives the read side back.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -133,13 +133,17 @@ impl Watch {
 /// A read on the thread that waits for it; see [`Connection::receive_here`].
 pub(super) struct BlockingRead<'a> {
     connection: &'a Connection,
+    start: Instant,
+    /// When it has last read bytes.
+    read: Cell<Option<Instant>>,
     /// The descriptor, while this thread waits for bytes.
     held: RefCell<Option<Arc<TcpStream>>>,
 }
 
 impl<'a> BlockingRead<'a> {
-    pub(super) fn of(connection: &'a Connection) -> Self {
-        Self { connection, held: RefCell::new(None) }
+    /// A read that begins at `start`, which is now.
+    pub(super) fn of(connection: &'a Connection, start: Instant) -> Self {
+        Self { connection, start, read: Cell::new(None), held: RefCell::new(None) }
     }
 
     /// Waits until something has changed, `timeout` at most: for bytes, which it reads, or to be woken.
@@ -147,7 +151,7 @@ impl<'a> BlockingRead<'a> {
         let connection = self.connection;
         let mut held = self.held.borrow_mut();
         if held.is_none() {
-            *held = connection.lend();
+            *held = connection.lend(self.start);
         }
         let Some(tcp) = held.as_ref() else {
             connection.call_back();
@@ -156,20 +160,19 @@ impl<'a> BlockingRead<'a> {
         if !connection.may_read() {
             return parker.park(timeout);
         }
-        if connection.reading.lock().more {
-            return connection.read_here(true);
+        if connection.secure && connection.reading.lock().more {
+            return self.read.set(connection.read_here(true));
         }
         let readable = parker.park_readable(tcp.as_fd(), timeout);
-        if readable.bytes {
-            connection.read_here(readable.end);
-        }
+        self.read.set(if readable.bytes { connection.read_here(readable.end) } else { None });
     }
 }
 
 impl Drop for BlockingRead<'_> {
     fn drop(&mut self) {
         let held = self.held.get_mut().take();
-        let told = self.connection.reading.lock().watch.give_back(held.is_some(), Instant::now());
+        let now = self.read.get().unwrap_or_else(Instant::now);
+        let told = self.connection.reading.lock().watch.give_back(held.is_some(), now);
         if told {
             self.connection.wake.notify_one();
         }
@@ -178,11 +181,11 @@ impl Drop for BlockingRead<'_> {
 
 impl Connection {
     /// Lets the calling thread wait for bytes, if it is worth it and nobody else is concerned.
-    fn lend(&self) -> Option<Arc<TcpStream>> {
+    fn lend(&self, now: Instant) -> Option<Arc<TcpStream>> {
         let alone = self.inbox.readers() <= 1 && !self.is_tapped();
         let mut reading = self.reading.lock();
         let Reading { tcp: Some(tcp), watch, over: false, linger_until: None, .. } = &mut *reading else { return None };
-        let (lent, told) = watch.lend(Instant::now(), alone);
+        let (lent, told) = watch.lend(now, alone);
         let tcp = lent.then(|| Arc::clone(tcp));
         drop(reading);
         if told {
@@ -198,29 +201,33 @@ impl Connection {
         }
     }
 
-    /// Takes in what has come while nobody waited for it, so that what is asked next is as things are.
-    pub(super) fn look(&self) {
+    /// Takes in what has come while nobody waited for it, so that what is asked `now` is as things are.
+    pub(super) fn look(&self, now: Instant) {
         // Where the lock is taken, somebody reads in this moment.
         let Some(reading) = self.reading.try_lock() else { return };
-        if !reading.over && reading.watch.is_blind(Instant::now()) {
+        if !reading.over && reading.watch.is_blind(now) {
             drop(reading);
-            self.read_here(true);
+            let _at = self.read_here(true);
         }
     }
 
-    /// Reads on this thread. A tap that panics ends the socket, as it does in the task.
-    fn read_here(&self, thorough: bool) {
+    /// Reads on this thread; when the bytes came, if any did. A tap that panics ends the socket, as it does in the task.
+    fn read_here(&self, thorough: bool) -> Option<Instant> {
         let read = catch_unwind(AssertUnwindSafe(|| {
             let mut reading = self.reading.lock();
+            reading.at = None;
             let took = reading.read(self, thorough);
-            took == Took::End || reading.linger_until.is_some()
+            (took == Took::End || reading.linger_until.is_some(), reading.at)
         }));
-        match read {
-            Ok(false) => {}
+        let Ok((ended, at)) = read else {
+            self.abort(CloseCause::Io { errno: None, detail: "a tap of the socket panicked".to_owned() });
+            return None;
+        };
+        if ended {
             // The rest is the task's.
-            Ok(true) => self.wake.notify_one(),
-            Err(_) => self.abort(CloseCause::Io { errno: None, detail: "a tap of the socket panicked".to_owned() }),
+            self.wake.notify_one();
         }
+        at
     }
 }
 

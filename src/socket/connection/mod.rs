@@ -30,7 +30,7 @@ use super::dial::{Dialed, Opened};
 use super::frame::{self, LONGEST_CONTROL_PAYLOAD};
 use super::inbox::Inbox;
 use super::wire::{Handed, Wire};
-use super::{CloseCause, Frame, Opcode, SocketError, Tap};
+use super::{CloseCause, Frame, Matching, Opcode, SocketError, Tap};
 use crate::config::ConfigError;
 use crate::net::parker::{self, Missed};
 use lending::BlockingRead;
@@ -188,7 +188,13 @@ impl Connection {
     }
 
     /// Sends one frame; see [`super::Socket::send`].
-    pub(super) async fn send(&self, opcode: Opcode, fin: bool, payload: &[u8]) -> Result<Sent, SocketError> {
+    pub(super) async fn send(
+        &self,
+        start: Instant,
+        opcode: Opcode,
+        fin: bool,
+        payload: &[u8],
+    ) -> Result<Sent, SocketError> {
         if opcode.is_control() && !self.literal {
             if payload.len() > LONGEST_CONTROL_PAYLOAD {
                 let reason = format!("a {opcode:?} frame has at most {LONGEST_CONTROL_PAYLOAD} bytes of payload");
@@ -204,7 +210,7 @@ impl Connection {
             frame::encode(opcode, fin, false, payload, rand::random())
         };
         let bytes = encoded.len();
-        self.look();
+        self.look(start);
         let handed = {
             let mut core = self.core.lock();
             if !self.write_after_end {
@@ -244,7 +250,7 @@ impl Connection {
     }
 
     /// The first frame for readers that matches.
-    pub(super) async fn receive(&self, matches: &(dyn Fn(&Frame) -> bool + Send + Sync)) -> Result<Frame, SocketError> {
+    pub(super) async fn receive(&self, matches: Option<&Matching<'_>>) -> Result<Frame, SocketError> {
         let mut reading = self.inbox.read(matches);
         let _demand = self.read_on_demand.then(|| Demand::of(self));
         let mut called = false;
@@ -264,14 +270,15 @@ impl Connection {
     /// The same on the calling thread, which waits for the bytes itself where that is faster.
     pub(super) fn receive_here(
         &self,
-        matches: &(dyn Fn(&Frame) -> bool + Send + Sync),
+        matches: Option<&Matching<'_>>,
+        start: Instant,
         until: Instant,
         cancelled: impl Future<Output = ()>,
     ) -> Result<Result<Frame, SocketError>, Missed> {
-        let blocking = BlockingRead::of(self);
+        let blocking = BlockingRead::of(self, start);
         let _demand = self.read_on_demand.then(|| Demand::of(self));
         let read = self.inbox.read(matches);
-        parker::block_on(read, until, cancelled, |parker, left| blocking.park(parker, left)).map(readable)
+        parker::block_on(read, start, until, cancelled, |parker, left| blocking.park(parker, left)).map(readable)
     }
 
     /// Whether anybody may read: a socket that reads on demand leaves everything in the kernel until then.
@@ -285,7 +292,7 @@ impl Connection {
         let payload = frame::close_payload(status, reason);
         let handshake = async {
             // Whether our close frame went out or could not: the end comes, and its cause says which.
-            let _sent = self.send(Opcode::Close, true, &payload).await;
+            let _sent = self.send(Instant::now(), Opcode::Close, true, &payload).await;
             self.ended().await
         };
         match tokio::time::timeout(deadline, handshake).await {
@@ -305,7 +312,7 @@ impl Connection {
     }
 
     pub(super) fn cause(&self) -> Option<CloseCause> {
-        self.look();
+        self.look(Instant::now());
         self.known_cause()
     }
 
@@ -315,7 +322,7 @@ impl Connection {
     }
 
     pub(super) fn counters(&self) -> SocketCounters {
-        self.look();
+        self.look(Instant::now());
         let core = self.core.lock();
         let (mut frames_sent, mut bytes_sent, mut pongs) = (core.frames_sent, core.bytes_sent, core.pongs_answered);
         if let Some(wire) = &core.wire {
@@ -359,7 +366,7 @@ impl Connection {
 
     /// When it ended, and for how long the server had been silent then; `None` while it is open.
     pub(super) fn end_times(&self) -> Option<(Instant, Duration)> {
-        self.look();
+        self.look(Instant::now());
         let at = self.core.lock().ended_at?;
         let heard = self.started + Duration::from_micros(self.heard_us.load(Ordering::Relaxed));
         Some((at, at.saturating_duration_since(heard)))

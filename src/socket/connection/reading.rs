@@ -61,6 +61,8 @@ pub(super) struct Reading {
     pub(super) over: bool,
     /// The last read was cut short: there may be more that no event announces.
     pub(super) more: bool,
+    /// When bytes last came.
+    pub(super) at: Option<Instant>,
     /// Who waits for bytes.
     pub(super) watch: Watch,
 }
@@ -119,7 +121,8 @@ impl Reading {
         };
         let keep_alive = KeepAlive::of(config, &tcp);
         let tcp = Some(tcp);
-        Self { tcp, parser, keep_alive, linger_until: None, over: false, more: false, watch: Watch::default() }
+        let watch = Watch::default();
+        Self { tcp, parser, keep_alive, linger_until: None, over: false, more: false, at: None, watch }
     }
 
     /// Takes what is there: until the kernel has nothing more where it is `thorough`, or else what one call gives.
@@ -193,6 +196,7 @@ impl Reading {
             keep_alive.heard = at;
             keep_alive.unanswered_since = None;
         }
+        self.at = Some(at);
         connection.heard(at);
         while self.linger_until.is_none() {
             match self.parser.next(&mut bytes, at) {

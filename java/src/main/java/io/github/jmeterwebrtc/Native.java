@@ -64,8 +64,8 @@ final class Native {
             long deadlineMs) throws EngineException, java.util.concurrent.TimeoutException;
 
     /**
-     * Sends and then receives. What {@link #sendFrame} returns is written to {@code sent}, which has two places, as soon as
-     * the frame is with the kernel: also when receiving then fails. Returns what {@link #receiveFrame} does.
+     * Sends and then receives. Returns bytes sent and ns in 16 bytes, big endian, then what {@link #receiveFrame} does. When
+     * only receiving failed, the two numbers are in {@code sent}, which has two places.
      */
     static native byte[] exchangeFrames(long socket, long operation, int opcode, boolean fin, byte[] payload,
             long[] sent, long sendDeadlineMs, long receiveDeadlineMs)

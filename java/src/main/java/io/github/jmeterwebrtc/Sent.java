@@ -8,9 +8,9 @@ public final class Sent {
     private final int bytes;
     private final long nanos;
 
-    Sent(long[] values) {
-        bytes = Math.toIntExact(values[0]);
-        nanos = values[1];
+    Sent(long bytes, long nanos) {
+        this.bytes = Math.toIntExact(bytes);
+        this.nanos = nanos;
     }
 
     /**

@@ -1,6 +1,7 @@
 package io.github.jmeterwebrtc;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import java.nio.ByteBuffer;
 import java.util.concurrent.TimeoutException;
 import java.util.function.Consumer;
 
@@ -60,7 +61,8 @@ public final class Socket implements AutoCloseable {
         if (payload == null) {
             throw new IllegalArgumentException("payload: 'null' is not usable: an array is needed, it may be empty");
         }
-        return new Sent(Native.sendFrame(handle, Operation.handle(operation), opcode.wire(), fin, payload, deadlineMs));
+        long[] values = Native.sendFrame(handle, Operation.handle(operation), opcode.wire(), fin, payload, deadlineMs);
+        return new Sent(values[0], values[1]);
     }
 
     /**
@@ -81,15 +83,19 @@ public final class Socket implements AutoCloseable {
         if (payload == null) {
             throw new IllegalArgumentException("payload: 'null' is not usable: an array is needed, it may be empty");
         }
-        long[] told = new long[Sent.VALUES];
+        long[] unanswered = new long[Sent.VALUES];
+        ByteBuffer both;
         try {
-            return new Frame(Native.exchangeFrames(handle, Operation.handle(operation), opcode.wire(), true, payload, told,
-                    sendDeadlineMs, receiveDeadlineMs));
-        } finally {
-            if (told[0] > 0) {
-                sent.accept(new Sent(told));
+            both = ByteBuffer.wrap(Native.exchangeFrames(handle, Operation.handle(operation), opcode.wire(), true, payload,
+                    unanswered, sendDeadlineMs, receiveDeadlineMs));
+        } catch (EngineException | TimeoutException | RuntimeException e) {
+            if (unanswered[0] > 0) {
+                sent.accept(new Sent(unanswered[0], unanswered[1]));
             }
+            throw e;
         }
+        sent.accept(new Sent(both.getLong(), both.getLong()));
+        return new Frame(both);
     }
 
     /**
@@ -102,7 +108,7 @@ public final class Socket implements AutoCloseable {
      * @throws TimeoutException when no frame came in time; nothing is lost
      */
     public Frame receive(Operation operation, long deadlineMs) throws EngineException, TimeoutException {
-        return new Frame(Native.receiveFrame(handle, Operation.handle(operation), deadlineMs));
+        return new Frame(ByteBuffer.wrap(Native.receiveFrame(handle, Operation.handle(operation), deadlineMs)));
     }
 
     /**
@@ -119,8 +125,8 @@ public final class Socket implements AutoCloseable {
      */
     public Frame receiveMatching(Operation operation, String matcherJson, long deadlineMs)
             throws EngineException, TimeoutException {
-        return new Frame(Native.receiveMatching(handle, Operation.handle(operation),
-                Json.utf8("matcher", matcherJson), deadlineMs));
+        return new Frame(ByteBuffer.wrap(Native.receiveMatching(handle, Operation.handle(operation),
+                Json.utf8("matcher", matcherJson), deadlineMs)));
     }
 
     /**

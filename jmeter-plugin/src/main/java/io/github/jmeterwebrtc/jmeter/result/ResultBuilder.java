@@ -536,9 +536,13 @@ public final class ResultBuilder {
     }
 
     private static void stamp(SampleResult result, long startMillis, long elapsedMillis) {
-        // The same switch that SampleResult itself reads: the stamp is the start or the end of the sample.
-        boolean stampIsStart = JMeterUtils.getPropDefault("sampleresult.timestamp.start", false);
-        result.setStampAndTime(stampIsStart ? startMillis : startMillis + elapsedMillis, elapsedMillis);
+        result.setStampAndTime(StampSwitch.IS_START ? startMillis : startMillis + elapsedMillis, elapsedMillis);
+    }
+
+    /** Read with the first result, as {@link SampleResult} reads the same switch: JMeter's properties are there by then. */
+    private static final class StampSwitch {
+        /** Whether the stamp of a sample is its start, and not its end. */
+        static final boolean IS_START = JMeterUtils.getPropDefault("sampleresult.timestamp.start", false);
     }
 
     private static long toMillis(long micros) {
