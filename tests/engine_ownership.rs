@@ -179,7 +179,7 @@ fn a_call_that_is_cancelled_while_nobody_answers_leaves_nothing_open() {
         assert!(matches!(outcome, Err(EngineError::Cancelled { .. })), "{outcome:?}");
         assert_eq!(bench.engine.find_session(scope, "call").expect("open"), None);
         assert_eq!(bench.snapshot("softphones", "open"), 0);
-        let ping = br#"{"type":"ping"}"#.to_vec();
+        let ping = br#"{"type":"ping"}"#;
         let text = jmeter_webrtc::socket::Opcode::Text;
         bench.engine.send(socket, NOBODY(), text, true, ping, LONG).expect("the socket goes on");
     });

@@ -43,7 +43,7 @@ pub use gate::GateConfig;
 pub use matcher::Matcher;
 pub use runtime::panic_text;
 pub use sessions::Milestone;
-pub use sockets::{ABORTED, Received, cause_json};
+pub use sockets::{ABORTED, Exchanged, Received, cause_json};
 pub use tables::{ChannelKey, Handle, Kind, LabKey, OperationKey, ScopeKey, SessionKey, SocketKey};
 
 use auto_ice::AutoIce;
@@ -179,17 +179,6 @@ impl Engine {
                 pass = gate.pass(&server) => Ok(Some(pass)),
             }
         })
-    }
-
-    /// Polls `work` on the calling thread; see [`runtime::park`]. Operation 0 is none.
-    fn park<T>(
-        &self,
-        what: &'static str,
-        operation: OperationKey,
-        deadline: Duration,
-        work: impl Future<Output = Result<T, EngineError>>,
-    ) -> Result<T, EngineError> {
-        runtime::park(what, &self.cancellation(operation)?, deadline, work)
     }
 
     /// Parks the calling thread on `work`; see [`runtime::wait`]. Operation 0 is none.

@@ -9,9 +9,7 @@ use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::num::NonZero;
 use std::pin::pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
@@ -20,6 +18,8 @@ use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use super::error::EngineError;
+use super::operations::Operation;
+use crate::net::parker::{self, Missed, Parker};
 
 /// More threads than this cost memory and switches without carrying more calls (measured at 2,000 sessions).
 const MOST_WORKERS: usize = 4;
@@ -103,48 +103,42 @@ pub(super) fn wait<T: Send + 'static>(
     })
 }
 
-/// Polls `work` on this very thread, which parks until it is done, `deadline` passes or `cancel` is cancelled.
-///
-/// Only for work that never blocks, needs little stack and no runtime: what sends and receives frames. It costs no task
-/// and no timer, and whoever completes the work wakes the caller and nobody else. The work is dropped on deadline and
-/// cancel, after a last look at whether it is done.
+/// Polls `work` on this very thread, which parks until it is done, `deadline` passes or `operation` is cancelled; see
+/// [`parker::block_on`]. `start`: now.
 pub(super) fn park<T>(
     what: &'static str,
-    cancel: &CancellationToken,
+    operation: Option<&Operation>,
+    start: Instant,
     deadline: Duration,
     work: impl Future<Output = Result<T, EngineError>>,
 ) -> Result<T, EngineError> {
-    let until = Instant::now() + deadline.min(LONGEST);
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    let mut context = Context::from_waker(&waker);
-    let mut work = pin!(work);
-    let mut cancelled = pin!(cancel.cancelled());
-    loop {
-        if cancelled.as_mut().poll(&mut context).is_ready() {
-            return Err(EngineError::Cancelled { what });
-        }
-        if let Poll::Ready(done) = work.as_mut().poll(&mut context) {
-            return done;
-        }
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
-            return Err(EngineError::Deadline { what, deadline_ms });
-        }
-        std::thread::park_timeout(left);
+    if operation.is_some_and(Operation::is_cancelled) {
+        return Err(EngineError::Cancelled { what });
+    }
+    parker::block_on(work, start, until(start, deadline), cancelled(operation), Parker::park)
+        .unwrap_or_else(|missed| Err(missed_error(missed, what, deadline)))
+}
+
+/// Ready when `operation` is cancelled; never where there is none.
+pub(super) async fn cancelled(operation: Option<&Operation>) {
+    match operation {
+        Some(operation) => operation.cancelled().await,
+        None => std::future::pending().await,
     }
 }
 
-/// Wakes a parked thread.
-struct Unpark(Thread);
+/// When a wait of `deadline` is over that began at `start`.
+pub(super) fn until(start: Instant, deadline: Duration) -> Instant {
+    start + deadline.min(LONGEST)
+}
 
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.0.unpark();
+/// Why a wait of `deadline` on the caller's own thread gave nothing.
+pub(super) fn missed_error(missed: Missed, what: &'static str, deadline: Duration) -> EngineError {
+    match missed {
+        Missed::Cancelled => EngineError::Cancelled { what },
+        Missed::Deadline => {
+            EngineError::Deadline { what, deadline_ms: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX) }
+        }
     }
 }
 
@@ -198,24 +192,18 @@ mod tests {
     #[test]
     fn a_parked_thread_is_woken_by_what_completes_its_work() {
         let runtime = start().expect("the runtime starts");
-        let cancel = CancellationToken::new();
         let (give, take) = oneshot::channel();
         runtime.spawn(async move {
             tokio::time::sleep(Duration::from_millis(20)).await;
             let _taken = give.send(7);
         });
-        let outcome = park("test", &cancel, SOON, async { Ok(take.await.expect("sent")) });
+        let outcome = park("test", None, Instant::now(), SOON, async { Ok(take.await.expect("sent")) });
         assert_eq!(outcome.expect("done"), 7);
-        assert_eq!(park("test", &cancel, Duration::ZERO, async { Ok(1) }).expect("what is ready is taken"), 1);
-        let late: Result<(), _> = park("test", &cancel, Duration::from_millis(20), std::future::pending());
+        let ready = park("test", None, Instant::now(), Duration::ZERO, async { Ok(1) });
+        assert_eq!(ready.expect("what is ready is taken"), 1);
+        let deadline = Duration::from_millis(20);
+        let late: Result<(), _> = park("test", None, Instant::now(), deadline, std::future::pending());
         assert!(matches!(late, Err(EngineError::Deadline { deadline_ms: 20, .. })), "{late:?}");
-        let during = cancel.clone();
-        runtime.spawn(async move {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            during.cancel();
-        });
-        let parked: Result<(), _> = park("test", &cancel, SOON, std::future::pending());
-        assert!(matches!(parked, Err(EngineError::Cancelled { .. })), "{parked:?}");
     }
 
     #[test]

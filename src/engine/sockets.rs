@@ -10,14 +10,15 @@ use serde_json::{Value, json};
 
 use crate::config::ConfigError;
 use crate::diagnosis::cause_of_close;
-use crate::socket::{CloseCause, Frame, Opcode, Socket, SocketConfig, SocketError};
+use crate::socket::{CloseCause, Frame, Matching, Opcode, Sent, Socket, SocketConfig, SocketError};
 
 use super::auto_ice::{Place, take_auto_ice};
 use super::error::EngineError;
 use super::gate::{Start, retry_after, take_gate};
 use super::identities::Login;
 use super::matcher::Matcher;
-use super::runtime::Unwatched;
+use super::operations::Operation;
+use super::runtime::{self, Unwatched};
 use super::tables::{Handle, OperationKey, ScopeKey, SocketKey};
 use super::{Engine, State, check_name, micros};
 
@@ -54,15 +55,25 @@ pub struct Received {
     pub waited: Duration,
 }
 
+/// What an exchange gives: bytes on the wire and the time until they were with the kernel, and what came then.
+pub type Exchanged = ((usize, Duration), Result<Received, EngineError>);
+
+/// What a call that waits for a frame is called.
+const RECEIVE: &str = "wait for a frame";
+
 impl State {
     fn socket(&self, key: SocketKey) -> Result<Socket, EngineError> {
         self.tables().sockets.get(key).map(|entry| entry.socket.clone()).ok_or_else(|| key.stale())
     }
 
-    fn socket_and_place(&self, key: SocketKey) -> Result<(Socket, Option<Arc<Place>>), EngineError> {
+    /// A socket, and what to wait on for a cancel.
+    fn in_use(&self, key: SocketKey, operation: OperationKey) -> Result<InUse, EngineError> {
         let tables = self.tables();
-        let entry = tables.sockets.get(key).ok_or_else(|| key.stale())?;
-        Ok((entry.socket.clone(), entry.place.clone()))
+        let (socket, place) = {
+            let entry = tables.sockets.get(key).ok_or_else(|| key.stale())?;
+            (entry.socket.clone(), entry.place.clone())
+        };
+        Ok(InUse { socket, place, operation: tables.operation(operation)? })
     }
 
     /// Takes a fresh socket into its scope; a scope that closed meanwhile refuses it, and the socket is dropped.
@@ -233,63 +244,6 @@ impl Engine {
         self.state.socket(key)
     }
 
-    fn send_frame(
-        &self,
-        key: SocketKey,
-        operation: OperationKey,
-        opcode: Opcode,
-        fin: bool,
-        payload: Vec<u8>,
-        deadline: Duration,
-    ) -> Result<(usize, Duration), EngineError> {
-        let control = matches!(opcode, Opcode::Close | Opcode::Ping | Opcode::Pong);
-        if control && (payload.len() > CONTROL_PAYLOAD || !fin) {
-            let reason = "a control frame has at most 125 bytes and is final (RFC 6455 section 5.5)";
-            return Err(ConfigError::new("payload", format!("{} bytes", payload.len()), reason).into());
-        }
-        let (socket, place) = self.state.socket_and_place(key)?;
-        let prepared = self.live_frame(place.as_ref(), operation, (opcode, fin), &payload, deadline)?;
-        let (live, after) = prepared.map(|prepared| (prepared.message, prepared.after)).unzip();
-        let payload = live.flatten().unwrap_or(payload);
-        let ends_it = opcode == Opcode::Close && socket.close_cause().is_none();
-        let started = Instant::now();
-        let sending = async { Ok(socket.send(opcode, fin, &payload).await?) };
-        let sent = self.park("send a frame", operation, deadline, sending)?;
-        if let Some(after) = after {
-            after.sent(sent.at);
-        }
-        if let Some(place) = place.filter(|_| ends_it) {
-            place.closed_by_plan();
-        }
-        Ok((sent.bytes, sent.at.saturating_duration_since(started)))
-    }
-
-    fn receive_frame(
-        &self,
-        key: SocketKey,
-        operation: OperationKey,
-        deadline: Duration,
-    ) -> Result<Received, EngineError> {
-        let started = Instant::now();
-        let socket = self.state.socket(key)?;
-        let frame = self.park("wait for a frame", operation, deadline, async { Ok(socket.receive().await?) })?;
-        Ok(Received { waited: frame.at.saturating_duration_since(started), frame })
-    }
-
-    fn receive_match(
-        &self,
-        key: SocketKey,
-        operation: OperationKey,
-        matcher: Matcher,
-        deadline: Duration,
-    ) -> Result<Received, EngineError> {
-        let started = Instant::now();
-        let socket = self.state.socket(key)?;
-        let receiving = async { Ok(socket.receive_matching(&|frame: &Frame| matcher.matches(frame)).await?) };
-        let frame = self.park("wait for a matching frame", operation, deadline, receiving)?;
-        Ok(Received { waited: frame.at.saturating_duration_since(started), frame })
-    }
-
     /// Closing handshake; the socket keeps its name and queue. A cancel ends the wait, not the closing.
     ///
     /// # Errors
@@ -327,8 +281,68 @@ impl Engine {
     }
 }
 
+/// A socket in use: one call, or the two of an exchange, of a thread of the caller.
+struct InUse {
+    socket: Socket,
+    /// Where Auto ICE looks at its messages.
+    place: Option<Arc<Place>>,
+    operation: Option<Arc<Operation>>,
+}
+
+impl InUse {
+    /// Sends one frame. `start`: now.
+    fn send(
+        &self,
+        opcode: Opcode,
+        fin: bool,
+        payload: &[u8],
+        start: Instant,
+        deadline: Duration,
+    ) -> Result<Sent, EngineError> {
+        let control = matches!(opcode, Opcode::Close | Opcode::Ping | Opcode::Pong);
+        if control && (payload.len() > CONTROL_PAYLOAD || !fin) {
+            let reason = "a control frame has at most 125 bytes and is final (RFC 6455 section 5.5)";
+            return Err(ConfigError::new("payload", format!("{} bytes", payload.len()), reason).into());
+        }
+        let sending = async { Ok(self.socket.send_from(start, opcode, fin, payload).await?) };
+        runtime::park("send a frame", self.operation.as_deref(), start, deadline, sending)
+    }
+
+    /// Takes the next frame, or the next that matches. `start`: now.
+    fn receive(
+        &self,
+        what: &'static str,
+        matches: Option<&Matching<'_>>,
+        start: Instant,
+        deadline: Duration,
+    ) -> Result<Received, EngineError> {
+        if self.operation.as_deref().is_some_and(Operation::is_cancelled) {
+            return Err(EngineError::Cancelled { what });
+        }
+        let until = runtime::until(start, deadline);
+        let frame = self
+            .socket
+            .receive_here(matches, start, until, runtime::cancelled(self.operation.as_deref()))
+            .map_err(|missed| runtime::missed_error(missed, what, deadline))??;
+        Ok(Received { waited: frame.at.saturating_duration_since(start), frame })
+    }
+}
+
 /// Using a socket: a failure says why.
 impl Engine {
+    /// Lets `work` use a socket, and explains its failure.
+    fn use_socket<T>(
+        &self,
+        key: SocketKey,
+        operation: OperationKey,
+        work: impl FnOnce(&InUse) -> Result<T, EngineError>,
+    ) -> Result<T, EngineError> {
+        self.state
+            .in_use(key, operation)
+            .and_then(|used| work(&used))
+            .map_err(|error| self.state.explain_use(key, error))
+    }
+
     /// Sends one frame; gives its bytes on the wire and the time until they were with the kernel.
     ///
     /// # Errors
@@ -339,11 +353,61 @@ impl Engine {
         operation: OperationKey,
         opcode: Opcode,
         fin: bool,
-        payload: Vec<u8>,
+        payload: &[u8],
         deadline: Duration,
     ) -> Result<(usize, Duration), EngineError> {
-        self.send_frame(key, operation, opcode, fin, payload, deadline)
-            .map_err(|error| self.state.explain_use(key, error))
+        let (sent, start) =
+            self.use_socket(key, operation, |used| self.send_live(used, operation, (opcode, fin), payload, deadline))?;
+        Ok((sent.bytes, sent.at.saturating_duration_since(start)))
+    }
+
+    /// Sends one frame, with live descriptions in the places of canned ones where the socket has Auto ICE; gives the moment from
+    /// which it counts, too, which is after that.
+    fn send_live(
+        &self,
+        used: &InUse,
+        operation: OperationKey,
+        (opcode, fin): (Opcode, bool),
+        payload: &[u8],
+        deadline: Duration,
+    ) -> Result<(Sent, Instant), EngineError> {
+        let prepared = self.live_frame(used.place.as_ref(), operation, (opcode, fin), payload, deadline)?;
+        let (live, after) = prepared.map(|prepared| (prepared.message, prepared.after)).unzip();
+        let live = live.flatten();
+        let ends_it = opcode == Opcode::Close && used.socket.close_cause().is_none();
+        let start = Instant::now();
+        let sent = used.send(opcode, fin, live.as_deref().unwrap_or(payload), start, deadline)?;
+        if let Some(after) = after {
+            after.sent(sent.at);
+        }
+        if let Some(place) = used.place.as_ref().filter(|_| ends_it) {
+            place.closed_by_plan();
+        }
+        Ok((sent, start))
+    }
+
+    /// Sends one frame and then takes the next: what [`Engine::send`] gives, and what [`Engine::receive`] does. `deadlines`:
+    /// of the one and of the other, which counts from when the frame was sent.
+    ///
+    /// # Errors
+    /// Those of sending; those of receiving are within.
+    pub fn exchange(
+        &self,
+        key: SocketKey,
+        operation: OperationKey,
+        opcode: Opcode,
+        fin: bool,
+        payload: &[u8],
+        deadlines: (Duration, Duration),
+    ) -> Result<Exchanged, EngineError> {
+        let (sent, start, received) = self.use_socket(key, operation, |used| {
+            let (sent, start) = self.send_live(used, operation, (opcode, fin), payload, deadlines.0)?;
+            Ok((sent, start, used.receive(RECEIVE, None, sent.at, deadlines.1)))
+        })?;
+        Ok((
+            (sent.bytes, sent.at.saturating_duration_since(start)),
+            received.map_err(|error| self.state.explain_use(key, error)),
+        ))
     }
 
     /// The next frame.
@@ -357,7 +421,7 @@ impl Engine {
         operation: OperationKey,
         deadline: Duration,
     ) -> Result<Received, EngineError> {
-        self.receive_frame(key, operation, deadline).map_err(|error| self.state.explain_use(key, error))
+        self.use_socket(key, operation, |used| used.receive(RECEIVE, None, Instant::now(), deadline))
     }
 
     /// The first frame that matches; the others stay queued.
@@ -371,7 +435,10 @@ impl Engine {
         matcher: Matcher,
         deadline: Duration,
     ) -> Result<Received, EngineError> {
-        self.receive_match(key, operation, matcher, deadline).map_err(|error| self.state.explain_use(key, error))
+        self.use_socket(key, operation, |used| {
+            let matches = |frame: &Frame| matcher.matches(frame);
+            used.receive("wait for a matching frame", Some(&matches), Instant::now(), deadline)
+        })
     }
 
     /// How a socket ended ([`cause_json`]), and why: members `verdict`, `starved` and `starvedReasons`; `None` while it is

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::auto_ice::{AutoIce, Place, ScopeIce};
 use super::error::EngineError;
 use super::labs::LabEntry;
+use super::operations::Operation;
 use super::sessions::SessionEntry;
 use super::sockets::SocketEntry;
 use super::tally::Tally;
@@ -132,7 +133,7 @@ pub(super) struct Tables {
     pub(super) auto_ice: Arc<AutoIce>,
     pub(super) channels: SlotMap<ChannelKey, Arc<Place>>,
     pub(super) labs: SlotMap<LabKey, LabEntry>,
-    pub(super) operations: SlotMap<OperationKey, CancellationToken>,
+    pub(super) operations: SlotMap<OperationKey, Arc<Operation>>,
     pub(super) scopes: SlotMap<ScopeKey, ScopeEntry>,
     pub(super) sessions: SlotMap<SessionKey, SessionEntry>,
     pub(super) sockets: SlotMap<SocketKey, SocketEntry>,

@@ -9,6 +9,7 @@ pub mod facts;
 mod ice_servers;
 mod inbound_stream;
 mod moments;
+pub mod parker;
 mod read_lag;
 mod refusals;
 pub mod resolver;

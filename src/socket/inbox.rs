@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
 
-use super::{CloseCause, Frame};
+use super::{CloseCause, Frame, Matching};
 
 /// Queued frames and waiting readers of one socket.
 pub(super) struct Inbox {
@@ -88,8 +88,13 @@ impl Inbox {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// The first frame, queued or to come, for which `matches` holds.
-    pub(super) fn read<'a>(&'a self, matches: &'a (dyn Fn(&Frame) -> bool + Send + Sync)) -> Read<'a> {
+    /// How many wait for a frame.
+    pub(super) fn readers(&self) -> usize {
+        self.kept.lock().readers.len()
+    }
+
+    /// The first frame, queued or to come, for which `matches` holds; `None` = any.
+    pub(super) fn read<'a>(&'a self, matches: Option<&'a Matching<'a>>) -> Read<'a> {
         Read { inbox: self, matches, ticket: None }
     }
 }
@@ -111,20 +116,25 @@ impl Kept {
 
     /// Takes a reader off the list and returns whom to wake: everybody behind it may be next.
     fn leave(&mut self, ticket: u64) -> Vec<Waker> {
+        if self.readers.len() == 1 && self.readers[0].ticket == ticket {
+            self.readers.clear();
+            return Vec::new();
+        }
         self.readers.retain(|reader| reader.ticket != ticket);
         self.wakers()
     }
 
     /// What the reader with `ticket` has to do next.
-    fn next_step(&mut self, ticket: u64) -> Step {
+    fn next_step(&mut self, ticket: u64, takes_any: bool) -> Step {
         let Some(place) = self.readers.iter().position(|reader| reader.ticket == ticket) else {
             return Step::Wait;
         };
         let looked_until = self.readers[place].looked_until;
         let earlier = self.readers.iter().take(place).map(|reader| reader.looked_until).min().unwrap_or(u64::MAX);
-        let next = self.frames.iter().find(|(number, _)| *number >= looked_until);
+        let next = self.frames.iter().enumerate().find(|(_, (number, _))| *number >= looked_until);
         match (next, &self.ended) {
-            (Some((number, frame)), _) if *number < earlier => Step::Look(*number, frame.clone()),
+            (Some((place, (number, _))), _) if *number < earlier && takes_any => Step::Take(place),
+            (Some((_, (number, frame))), _) if *number < earlier => Step::Look(*number, frame.clone()),
             (None, Some(cause)) => Step::End(cause.clone()),
             _ => Step::Wait,
         }
@@ -132,6 +142,8 @@ impl Kept {
 }
 
 enum Step {
+    /// Take the frame in this place.
+    Take(usize),
     /// Look whether this frame matches.
     Look(u64, Frame),
     /// Nothing more will come.
@@ -143,7 +155,7 @@ enum Step {
 /// A read under way; see [`Inbox::read`].
 pub(super) struct Read<'a> {
     inbox: &'a Inbox,
-    matches: &'a (dyn Fn(&Frame) -> bool + Send + Sync),
+    matches: Option<&'a Matching<'a>>,
     ticket: Option<u64>,
 }
 
@@ -164,11 +176,20 @@ impl Future for Read<'_> {
             }
         };
         loop {
-            match kept.next_step(ticket) {
+            match kept.next_step(ticket, self.matches.is_none()) {
+                Step::Take(place) => {
+                    let Some(frame) = kept.take(place) else { continue };
+                    inbox.queued.store(kept.frames.len() as u64, Ordering::Relaxed);
+                    let wakers = kept.leave(ticket);
+                    self.ticket = None;
+                    drop(kept);
+                    wakers.into_iter().for_each(Waker::wake);
+                    return Poll::Ready(Ok(frame));
+                }
                 Step::Look(number, frame) => {
                     // Without the lock: what `matches` does is not known here.
                     drop(kept);
-                    let mine = (self.matches)(&frame);
+                    let mine = self.matches.is_none_or(|matches| matches(&frame));
                     kept = inbox.kept.lock();
                     if mine {
                         // It may have been dropped for want of room meanwhile: then it is not served.
@@ -242,14 +263,18 @@ mod tests {
     }
 
     async fn read(inbox: &Inbox) -> Result<String, CloseCause> {
-        read_matching(inbox, |_| true).await
+        read_with(inbox, None).await
     }
 
     async fn read_matching(
         inbox: &Inbox,
         matches: impl Fn(&Frame) -> bool + Send + Sync,
     ) -> Result<String, CloseCause> {
-        let read = tokio::time::timeout(Duration::from_secs(20), inbox.read(&matches)).await.expect("in time");
+        read_with(inbox, Some(&matches)).await
+    }
+
+    async fn read_with(inbox: &Inbox, matches: Option<&Matching<'_>>) -> Result<String, CloseCause> {
+        let read = tokio::time::timeout(Duration::from_secs(20), inbox.read(matches)).await.expect("in time");
         read.map(|frame| String::from_utf8_lossy(&frame.payload).into_owned())
     }
 
@@ -316,7 +341,7 @@ mod tests {
         let inbox = Inbox::new(10, 100);
         {
             let never = |_: &Frame| true;
-            let first = inbox.read(&never);
+            let first = inbox.read(Some(&never));
             tokio::pin!(first);
             assert!(first.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
             inbox.push(frame("kept"));

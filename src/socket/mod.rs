@@ -38,16 +38,25 @@ pub use frame::{Frame, Opcode};
 pub use literal::{Inflate, Lapse, Literal};
 pub(crate) use trust::tls_client;
 
+pub use crate::net::parker::Missed;
 use connection::Connection;
 
-/// Sees every frame before readers do, on the reader task: must not block. It sees pings and the pongs
+/// Sees every frame before readers do, on the thread that has read it: must not block, and must ask nothing of the socket. It sees pings and the pongs
 /// to keep-alive pings too. A tap that panics ends its socket.
 pub trait Tap: Send + Sync + 'static {
     /// `true` consumes the frame: neither later taps nor readers get it.
     fn frame(&self, frame: &Frame) -> bool;
+    /// Whether it may see a frame up to 20 ms late, and on the thread of a reader (default false). With patient taps alone a
+    /// thread that reads one frame after the other waits for the bytes itself.
+    fn is_patient(&self) -> bool {
+        false
+    }
     /// The socket ended. Called once, by whoever ended it, also when the tap was added after the end.
     fn closed(&self, cause: &CloseCause);
 }
+
+/// Whether a reader wants a frame.
+pub type Matching<'a> = dyn Fn(&Frame) -> bool + Send + Sync + 'a;
 
 /// One open WebSocket. Cloning shares it; it lives until closed, aborted, or until the last clone is
 /// dropped.
@@ -108,8 +117,10 @@ impl Socket {
         match dial::dial(config, &mut phases).await {
             Ok(dialed) => {
                 let opened = dialed.opened.clone();
-                let handle = Arc::new(Handle { connection: Connection::start(dialed, config, tap) });
-                Ok((Self { handle }, opened))
+                match Connection::start(dialed, config, tap) {
+                    Ok(connection) => Ok((Self { handle: Arc::new(Handle { connection }) }, opened)),
+                    Err(error) => Err(Box::new(OpenFailure { error, phases })),
+                }
             }
             Err(error) => Err(Box::new(OpenFailure { error, phases })),
         }
@@ -125,7 +136,18 @@ impl Socket {
     /// [`SocketError::Config`] for a control frame that is fragmented or longer than 125 bytes;
     /// [`SocketError::Closed`] with the cause on a socket that ended, or after a close frame was sent.
     pub async fn send(&self, opcode: Opcode, fin: bool, payload: &[u8]) -> Result<Sent, SocketError> {
-        self.handle.connection.send(opcode, fin, payload).await
+        self.send_from(Instant::now(), opcode, fin, payload).await
+    }
+
+    /// As [`Socket::send`]; `start`: now.
+    pub(crate) async fn send_from(
+        &self,
+        start: Instant,
+        opcode: Opcode,
+        fin: bool,
+        payload: &[u8],
+    ) -> Result<Sent, SocketError> {
+        self.handle.connection.send(start, opcode, fin, payload).await
     }
 
     /// Next frame for readers (data and control frames in wire order), without a deadline of its own.
@@ -136,7 +158,7 @@ impl Socket {
     /// # Errors
     /// [`SocketError::Closed`] with the cause when the socket ended and nothing is queued any more.
     pub async fn receive(&self) -> Result<Frame, SocketError> {
-        self.handle.connection.receive(&|_| true).await
+        self.handle.connection.receive(None).await
     }
 
     /// First queued or arriving frame that matches; the others stay queued, in order. Cancel safe.
@@ -144,11 +166,28 @@ impl Socket {
     ///
     /// # Errors
     /// As [`Socket::receive`].
-    pub async fn receive_matching(
+    pub async fn receive_matching(&self, matches: &Matching<'_>) -> Result<Frame, SocketError> {
+        self.handle.connection.receive(Some(matches)).await
+    }
+
+    /// The next frame, or the first that matches where there is something to match, as [`Socket::receive`] and
+    /// [`Socket::receive_matching`] give them; but blocks the calling thread until `until` passes or `cancelled` is ready. For
+    /// threads that are not of the runtime. `start`: now.
+    ///
+    /// A thread that comes back for the next frame within some milliseconds waits for the bytes itself, which saves the
+    /// wake-up of the socket's task. It takes at most 16 system calls in a row, and with taps it leaves the reading to the
+    /// task.
+    ///
+    /// # Errors
+    /// [`Missed`] when there was no frame in time, or none before the cancel; none is lost. Otherwise as [`Socket::receive`].
+    pub fn receive_here(
         &self,
-        matches: &(dyn Fn(&Frame) -> bool + Send + Sync),
-    ) -> Result<Frame, SocketError> {
-        self.handle.connection.receive(matches).await
+        matches: Option<&Matching<'_>>,
+        start: Instant,
+        until: Instant,
+        cancelled: impl Future<Output = ()>,
+    ) -> Result<Result<Frame, SocketError>, Missed> {
+        self.handle.connection.receive_here(matches, start, until, cancelled)
     }
 
     /// Adds a tap at the end of the list; removed when the guard drops. It sees the frames that come

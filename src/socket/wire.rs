@@ -9,11 +9,11 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read as _, Write as _};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Instant;
 
 use rustls::ClientConnection;
-use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
 /// How much is encrypted at once: the largest TLS record (RFC 8446 §5.1).
@@ -68,10 +68,22 @@ impl Wire {
 
     /// Hands over an encoded frame and sends what the kernel takes.
     pub(super) fn send(&mut self, bytes: Vec<u8>) -> io::Result<Handed> {
+        let mut written = 0;
+        if self.tls.is_none() && self.waiting.is_empty() && self.pong.is_none() {
+            match (&*self.tcp).write(&bytes) {
+                Ok(all) if all == bytes.len() => {
+                    self.count(bytes.len());
+                    return Ok(Handed::Sent(Instant::now()));
+                }
+                Ok(some) => written = some,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
         let (done, mut sent) = oneshot::channel();
         let id = self.next_id;
         self.next_id += 1;
-        self.waiting.push_back(Segment { id, bytes, written: 0, done: Some(done) });
+        self.waiting.push_back(Segment { id, bytes, written, done: Some(done) });
         self.flush()?;
         match sent.try_recv() {
             Ok(at) => Ok(Handed::Sent(at)),
@@ -122,7 +134,7 @@ impl Wire {
             };
             let rest = &front.bytes[front.written..];
             match &mut self.tls {
-                None => match self.tcp.try_write(rest) {
+                None => match (&*self.tcp).write(rest) {
                     Ok(written) => front.written += written,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                     Err(error) => return Err(error),
@@ -148,13 +160,17 @@ impl Wire {
     fn finish_front(&mut self) {
         let at = Instant::now();
         if let Some(segment) = self.waiting.pop_front() {
-            self.frames_sent += 1;
-            self.bytes_sent += segment.bytes.len() as u64;
+            self.count(segment.bytes.len());
             if let Some(done) = segment.done {
                 // Nobody listens any more when the send was cancelled after it had begun.
                 let _unheard = done.send(at);
             }
         }
+    }
+
+    fn count(&mut self, bytes: usize) {
+        self.frames_sent += 1;
+        self.bytes_sent += bytes as u64;
     }
 
     /// Reads decrypted bytes into `buffer`; without TLS the owner reads from TCP itself.
@@ -204,13 +220,13 @@ struct Direct<'a>(&'a TcpStream);
 
 impl io::Read for Direct<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.try_read(buffer)
+        (&mut self.0).read(buffer)
     }
 }
 
 impl io::Write for Direct<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
+        (&mut self.0).write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod closing;
 #[cfg(test)]
+mod lending;
+#[cfg(test)]
 mod life;
 #[cfg(test)]
 mod opening;

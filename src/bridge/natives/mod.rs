@@ -52,6 +52,13 @@ pub(super) const METHODS: [NativeMethod<'static>; METHOD_COUNT] = [
         error_policy = Throw
     },
     native_method! {
+        static fn exchange_frames(
+            socket: jlong, operation: jlong, opcode: jint, fin: jboolean, payload: [jbyte], sent: [jlong],
+            send_deadline_ms: jlong, receive_deadline_ms: jlong
+        ) -> [jbyte],
+        error_policy = Throw
+    },
+    native_method! {
         static fn receive_frame(socket: jlong, operation: jlong, deadline_ms: jlong) -> [jbyte],
         error_policy = Throw
     },
@@ -181,4 +188,4 @@ pub(super) const METHODS: [NativeMethod<'static>; METHOD_COUNT] = [
 ];
 
 /// How many there are; a Java test compares them with the class by name and signature.
-const METHOD_COUNT: usize = 61;
+const METHOD_COUNT: usize = 62;

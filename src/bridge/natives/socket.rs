@@ -4,7 +4,9 @@ use jni::Env;
 use jni::objects::{JByteArray, JClass, JLongArray};
 use jni::sys::{jint, jlong};
 
-use crate::bridge::convert::{array, bytes, deadline, handle, json, key, longs, nanos, opcode, packed_frame, text};
+use crate::bridge::convert::{
+    array, bytes, deadline, handle, json, key, longs, nanos, opcode, packed_exchange, packed_frame, text,
+};
 use crate::config::ConfigError;
 use crate::engine::{ABORTED, Engine, EngineError, Matcher, cause_json};
 
@@ -63,8 +65,35 @@ pub(super) fn send_frame<'l>(
     let opcode = opcode(opcode_bits)?;
     let payload = bytes(env, "payload", &payload)?;
     let deadline = deadline(deadline_ms)?;
-    let (sent, took) = Engine::global()?.send(key(socket), key(operation), opcode, fin, payload, deadline)?;
+    let (sent, took) = Engine::global()?.send(key(socket), key(operation), opcode, fin, &payload, deadline)?;
     longs(env, &[jlong::try_from(sent).unwrap_or(jlong::MAX), nanos(took)])
+}
+
+#[allow(clippy::too_many_arguments, reason = "the arguments are those of the Java method")]
+pub(super) fn exchange_frames<'l>(
+    env: &mut Env<'l>,
+    _class: JClass<'l>,
+    socket: jlong,
+    operation: jlong,
+    opcode_bits: jint,
+    fin: bool,
+    payload: JByteArray<'l>,
+    sent: JLongArray<'l>,
+    send_deadline_ms: jlong,
+    receive_deadline_ms: jlong,
+) -> Answer<JByteArray<'l>> {
+    let opcode = opcode(opcode_bits)?;
+    let payload = bytes(env, "payload", &payload)?;
+    let deadlines = (deadline(send_deadline_ms)?, deadline(receive_deadline_ms)?);
+    let ((bytes, took), received) =
+        Engine::global()?.exchange(key(socket), key(operation), opcode, fin, &payload, deadlines)?;
+    match received {
+        Ok(received) => array(env, &packed_exchange(bytes, took, &received)),
+        Err(error) => {
+            sent.set_region(env, 0, &[jlong::try_from(bytes).unwrap_or(jlong::MAX), nanos(took)])?;
+            Err(error.into())
+        }
+    }
 }
 
 pub(super) fn receive_frame<'l>(

@@ -1002,9 +1002,16 @@ pub(super) struct IceTap {
 impl Tap for IceTap {
     fn frame(&self, frame: &Frame) -> bool {
         if let Some(state) = self.state.upgrade() {
+            // It may be a thread of JMeter that has read it.
+            let _context = self.place.runtime.enter();
             self.place.frame(&state, frame);
         }
         false
+    }
+
+    /// Connecting takes longer than the lateness, and what is found is worked off elsewhere.
+    fn is_patient(&self) -> bool {
+        true
     }
 
     fn closed(&self, cause: &CloseCause) {

@@ -4,11 +4,15 @@
 //! there is nothing to undo on drop or cancel.
 use std::io::{self, IoSliceMut};
 use std::mem::size_of;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendto, setsockopt, sockopt};
+use tokio::io::unix::AsyncFd;
 
 /// Room for the ancillary data of [`receive`], one `SCM_TIMESTAMPNS` (32 bytes), aligned as its header must be.
 #[repr(align(8))]
@@ -161,6 +165,52 @@ pub(crate) fn receive_drops(socket: BorrowedFd<'_>) -> io::Result<u64> {
         return Err(io::Error::last_os_error());
     }
     Ok(u64::from(values[DROPS]))
+}
+
+/// What ended [`wait_readable`]; nothing of it when the time was up or a signal came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Readable {
+    /// The socket has bytes, an error or its end to read.
+    pub(crate) bytes: bool,
+    /// The peer has ended its direction, behind the bytes that may be there.
+    pub(crate) end: bool,
+    /// The other descriptor has something to read.
+    pub(crate) woken: bool,
+}
+
+/// Blocks until `socket` or `wake` can be read, `timeout` at most (`ppoll`). An error of the call itself, which only a
+/// kernel without memory has, counts as readable: the read then tells.
+pub(crate) fn wait_readable(socket: BorrowedFd<'_>, wake: Option<BorrowedFd<'_>>, timeout: Duration) -> Readable {
+    let mut descriptors = [
+        PollFd::new(socket, PollFlags::POLLIN | PollFlags::from_bits_retain(libc::POLLRDHUP)),
+        PollFd::new(wake.unwrap_or(socket), if wake.is_some() { PollFlags::POLLIN } else { PollFlags::empty() }),
+    ];
+    let used = if wake.is_some() { 2 } else { 1 };
+    match ppoll(&mut descriptors[..used], Some(timeout.into()), None) {
+        Ok(_) => {}
+        Err(Errno::EINTR) => return Readable::default(),
+        Err(_) => return Readable { bytes: true, end: false, woken: true },
+    }
+    // `nix` gives nothing where a flag is set that it does not know, and that is POLLRDHUP.
+    let seen = descriptors[0].revents().unwrap_or(PollFlags::POLLHUP);
+    Readable {
+        bytes: !seen.is_empty(),
+        end: seen.intersects(PollFlags::POLLHUP | PollFlags::POLLERR),
+        woken: wake.is_some() && descriptors[1].any().unwrap_or(true),
+    }
+}
+
+/// Registers a connection with the poller of the current runtime, until what is returned is dropped (epoll(7)).
+///
+/// # Errors
+/// The errno of `epoll_ctl`: the kernel has no memory, or the user too many watches.
+///
+/// # Panics
+/// Outside of a runtime.
+pub(crate) fn register(tcp: Arc<TcpStream>) -> io::Result<AsyncFd<Arc<TcpStream>>> {
+    // SAFETY: the descriptor is that of the `TcpStream`, which gives it for as long as it lives; the `Arc` in the `AsyncFd`
+    // keeps it alive and open until the `AsyncFd` is dropped, and is never exchanged, since nobody calls `get_mut`.
+    Ok(unsafe { AsyncFd::register(tcp) }?)
 }
 
 /// Sums of the UDP counters of this network namespace since boot, from `/proc/net/snmp`.

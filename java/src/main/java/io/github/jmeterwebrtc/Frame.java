@@ -5,9 +5,6 @@ import java.nio.charset.StandardCharsets;
 
 /** One frame as it was on the wire (RFC 6455 section 5.2), with the times of its arrival taken in the engine. */
 public final class Frame {
-    /** Bytes of the packed head in front of the payload; must match the native side. */
-    private static final int HEAD = 1 + 1 + 4 + 8 + 8 + 8;
-
     private final Opcode opcode;
     private final boolean isFinal;
     private final int headerBytes;
@@ -16,15 +13,15 @@ public final class Frame {
     private final long ageNanos;
     private final byte[] payload;
 
-    Frame(byte[] packed) {
-        ByteBuffer in = ByteBuffer.wrap(packed);
+    /** Reads what the native side has packed, to the end. */
+    Frame(ByteBuffer in) {
         opcode = Opcode.of(in.get());
         isFinal = in.get() != 0;
         headerBytes = in.getInt();
         wirePayloadBytes = in.getLong();
         waitedNanos = in.getLong();
         ageNanos = in.getLong();
-        payload = new byte[packed.length - HEAD];
+        payload = new byte[in.remaining()];
         in.get(payload);
     }
 

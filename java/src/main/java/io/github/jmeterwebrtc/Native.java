@@ -63,6 +63,14 @@ final class Native {
     static native long[] sendFrame(long socket, long operation, int opcode, boolean fin, byte[] payload,
             long deadlineMs) throws EngineException, java.util.concurrent.TimeoutException;
 
+    /**
+     * Sends and then receives. Returns bytes sent and ns in 16 bytes, big endian, then what {@link #receiveFrame} does. When
+     * only receiving failed, the two numbers are in {@code sent}, which has two places.
+     */
+    static native byte[] exchangeFrames(long socket, long operation, int opcode, boolean fin, byte[] payload,
+            long[] sent, long sendDeadlineMs, long receiveDeadlineMs)
+            throws EngineException, java.util.concurrent.TimeoutException;
+
     /** A packed frame, see {@link Frame}. */
     static native byte[] receiveFrame(long socket, long operation, long deadlineMs)
             throws EngineException, java.util.concurrent.TimeoutException;

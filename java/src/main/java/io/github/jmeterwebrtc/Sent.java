@@ -2,12 +2,15 @@ package io.github.jmeterwebrtc;
 
 /** What sending one frame did. */
 public final class Sent {
+    /** How many numbers it is made of. */
+    static final int VALUES = 2;
+
     private final int bytes;
     private final long nanos;
 
-    Sent(long[] values) {
-        bytes = Math.toIntExact(values[0]);
-        nanos = values[1];
+    Sent(long bytes, long nanos) {
+        this.bytes = Math.toIntExact(bytes);
+        this.nanos = nanos;
     }
 
     /**

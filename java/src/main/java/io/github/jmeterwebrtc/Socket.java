@@ -1,7 +1,9 @@
 package io.github.jmeterwebrtc;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import java.nio.ByteBuffer;
 import java.util.concurrent.TimeoutException;
+import java.util.function.Consumer;
 
 /**
  * One WebSocket (RFC 6455) that stays alive while nobody reads: pings are answered and sent in the background, frames
@@ -59,7 +61,41 @@ public final class Socket implements AutoCloseable {
         if (payload == null) {
             throw new IllegalArgumentException("payload: 'null' is not usable: an array is needed, it may be empty");
         }
-        return new Sent(Native.sendFrame(handle, Operation.handle(operation), opcode.wire(), fin, payload, deadlineMs));
+        long[] values = Native.sendFrame(handle, Operation.handle(operation), opcode.wire(), fin, payload, deadlineMs);
+        return new Sent(values[0], values[1]);
+    }
+
+    /**
+     * Sends one final frame and waits for the next one: {@link #send} and {@link #receive} in one call into the engine.
+     *
+     * @param operation         cancels it; may be null
+     * @param opcode            what kind of frame
+     * @param payload           the payload, unmasked; at most 125 bytes in a control frame
+     * @param sendDeadlineMs    until the frame is with the kernel
+     * @param receiveDeadlineMs how long to wait from then on
+     * @param sent              told what sending did, also when no frame came then; not told when sending failed
+     * @return one frame, which may have been queued before
+     * @throws EngineException  as the two
+     * @throws TimeoutException as the two; whether the frame was sent is told through {@code sent}
+     */
+    public Frame exchange(Operation operation, Opcode opcode, byte[] payload, long sendDeadlineMs, long receiveDeadlineMs,
+            Consumer<Sent> sent) throws EngineException, TimeoutException {
+        if (payload == null) {
+            throw new IllegalArgumentException("payload: 'null' is not usable: an array is needed, it may be empty");
+        }
+        long[] unanswered = new long[Sent.VALUES];
+        ByteBuffer both;
+        try {
+            both = ByteBuffer.wrap(Native.exchangeFrames(handle, Operation.handle(operation), opcode.wire(), true, payload,
+                    unanswered, sendDeadlineMs, receiveDeadlineMs));
+        } catch (EngineException | TimeoutException | RuntimeException e) {
+            if (unanswered[0] > 0) {
+                sent.accept(new Sent(unanswered[0], unanswered[1]));
+            }
+            throw e;
+        }
+        sent.accept(new Sent(both.getLong(), both.getLong()));
+        return new Frame(both);
     }
 
     /**
@@ -72,7 +108,7 @@ public final class Socket implements AutoCloseable {
      * @throws TimeoutException when no frame came in time; nothing is lost
      */
     public Frame receive(Operation operation, long deadlineMs) throws EngineException, TimeoutException {
-        return new Frame(Native.receiveFrame(handle, Operation.handle(operation), deadlineMs));
+        return new Frame(ByteBuffer.wrap(Native.receiveFrame(handle, Operation.handle(operation), deadlineMs)));
     }
 
     /**
@@ -89,8 +125,8 @@ public final class Socket implements AutoCloseable {
      */
     public Frame receiveMatching(Operation operation, String matcherJson, long deadlineMs)
             throws EngineException, TimeoutException {
-        return new Frame(Native.receiveMatching(handle, Operation.handle(operation),
-                Json.utf8("matcher", matcherJson), deadlineMs));
+        return new Frame(ByteBuffer.wrap(Native.receiveMatching(handle, Operation.handle(operation),
+                Json.utf8("matcher", matcherJson), deadlineMs)));
     }
 
     /**

@@ -13,12 +13,15 @@ import io.github.jmeterwebrtc.jmeter.run.BoundedWait;
 import io.github.jmeterwebrtc.jmeter.run.InvalidElementException;
 import io.github.jmeterwebrtc.jmeter.run.ThreadScope;
 import io.github.jmeterwebrtc.jmeter.websocket.ProxySettings;
+import io.github.jmeterwebrtc.jmeter.websocket.RequestPayload;
+import io.github.jmeterwebrtc.jmeter.websocket.RequestSampler;
 import io.github.jmeterwebrtc.jmeter.websocket.Surroundings;
 import io.github.jmeterwebrtc.jmeter.websocket.WebSocketSampler;
 import io.github.jmeterwebrtc.jmeter.websocket.filter.FilterChain;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -42,6 +45,7 @@ final class DropInSample {
     static final String LATE_REPLY = "webrtc-late-reply";
 
     private static final int CONTROL_FRAME_BYTES = 6;
+    private static final FilterChain NO_FILTERS = new FilterChain(Collections.emptyList());
 
     private final WebSocketSampler sampler;
     private final Surroundings around;
@@ -261,6 +265,18 @@ final class DropInSample {
         }
     }
 
+    /** The request data of a sampler; the sampler data show them, or that there are none. */
+    RequestPayload describe(RequestSampler asking) throws InvalidElementException, IOException {
+        String shown = null;
+        try {
+            RequestPayload data = RequestPayload.of(asking);
+            shown = data.shown();
+            return data;
+        } finally {
+            describeRequest(shown);
+        }
+    }
+
     /** The sampler data of what is sent over the connection; null = nothing is. */
     void describeRequest(String requestData) {
         result.request("Connect URL:\n" + connection.url() + "\n"
@@ -273,10 +289,7 @@ final class DropInSample {
     /** Sends a frame; the size of the upgrade request gives way to that of the frame. */
     void send(Opcode opcode, byte[] payload) throws EngineException, TimeoutException {
         writing = true;
-        Sent sent = connection.socket().send(bounded.operation(), opcode, true, payload, BoundedWait.FOREVER_MS);
-        writing = false;
-        spend(sent.nanos());
-        sentBytes = sent.bytes();
+        sent(connection.socket().send(bounded.operation(), opcode, true, payload, BoundedWait.FOREVER_MS));
     }
 
     /** Sends a close frame, unless that of the server has come and was answered: then there is nothing left to send. */
@@ -297,17 +310,48 @@ final class DropInSample {
         writing = false;
     }
 
+    /** Sends a frame and reads the next that no filter discards. */
+    Received ask(Opcode opcode, byte[] payload, int timeoutMs) throws EngineException, TimeoutException {
+        if (!around.filtersFromOutside().isEmpty()) {
+            send(opcode, payload);
+            return read(timeoutMs);
+        }
+        long waitMs = waitMs(timeoutMs);
+        writing = true;
+        Frame frame = connection.socket().exchange(bounded.operation(), opcode, payload, BoundedWait.FOREVER_MS,
+                bounded.clip(waitMs), this::sent);
+        long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(waitMs) - frame.waitedNanos();
+        return takeOrRead(frame, NO_FILTERS, end, timeoutMs);
+    }
+
+    private void sent(Sent sent) {
+        writing = false;
+        spend(sent.nanos());
+        sentBytes = sent.bytes();
+    }
+
     /** The next frame that no filter discards; waiting for it all takes no longer than the timeout. */
     Received read(int timeoutMs) throws EngineException, TimeoutException {
         FilterChain filters = new FilterChain(around.filtersFromOutside());
-        long waitMs = timeoutMs == 0 ? BoundedWait.FOREVER_MS : timeoutMs;
-        long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(waitMs);
+        long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(waitMs(timeoutMs));
+        return takeOrRead(null, filters, end, timeoutMs);
+    }
+
+    private static long waitMs(int timeoutMs) {
+        return timeoutMs == 0 ? BoundedWait.FOREVER_MS : timeoutMs;
+    }
+
+    private Received takeOrRead(Frame first, FilterChain filters, long end, int timeoutMs)
+            throws EngineException, TimeoutException {
+        Frame frame = first;
         while (true) {
-            long leftMs = TimeUnit.NANOSECONDS.toMillis(end - System.nanoTime() + 999_999);
-            if (leftMs <= 0) {
-                throw new TimeoutException("the read timeout of " + timeoutMs + " ms has passed");
+            if (frame == null) {
+                long leftMs = TimeUnit.NANOSECONDS.toMillis(end - System.nanoTime() + 999_999);
+                if (leftMs <= 0) {
+                    throw new TimeoutException("the read timeout of " + timeoutMs + " ms has passed");
+                }
+                frame = connection.socket().receive(bounded.operation(), bounded.clip(leftMs));
             }
-            Frame frame = connection.socket().receive(bounded.operation(), bounded.clip(leftMs));
             spend(frame.waitedNanos());
             Received received = new Received(frame, connection.kindOf(frame));
             FilterChain.Match discarding = filters.discarding(received.kind(), received.payload());
@@ -317,6 +361,7 @@ final class DropInSample {
                 markIfLate(received.kind());
                 return received;
             }
+            frame = null;
         }
     }
 

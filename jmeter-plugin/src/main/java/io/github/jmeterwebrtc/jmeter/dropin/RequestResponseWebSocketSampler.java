@@ -36,11 +36,8 @@ public class RequestResponseWebSocketSampler extends RequestResponseSampler {
             @Override
             public void exchange(DropInSample sample)
                     throws InvalidElementException, IOException, EngineException, TimeoutException {
-                sample.describeRequest(null);
-                RequestPayload data = RequestPayload.of(RequestResponseWebSocketSampler.this);
-                sample.describeRequest(data.shown());
-                sample.send(data.opcode(), data.bytes());
-                sample.accept(sample.read(timeoutMs), data.opcode());
+                RequestPayload data = sample.describe(RequestResponseWebSocketSampler.this);
+                sample.accept(sample.ask(data.opcode(), data.bytes(), timeoutMs), data.opcode());
             }
         });
     }

@@ -29,9 +29,7 @@ public class SingleWriteWebSocketSampler extends SingleWriteSampler {
             @Override
             public void exchange(DropInSample sample)
                     throws InvalidElementException, IOException, EngineException, TimeoutException {
-                sample.describeRequest(null);
-                RequestPayload data = RequestPayload.of(SingleWriteWebSocketSampler.this);
-                sample.describeRequest(data.shown());
+                RequestPayload data = sample.describe(SingleWriteWebSocketSampler.this);
                 sample.send(data.opcode(), data.bytes());
                 sample.succeed();
             }

@@ -10,6 +10,7 @@ import java.net.MalformedURLException;
 import java.net.URL;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -32,13 +33,15 @@ public final class ResultBuilder {
     static final int MAX_JSON_CHARS = 32 * 1024;
 
     private static final long MICROS_PER_MILLI = 1000;
+    private static final byte[] NO_DATA = new byte[0];
 
     private final String label;
     private final long startedMillis = System.currentTimeMillis();
     private final long startedNanos = System.nanoTime();
-    private final Map<String, Long> phases = new LinkedHashMap<>();
-    private final List<SampleResult> subResults = new ArrayList<>();
-    private final List<SampleResult> discarded = new ArrayList<>();
+    /** Made when there is something to put in: most samples have neither phases nor sub-results. */
+    private Map<String, Long> phases = Collections.emptyMap();
+    private List<SampleResult> subResults = Collections.emptyList();
+    private List<SampleResult> discarded = Collections.emptyList();
 
     private boolean measured;
     private long elapsedUs;
@@ -48,7 +51,7 @@ public final class ResultBuilder {
     private String requestHeaders = "";
     private String responseHeaders = "";
     private URL url;
-    private byte[] data = new byte[0];
+    private byte[] data = NO_DATA;
     private String dataType = "";
     private long headersBytes;
     private long bodyBytes;
@@ -123,13 +126,13 @@ public final class ResultBuilder {
         }
         responseHeaders = lines.toString();
         if (opened.dnsUs() >= 0) {
-            phases.put(Columns.DNS_MS, opened.dnsUs());
+            phase(Columns.DNS_MS, opened.dnsUs());
         }
-        phases.put(Columns.TCP_MS, opened.tcpUs());
+        phase(Columns.TCP_MS, opened.tcpUs());
         if (opened.tlsUs() >= 0) {
-            phases.put(Columns.TLS_MS, opened.tlsUs());
+            phase(Columns.TLS_MS, opened.tlsUs());
         }
-        phases.put(Columns.UPGRADE_MS, opened.upgradeUs());
+        phase(Columns.UPGRADE_MS, opened.upgradeUs());
     }
 
     /**
@@ -220,6 +223,9 @@ public final class ResultBuilder {
         sub.setHeadersSize(Math.toIntExact(headers));
         sub.setBodySize(body);
         sub.setSentBytes(sent);
+        if (discarded.isEmpty()) {
+            discarded = new ArrayList<>();
+        }
         discarded.add(sub);
     }
 
@@ -290,6 +296,9 @@ public final class ResultBuilder {
      * @param micros microseconds
      */
     public void phase(String column, long micros) {
+        if (phases.isEmpty()) {
+            phases = new LinkedHashMap<>();
+        }
         phases.put(column, micros);
     }
 
@@ -382,6 +391,9 @@ public final class ResultBuilder {
      * @return column name → text; nothing about causes on success
      */
     public Map<String, String> columns() {
+        if (successful && phases.isEmpty() && gateWaitUs < 0 && !starved) {
+            return Collections.emptyMap();
+        }
         Map<String, String> columns = new LinkedHashMap<>();
         phases.forEach((name, micros) -> columns.put(name, Columns.millis(micros)));
         if (gateWaitUs >= 0) {
@@ -477,6 +489,9 @@ public final class ResultBuilder {
      */
     public void phasesAsSubResults() {
         long start = startedMillis;
+        if (subResults.isEmpty()) {
+            subResults = new ArrayList<>();
+        }
         for (Map.Entry<String, Long> phase : phases.entrySet()) {
             String name = phase.getKey().substring(Columns.PREFIX.length()).replaceFirst("Ms$", "");
             SampleResult sub = new SampleResult();
@@ -539,9 +554,13 @@ public final class ResultBuilder {
     }
 
     private static void stamp(SampleResult result, long startMillis, long elapsedMillis) {
-        // The same switch that SampleResult itself reads: the stamp is the start or the end of the sample.
-        boolean stampIsStart = JMeterUtils.getPropDefault("sampleresult.timestamp.start", false);
-        result.setStampAndTime(stampIsStart ? startMillis : startMillis + elapsedMillis, elapsedMillis);
+        result.setStampAndTime(StampSwitch.IS_START ? startMillis : startMillis + elapsedMillis, elapsedMillis);
+    }
+
+    /** Read with the first result, as {@link SampleResult} reads the same switch: JMeter's properties are there by then. */
+    private static final class StampSwitch {
+        /** Whether the stamp of a sample is its start, and not its end. */
+        static final boolean IS_START = JMeterUtils.getPropDefault("sampleresult.timestamp.start", false);
     }
 
     private static long toMillis(long micros) {

@@ -8,23 +8,40 @@ import org.apache.jmeter.threads.JMeterThread;
  *
  * <p>Guarantees: a wait begun here ends (1) at the caller's timeout, (2) at the end time of a scheduled JMeter thread,
  * (3) within {@link StopWatch#PERIOD_MS} of Shutdown, which only sets a flag in JMeter, and (4) at once on
- * {@link #cancel()}, which {@code Interruptible.interrupt()} calls. The cancel is not sticky: the next sample has its own.
- * Closing ends the operation; closing twice is harmless.
+ * {@link #cancel()}, which {@code Interruptible.interrupt()} calls. The cancel is not sticky: an operation goes on to the
+ * thread's next wait only if nobody has cancelled it, and a cancel that comes after {@link #close()} does nothing. Closing
+ * twice is harmless.
  */
 public final class BoundedWait implements AutoCloseable {
     /** Deadline of a wait that the plan left open ({@code readTimeout=0}): one day, in ms. */
     public static final long FOREVER_MS = 24L * 60 * 60 * 1000;
 
+    private final ThreadScope owner;
+    private final BoundedWait outer;
     private final Operation operation;
     private final JMeterThread thread;
-    private final StopWatch stopWatch;
     private volatile String endedBy;
+    /** Guarded by this: between closing and cancelling one comes first. */
+    private boolean closed;
 
-    BoundedWait(Operation operation, JMeterThread thread, StopWatch stopWatch) {
+    /**
+     * Begins a wait.
+     *
+     * @param owner what the JMeter thread owns; told when the wait is over
+     * @param outer the wait of the same thread that is in progress already; null = none
+     * @param operation of this wait alone, until it is closed
+     * @param thread whose stop flag and end time end the wait; null = neither does
+     */
+    BoundedWait(ThreadScope owner, BoundedWait outer, Operation operation, JMeterThread thread) {
+        this.owner = owner;
+        this.outer = outer;
         this.operation = operation;
         this.thread = thread;
-        this.stopWatch = stopWatch;
-        stopWatch.add(this);
+    }
+
+    /** The wait of the same thread that this one began within; null = none. */
+    BoundedWait outer() {
+        return outer;
     }
 
     /**
@@ -74,11 +91,19 @@ public final class BoundedWait implements AutoCloseable {
 
     @Override
     public void close() {
-        stopWatch.remove(this);
-        operation.close();
+        synchronized (this) {
+            if (closed) {
+                return;
+            }
+            closed = true;
+        }
+        owner.endWait(this);
     }
 
-    private void end(String reason) {
+    private synchronized void end(String reason) {
+        if (closed) {
+            return;
+        }
         if (endedBy == null) {
             endedBy = reason;
         }

@@ -1,7 +1,6 @@
 package io.github.jmeterwebrtc.jmeter.run;
 
-import java.util.Set;
-import java.util.concurrent.ConcurrentHashMap;
+import java.util.Collection;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
@@ -11,7 +10,7 @@ import org.slf4j.LoggerFactory;
 /**
  * Looks at all waits in progress a few times a second and ends those whose JMeter thread has to stop.
  *
- * <p>One daemon thread for the whole test, from {@link #StopWatch()} until {@link #stop()}. It only cancels engine
+ * <p>One daemon thread for the whole test, from its construction until {@link #stop()}. It only cancels engine
  * operations, which never blocks.
  */
 final class StopWatch {
@@ -20,23 +19,21 @@ final class StopWatch {
 
     private static final Logger LOG = LoggerFactory.getLogger(StopWatch.class);
 
-    private final Set<BoundedWait> waits = ConcurrentHashMap.newKeySet();
+    private final Collection<ThreadScope> threads;
     private final ScheduledExecutorService clock = Executors.newSingleThreadScheduledExecutor(task -> {
         Thread thread = new Thread(task, "webrtc-stop-watch");
         thread.setDaemon(true);
         return thread;
     });
 
-    StopWatch() {
+    /**
+     * Begins to look.
+     *
+     * @param threads the threads whose waits it looks at, live
+     */
+    StopWatch(Collection<ThreadScope> threads) {
+        this.threads = threads;
         clock.scheduleWithFixedDelay(this::lookAtAll, PERIOD_MS, PERIOD_MS, TimeUnit.MILLISECONDS);
-    }
-
-    void add(BoundedWait wait) {
-        waits.add(wait);
-    }
-
-    void remove(BoundedWait wait) {
-        waits.remove(wait);
     }
 
     void stop() {
@@ -44,9 +41,9 @@ final class StopWatch {
     }
 
     private void lookAtAll() {
-        for (BoundedWait wait : waits) {
+        for (ThreadScope thread : threads) {
             try {
-                wait.look();
+                thread.lookAtWaits();
             } catch (RuntimeException e) {
                 // One wait that cannot be looked at must not end the watch over all others.
                 LOG.error("A wait could not be checked for the end of its thread", e);

@@ -34,8 +34,8 @@ public final class TestRun {
 
     private final Engine engine;
     private final Scope testScope;
-    private final StopWatch stopWatch = new StopWatch();
     private final Map<Thread, ThreadScope> threads = new ConcurrentHashMap<>();
+    private final StopWatch stopWatch = new StopWatch(threads.values());
     private final Map<String, Lab> labs = new LinkedHashMap<>();
     private final Map<Class<?>, AutoCloseable> parts = new ConcurrentHashMap<>();
     private final ProgressLine progress;
@@ -106,7 +106,8 @@ public final class TestRun {
      * @return the scope of this thread
      */
     public ThreadScope thread() {
-        return threads.computeIfAbsent(Thread.currentThread(), thread -> {
+        ThreadScope own = threads.get(Thread.currentThread());
+        return own != null ? own : threads.computeIfAbsent(Thread.currentThread(), thread -> {
             Scope kept = engine.openScope(testScope);
             return new ThreadScope(this, engine.openScope(kept), kept);
         });
@@ -122,7 +123,8 @@ public final class TestRun {
      * @return the one of this test
      */
     public <T extends AutoCloseable> T part(Class<T> kind, Supplier<T> make) {
-        return kind.cast(parts.computeIfAbsent(kind, ignored -> make.get()));
+        AutoCloseable part = parts.get(kind);
+        return kind.cast(part != null ? part : parts.computeIfAbsent(kind, ignored -> make.get()));
     }
 
     /**
@@ -164,6 +166,7 @@ public final class TestRun {
         try {
             ended.end(CLOSE_MS);
         } finally {
+            ended.close();
             close(ended.scope(), "a thread");
         }
     }
@@ -218,10 +221,6 @@ public final class TestRun {
         }
     }
 
-    StopWatch stopWatch() {
-        return stopWatch;
-    }
-
     private void close() {
         progress.stop();
         stopWatch.stop();
@@ -236,6 +235,7 @@ public final class TestRun {
             }
         }
         for (ThreadScope thread : threads.values()) {
+            thread.close();
             close(thread.scope(), "a thread whose end was not told");
         }
         threads.clear();

@@ -1,6 +1,7 @@
 package io.github.jmeterwebrtc.jmeter.run;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import io.github.jmeterwebrtc.Operation;
 import io.github.jmeterwebrtc.Scope;
 import io.github.jmeterwebrtc.Session;
 import io.github.jmeterwebrtc.Socket;
@@ -10,11 +11,12 @@ import java.util.LinkedHashSet;
 import java.util.Map;
 import java.util.Set;
 import org.apache.jmeter.threads.JMeterContext;
+import org.apache.jmeter.threads.JMeterThread;
 
 /**
  * What one JMeter thread owns: its engine scope with sockets and sessions, the connections and calls by the plan's names.
  *
- * <p>Used by its own JMeter thread only. It outlives iterations; {@link TestRun} closes it at the end of the thread, or
+ * <p>Used by its own JMeter thread only, besides what ends its waits. It outlives iterations; {@link TestRun} closes it at the end of the thread, or
  * of the test if the thread's end was never told.
  */
 public final class ThreadScope {
@@ -30,6 +32,12 @@ public final class ThreadScope {
     private final SampleDelivery delivery = new SampleDelivery();
     /** Where messages of this thread may start calls by themselves. */
     private final Set<Scope> autoIce = new LinkedHashSet<>();
+    /** The innermost wait in progress; written by the JMeter thread, looked at by the {@link StopWatch}. */
+    private volatile BoundedWait wait;
+    /** The operation of the last wait, if nobody has cancelled it: a busy thread needs no other. Guarded by this. */
+    private Operation spare;
+    /** Whether {@link #close()} was called. Guarded by this. */
+    private boolean closed;
 
     ThreadScope(TestRun run, Scope scope, Scope kept) {
         this.run = run;
@@ -183,7 +191,7 @@ public final class ThreadScope {
      */
     public BoundedWait beginWait(JMeterContext context) {
         delivery.remember(context);
-        return new BoundedWait(run.engine().operation(), context.getThread(), run.stopWatch());
+        return begin(context.getThread());
     }
 
     /**
@@ -194,7 +202,54 @@ public final class ThreadScope {
      */
     public BoundedWait beginUncutWait(JMeterContext context) {
         delivery.remember(context);
-        return new BoundedWait(run.engine().operation(), null, run.stopWatch());
+        return begin(null);
+    }
+
+    private BoundedWait begin(JMeterThread stoppedWith) {
+        BoundedWait begun = new BoundedWait(this, wait, takeOperation(), stoppedWith);
+        wait = begun;
+        return begun;
+    }
+
+    private synchronized Operation takeOperation() {
+        Operation kept = spare;
+        spare = null;
+        return kept == null ? run.engine().operation() : kept;
+    }
+
+    /** A wait is over: nobody can cancel its operation any more. */
+    void endWait(BoundedWait ended) {
+        if (wait == ended) {
+            wait = ended.outer();
+        }
+        Operation operation = ended.operation();
+        synchronized (this) {
+            if (!closed && spare == null && !operation.isCancelled()) {
+                spare = operation;
+                return;
+            }
+        }
+        operation.close();
+    }
+
+    /** Ends the waits in progress whose JMeter thread has to stop; called by the {@link StopWatch}. */
+    void lookAtWaits() {
+        for (BoundedWait looked = wait; looked != null; looked = looked.outer()) {
+            looked.look();
+        }
+    }
+
+    /** Gives back what only waits need. Does not touch the scopes. */
+    void close() {
+        Operation kept;
+        synchronized (this) {
+            closed = true;
+            kept = spare;
+            spare = null;
+        }
+        if (kept != null) {
+            kept.close();
+        }
     }
 
     /** Emits a {@code WebRTC lost} sample for every call that was lost since the last look. */

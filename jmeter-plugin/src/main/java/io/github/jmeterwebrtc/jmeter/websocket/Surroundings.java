@@ -50,6 +50,9 @@ public final class Surroundings {
      * @return from the outermost, which sees a frame first, to the innermost
      */
     public List<FrameFilter> filtersFromOutside() {
+        if (filters.isEmpty()) {
+            return Collections.emptyList();
+        }
         List<FrameFilter> reversed = new ArrayList<>(filters);
         Collections.reverse(reversed);
         return reversed;

@@ -10,6 +10,8 @@ import java.util.List;
  * thread for one sample.
  */
 public final class FilterChain {
+    private static final FrameFilter.Rule[] NONE = new FrameFilter.Rule[0];
+
     private final List<FrameFilter> filters;
     private final FrameFilter.Rule[] rules;
 
@@ -21,7 +23,7 @@ public final class FilterChain {
      */
     public FilterChain(List<FrameFilter> filters) {
         this.filters = filters;
-        rules = new FrameFilter.Rule[filters.size()];
+        rules = filters.isEmpty() ? NONE : new FrameFilter.Rule[filters.size()];
         for (int i = rules.length - 1; i >= 0; i--) {
             rules[i] = filters.get(i).rule();
         }

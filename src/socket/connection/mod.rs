@@ -1,45 +1,41 @@
-//! One open WebSocket and the task that lives with it.
+//! One open WebSocket, and the task that lives with it.
 //!
-//! Guarantees: exactly one task per socket reads, answers pings, sends keep-alive pings and finds out
-//! how the socket ends, whether or not anybody reads; senders write to the kernel themselves and never
-//! wait for that task unless the kernel is full. The first cause of the end is kept and never changes.
-//! Whoever waits is woken at the end, also when the task panics or its runtime is gone. An idle socket
-//! holds no read buffer: bytes are read into a buffer of the thread, and only partial frames are kept.
+//! Guarantees: pings are answered, keep-alive pings sent and the end of the socket found out whether or
+//! not anybody reads; senders write to the kernel themselves and never wait for the task unless the
+//! kernel is full. The first cause of the end is kept and never changes. Whoever waits is woken at the
+//! end, also when the task panics or its runtime is gone. An idle socket holds no read buffer, and only
+//! partial frames are kept.
 //!
 //! Drop and cancel: the task holds the connection and not the handle; when the last handle is dropped
 //! TCP is ended at once and the task with it.
 
-use std::cell::RefCell;
+mod lending;
+mod reading;
+mod task;
+
+use std::future::poll_fn;
 use std::io;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use serde::Serialize;
-use tokio::io::Interest;
-use tokio::net::TcpStream;
 use tokio::sync::{Notify, oneshot};
 
 use super::config::SocketConfig;
-use super::deflate::{self, Inflater};
+use super::deflate;
 use super::dial::{Dialed, Opened};
-use super::frame::{self, FrameParser, LONGEST_CONTROL_PAYLOAD, Violation};
+use super::frame::{self, LONGEST_CONTROL_PAYLOAD};
 use super::inbox::Inbox;
-use super::literal::LiteralParser;
-use super::wire::{Handed, Incoming, Wire};
-use super::{CloseCause, Frame, Opcode, SocketError, Tap};
+use super::wire::{Handed, Wire};
+use super::{CloseCause, Frame, Matching, Opcode, SocketError, Tap};
 use crate::config::ConfigError;
-
-/// How long the server may take to end TCP after the closing handshake (RFC 6455 §7.1.1).
-const LINGER: Duration = Duration::from_secs(2);
-
-/// Reads in a row before other tasks of the thread get their turn.
-const READS_IN_A_ROW: usize = 16;
-
-thread_local! {
-    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; 64 << 10].into_boxed_slice());
-}
+use crate::net::parker::{self, Missed};
+use lending::BlockingRead;
+use reading::Reading;
+use task::Task;
 
 /// Counters of one socket. Bytes are those of WebSocket frames, header and payload; the upgrade and
 /// TLS do not count.
@@ -93,9 +89,15 @@ pub(super) struct Connection {
     secure: bool,
     /// The payload of our own keep-alive pings, by which their pongs are known.
     mark: [u8; 8],
+    /// Taken before any other lock here, and never while one of them is held.
+    reading: Mutex<Reading>,
     core: Mutex<Core>,
     inbox: Inbox,
     taps: Mutex<Taps>,
+    /// Whether there are taps.
+    tapped: AtomicBool,
+    /// Whether there is one that wants frames at once.
+    impatient: AtomicBool,
     /// Wakes the task.
     wake: Notify,
     /// Wakes those who wait for the end.
@@ -137,14 +139,17 @@ struct Taps {
 
 impl Connection {
     /// Takes over a dialed connection, with a tap that stays, and starts its task on the current runtime.
-    pub(super) fn start(dialed: Dialed, config: &SocketConfig, tap: Option<Arc<dyn Tap>>) -> Arc<Self> {
+    ///
+    /// # Errors
+    /// [`SocketError::Closed`] when the runtime does not let go of the descriptor.
+    pub(super) fn start(
+        dialed: Dialed,
+        config: &SocketConfig,
+        tap: Option<Arc<dyn Tap>>,
+    ) -> Result<Arc<Self>, SocketError> {
         let Dialed { tcp, tls, leftover, agreed, opened } = dialed;
+        let tcp = tcp.into_std().map_err(|error| SocketError::Closed { cause: CloseCause::of_io(&error) })?;
         let tcp = Arc::new(tcp);
-        let parser = match &config.literal {
-            None => Parser::Checked(FrameParser::new(config.max_frame_bytes, agreed.map(Inflater::new))),
-            Some(literal) => Parser::Literal(LiteralParser::new(literal.inflate)),
-        };
-        let keep_alive = KeepAlive::of(config, &tcp);
         let connection = Arc::new(Self {
             opened,
             auto_pong: config.auto_pong,
@@ -158,6 +163,7 @@ impl Connection {
             literal: config.literal.is_some(),
             secure: tls.is_some(),
             mark: rand::random(),
+            reading: Mutex::new(Reading::new(Arc::clone(&tcp), agreed, config)),
             core: Mutex::new(Core {
                 wire: Some(Wire::new(Arc::clone(&tcp), tls)),
                 close_sent: None,
@@ -169,6 +175,8 @@ impl Connection {
                 pongs_answered: 0,
             }),
             inbox: Inbox::new(config.queue_frames, config.queue_bytes),
+            tapped: AtomicBool::new(tap.is_some()),
+            impatient: AtomicBool::new(tap.as_ref().is_some_and(|tap| !tap.is_patient())),
             taps: Mutex::new(Taps { next_id: 1, list: tap.map(|tap| (0, tap)).into_iter().collect() }),
             wake: Notify::new(),
             ended: Notify::new(),
@@ -182,21 +190,18 @@ impl Connection {
             started: Instant::now(),
             heard_us: AtomicU64::new(0),
         });
-        let task = Task {
-            connection: LastWord(Arc::clone(&connection)),
-            tcp,
-            parser,
-            keep_alive,
-            linger_until: None,
-            over: false,
-            write_dead: false,
-        };
-        tokio::spawn(task.run(leftover));
-        connection
+        tokio::spawn(Task::of(Arc::clone(&connection), tcp).run(leftover));
+        Ok(connection)
     }
 
     /// Sends one frame; see [`super::Socket::send`].
-    pub(super) async fn send(&self, opcode: Opcode, fin: bool, payload: &[u8]) -> Result<Sent, SocketError> {
+    pub(super) async fn send(
+        &self,
+        start: Instant,
+        opcode: Opcode,
+        fin: bool,
+        payload: &[u8],
+    ) -> Result<Sent, SocketError> {
         if opcode.is_control() && !self.literal {
             if payload.len() > LONGEST_CONTROL_PAYLOAD {
                 let reason = format!("a {opcode:?} frame has at most {LONGEST_CONTROL_PAYLOAD} bytes of payload");
@@ -212,6 +217,7 @@ impl Connection {
             frame::encode(opcode, fin, false, payload, rand::random())
         };
         let bytes = encoded.len();
+        self.look(start);
         let handed = {
             let mut core = self.core.lock();
             if !self.write_after_end {
@@ -251,17 +257,38 @@ impl Connection {
     }
 
     /// The first frame for readers that matches.
-    pub(super) async fn receive(&self, matches: &(dyn Fn(&Frame) -> bool + Send + Sync)) -> Result<Frame, SocketError> {
-        let reading = self.inbox.read(matches);
+    pub(super) async fn receive(&self, matches: Option<&Matching<'_>>) -> Result<Frame, SocketError> {
+        let mut reading = self.inbox.read(matches);
         let _demand = self.read_on_demand.then(|| Demand::of(self));
-        let frame = reading.await.map_err(|cause| SocketError::Closed { cause })?;
-        match frame.lapse {
-            None => Ok(frame),
-            Some(lapse) => Err(SocketError::Lapse { lapse: *lapse }),
-        }
+        let mut called = false;
+        let read = poll_fn(|context| {
+            let polled = Pin::new(&mut reading).poll(context);
+            if polled.is_pending() && !std::mem::replace(&mut called, true) {
+                self.call_back();
+                if self.read_on_demand {
+                    self.wake.notify_one();
+                }
+            }
+            polled
+        });
+        readable(read.await)
     }
 
-    /// Whether the task may read: a socket that reads on demand leaves everything in the kernel until then.
+    /// The same on the calling thread, which waits for the bytes itself where that is faster.
+    pub(super) fn receive_here(
+        &self,
+        matches: Option<&Matching<'_>>,
+        start: Instant,
+        until: Instant,
+        cancelled: impl Future<Output = ()>,
+    ) -> Result<Result<Frame, SocketError>, Missed> {
+        let blocking = BlockingRead::of(self, start);
+        let _demand = self.read_on_demand.then(|| Demand::of(self));
+        let read = self.inbox.read(matches);
+        parker::block_on(read, start, until, cancelled, |parker, left| blocking.park(parker, left)).map(readable)
+    }
+
+    /// Whether anybody may read: a socket that reads on demand leaves everything in the kernel until then.
     fn may_read(&self) -> bool {
         !self.read_on_demand
             || self.demand.load(Ordering::Acquire) > 0 && self.inbox.queued.load(Ordering::Relaxed) == 0
@@ -272,14 +299,14 @@ impl Connection {
         let payload = frame::close_payload(status, reason);
         let handshake = async {
             // Whether our close frame went out or could not: the end comes, and its cause says which.
-            let _sent = self.send(Opcode::Close, true, &payload).await;
+            let _sent = self.send(Instant::now(), Opcode::Close, true, &payload).await;
             self.ended().await
         };
         match tokio::time::timeout(deadline, handshake).await {
             Ok(cause) => cause,
             Err(_) => {
                 self.abort(CloseCause::ClosedByUs { code: status });
-                self.cause().unwrap_or(CloseCause::ClosedByUs { code: status })
+                self.known_cause().unwrap_or(CloseCause::ClosedByUs { code: status })
             }
         }
     }
@@ -292,10 +319,17 @@ impl Connection {
     }
 
     pub(super) fn cause(&self) -> Option<CloseCause> {
+        self.look(Instant::now());
+        self.known_cause()
+    }
+
+    /// The cause of the end as far as it was read.
+    fn known_cause(&self) -> Option<CloseCause> {
         self.core.lock().cause.clone()
     }
 
     pub(super) fn counters(&self) -> SocketCounters {
+        self.look(Instant::now());
         let core = self.core.lock();
         let (mut frames_sent, mut bytes_sent, mut pongs) = (core.frames_sent, core.bytes_sent, core.pongs_answered);
         if let Some(wire) = &core.wire {
@@ -325,18 +359,23 @@ impl Connection {
         taps.next_id += 1;
         let guard = TapGuard { connection: Arc::downgrade(self), id };
         // Under the lock of the list, which the end takes after it has set the cause.
-        if let Some(cause) = self.cause() {
+        if let Some(cause) = self.known_cause() {
             drop(taps);
             tap.closed(&cause);
         } else {
             taps.list = taps.list.iter().cloned().chain([(id, tap)]).collect();
+            self.note(&taps);
+            drop(taps);
+            if self.has_impatient_tap() {
+                self.call_back();
+            }
         }
         guard
     }
 
-    /// Waits for the end.
     /// When it ended, and for how long the server had been silent then; `None` while it is open.
     pub(super) fn end_times(&self) -> Option<(Instant, Duration)> {
+        self.look(Instant::now());
         let at = self.core.lock().ended_at?;
         let heard = self.started + Duration::from_micros(self.heard_us.load(Ordering::Relaxed));
         Some((at, at.saturating_duration_since(heard)))
@@ -352,14 +391,32 @@ impl Connection {
         self.heard_us.store(u64::try_from(us).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
+    /// Keeps in mind what taps there are.
+    fn note(&self, taps: &Taps) {
+        self.tapped.store(!taps.list.is_empty(), Ordering::Release);
+        self.impatient.store(taps.list.iter().any(|(_, tap)| !tap.is_patient()), Ordering::Release);
+    }
+
+    /// Whether there are taps.
+    fn is_tapped(&self) -> bool {
+        self.tapped.load(Ordering::Acquire)
+    }
+
+    /// Whether there is a tap that wants frames at once.
+    fn has_impatient_tap(&self) -> bool {
+        self.impatient.load(Ordering::Acquire)
+    }
+
+    /// Waits for the end.
     async fn ended(&self) -> CloseCause {
         loop {
             let notified = self.ended.notified();
             tokio::pin!(notified);
             notified.as_mut().enable();
-            if let Some(cause) = self.cause() {
+            if let Some(cause) = self.known_cause() {
                 return cause;
             }
+            self.call_back();
             notified.await;
         }
     }
@@ -414,11 +471,35 @@ impl Connection {
         self.wake.notify_one();
     }
 
-    /// Lets `write` have the wire, if there still is one.
+    /// Lets `write` have the wire, if there still is one; what the kernel does not take is then the task's.
     fn write(&self, write: impl FnOnce(&mut Wire) -> io::Result<()>) {
-        let written = self.core.lock().wire.as_mut().map(write);
-        if let Some(Err(error)) = written {
-            self.writing_failed(&error);
+        let mut core = self.core.lock();
+        let Some(wire) = &mut core.wire else { return };
+        let written = write(wire);
+        let waiting = wire.is_waiting();
+        drop(core);
+        match written {
+            Ok(()) if waiting => self.wake.notify_one(),
+            Ok(()) => {}
+            Err(error) => self.writing_failed(&error),
+        }
+    }
+
+    /// Sends what waits to go out; whether the kernel has left something.
+    fn flush(&self) -> bool {
+        let mut core = self.core.lock();
+        let Some(wire) = &mut core.wire else { return false };
+        if !wire.is_waiting() {
+            return false;
+        }
+        let flushed = wire.flush();
+        drop(core);
+        match flushed {
+            Ok(all) => !all,
+            Err(error) => {
+                self.writing_failed(&error);
+                false
+            }
         }
     }
 
@@ -442,12 +523,9 @@ impl Connection {
             }
             Opcode::Continuation | Opcode::Text | Opcode::Binary | Opcode::Close => {}
         }
-        let taps = Arc::clone(&self.taps.lock().list);
-        for (_, tap) in taps.iter() {
-            if tap.frame(&frame) {
-                for_readers = false;
-                break;
-            }
+        if self.is_tapped() {
+            let taps = Arc::clone(&self.taps.lock().list);
+            for_readers &= !taps.iter().any(|(_, tap)| tap.frame(&frame));
         }
         if for_readers {
             self.inbox.push(frame);
@@ -492,6 +570,9 @@ impl Connection {
             // The socket ends now in any case, with a cause that is already known.
             let _handed = wire.send(encoded);
         }
+        drop(core);
+        // What the kernel did not take is the task's.
+        self.wake.notify_one();
     }
 }
 
@@ -504,6 +585,15 @@ impl Core {
             (Some(cause), _) => Err(SocketError::Closed { cause: cause.clone() }),
             (None, Some(code)) => Err(SocketError::Closed { cause: CloseCause::ClosedByUs { code } }),
         }
+    }
+}
+
+/// What a read gives its reader.
+fn readable(read: Result<Frame, CloseCause>) -> Result<Frame, SocketError> {
+    let frame = read.map_err(|cause| SocketError::Closed { cause })?;
+    match frame.lapse {
+        None => Ok(frame),
+        Some(lapse) => Err(SocketError::Lapse { lapse: *lapse }),
     }
 }
 
@@ -520,7 +610,6 @@ struct Demand<'a>(&'a Connection);
 impl<'a> Demand<'a> {
     fn of(connection: &'a Connection) -> Self {
         connection.demand.fetch_add(1, Ordering::Release);
-        connection.wake.notify_one();
         Self(connection)
     }
 }
@@ -566,355 +655,7 @@ impl Drop for TapGuard {
         if let Some(connection) = self.connection.upgrade() {
             let mut taps = connection.taps.lock();
             taps.list = taps.list.iter().filter(|(id, _)| *id != self.id).cloned().collect();
+            connection.note(&taps);
         }
-    }
-}
-
-/// The task's hold on the connection: however the task ends, the connection ends with it.
-struct LastWord(Arc<Connection>);
-
-impl Drop for LastWord {
-    fn drop(&mut self) {
-        let detail = "the task of the socket was ended from outside".to_owned();
-        self.0.end(CloseCause::Io { errno: None, detail });
-        self.0.release();
-    }
-}
-
-/// The task of one socket.
-struct Task {
-    connection: LastWord,
-    tcp: Arc<TcpStream>,
-    parser: Parser,
-    keep_alive: Option<Box<KeepAlive>>,
-    /// Set after the end, while the server may still end TCP on its side.
-    linger_until: Option<Instant>,
-    /// Nothing more will be read, but what is sent still goes to the kernel.
-    over: bool,
-    /// What waits to go out never will; only with `write_after_end`.
-    write_dead: bool,
-}
-
-/// How frames are taken from the wire.
-enum Parser {
-    /// By RFC 6455; a violation ends the socket.
-    Checked(FrameParser),
-    /// As they come.
-    Literal(LiteralParser),
-}
-
-impl Parser {
-    fn next(&mut self, input: &mut &[u8], at: Instant) -> Result<Option<Frame>, Violation> {
-        match self {
-            Self::Checked(parser) => parser.next(input, at),
-            Self::Literal(parser) => Ok(parser.next(input, at)),
-        }
-    }
-
-    /// What the end of TCP makes of a partial frame.
-    fn end(&mut self) -> Option<Frame> {
-        match self {
-            Self::Checked(_) => None,
-            Self::Literal(parser) => parser.end(Instant::now()),
-        }
-    }
-}
-
-/// Whether the task goes on.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Next {
-    GoOn,
-    Stop,
-}
-
-impl Task {
-    async fn run(mut self, leftover: Vec<u8>) {
-        if !leftover.is_empty() {
-            self.bytes(&leftover, Instant::now());
-        }
-        drop(leftover);
-        // TLS may hold frames that came with the answer to the upgrade and that no event announces.
-        if self.read() == Next::Stop {
-            if !self.connection.0.write_after_end {
-                return;
-            }
-            self.over = true;
-        }
-        loop {
-            let connection = &self.connection.0;
-            let (waiting, write_failure) = {
-                let mut core = connection.core.lock();
-                let Some(wire) = &core.wire else { return };
-                (wire.is_waiting() && !self.write_dead, core.write_failure.take())
-            };
-            if write_failure.is_some() && connection.write_after_end {
-                // Whoever sends next hears of it from the kernel.
-                self.write_dead = true;
-                continue;
-            }
-            if let Some(cause) = write_failure {
-                // What came before the server ended TCP says more than that writing failed.
-                if self.read() == Next::GoOn {
-                    self.connection.0.end(cause);
-                }
-                return;
-            }
-            let reading = !self.over && connection.may_read();
-            let interest = match (waiting, reading) {
-                (true, true) => Interest::READABLE | Interest::WRITABLE,
-                (true, false) => Interest::WRITABLE,
-                (false, _) => Interest::READABLE,
-            };
-            let due = self.due();
-            tokio::select! {
-                biased;
-                () = connection.wake.notified() => {}
-                ready = self.tcp.ready(interest), if waiting || reading => {
-                    if let Err(error) = ready {
-                        // Only a runtime that shuts down refuses to wait.
-                        connection.end(CloseCause::of_io(&error));
-                        return;
-                    }
-                    if self.ready() == Next::Stop {
-                        if !self.connection.0.write_after_end {
-                            return;
-                        }
-                        self.over = true;
-                    }
-                }
-                () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {
-                    if self.time() == Next::Stop {
-                        return;
-                    }
-                }
-            }
-        }
-    }
-
-    /// The kernel can take or give something.
-    fn ready(&mut self) -> Next {
-        if !self.write_dead {
-            self.connection.0.write(|wire| if wire.is_waiting() { wire.flush().map(|_| ()) } else { Ok(()) });
-        }
-        if self.over { Next::GoOn } else { self.read() }
-    }
-
-    /// Reads what is there, for a while.
-    fn read(&mut self) -> Next {
-        SCRATCH.with_borrow_mut(|scratch| {
-            for _ in 0..READS_IN_A_ROW {
-                let connection = &self.connection.0;
-                if !connection.may_read() {
-                    return Next::GoOn;
-                }
-                let incoming = if connection.secure {
-                    let mut core = connection.core.lock();
-                    let Some(wire) = &mut core.wire else { return Next::Stop };
-                    wire.read_decrypted(scratch)
-                } else {
-                    match self.tcp.try_read(scratch) {
-                        Ok(0) => Ok(Incoming::End),
-                        Ok(read) => Ok(Incoming::Bytes(read)),
-                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Incoming::Nothing),
-                        Err(error) => Err(error),
-                    }
-                };
-                match incoming {
-                    Ok(Incoming::Bytes(read)) => self.bytes(&scratch[..read], Instant::now()),
-                    Ok(Incoming::Nothing) => return Next::GoOn,
-                    Ok(Incoming::End) => {
-                        if let Some(partial) = self.parser.end() {
-                            connection.frame(partial);
-                        }
-                        connection.end(CloseCause::Fin);
-                        return Next::Stop;
-                    }
-                    Err(error) => {
-                        connection.end(self.cause_of(&error));
-                        return Next::Stop;
-                    }
-                }
-            }
-            Next::GoOn
-        })
-    }
-
-    fn cause_of(&self, error: &io::Error) -> CloseCause {
-        match &self.keep_alive {
-            // The kernel gave up on an unacknowledged application ping (TCP_USER_TIMEOUT).
-            Some(keep_alive) if error.raw_os_error() == Some(libc::ETIMEDOUT) => {
-                CloseCause::PingTimeout { silent_ms: keep_alive.heard.elapsed().as_millis() as u64 }
-            }
-            _ => CloseCause::of_io(error),
-        }
-    }
-
-    /// Bytes of the server arrived `at`.
-    fn bytes(&mut self, mut bytes: &[u8], at: Instant) {
-        if let Some(keep_alive) = &mut self.keep_alive {
-            keep_alive.heard = at;
-            keep_alive.unanswered_since = None;
-        }
-        let connection = &self.connection.0;
-        connection.heard(at);
-        while self.linger_until.is_none() {
-            match self.parser.next(&mut bytes, at) {
-                Ok(Some(frame)) if frame.opcode == Opcode::Close => {
-                    connection.close_received(frame);
-                    self.linger_until = Some(at + LINGER);
-                }
-                Ok(Some(frame)) => connection.frame(frame),
-                Ok(None) => return,
-                Err(violation) => {
-                    let Violation { status, .. } = violation;
-                    connection.send_close(status, "");
-                    connection.end(violation.into());
-                    self.linger_until = Some(at + LINGER);
-                }
-            }
-        }
-    }
-
-    /// When something has to be done even if nothing comes.
-    fn due(&self) -> Option<Instant> {
-        match (self.linger_until, &self.keep_alive) {
-            (Some(until), _) => Some(until),
-            (None, Some(keep_alive)) => Some(keep_alive.due()),
-            (None, None) => None,
-        }
-    }
-
-    /// Does what is due.
-    fn time(&mut self) -> Next {
-        let now = Instant::now();
-        if let Some(until) = self.linger_until {
-            return if now >= until { Next::Stop } else { Next::GoOn };
-        }
-        if self.keep_alive.as_ref().is_some_and(|keep_alive| keep_alive.is_overdue(now)) {
-            // On a busy machine the answer may be there already, unread.
-            if self.read() == Next::Stop {
-                return Next::Stop;
-            }
-            if let Some(keep_alive) = &self.keep_alive
-                && keep_alive.is_overdue(now)
-            {
-                let silent_ms = now.saturating_duration_since(keep_alive.heard).as_millis() as u64;
-                self.connection.0.end(CloseCause::PingTimeout { silent_ms });
-                return Next::Stop;
-            }
-        }
-        if let Some(keep_alive) = &mut self.keep_alive
-            && now >= keep_alive.next
-        {
-            let connection = &self.connection.0;
-            keep_alive.sent(now, rand::random_range(0.8..1.2));
-            let (opcode, payload) = match &keep_alive.text {
-                Some(text) => (Opcode::Text, text.as_bytes()),
-                None => (Opcode::Ping, connection.mark.as_slice()),
-            };
-            let closing = connection.core.lock().close_sent.is_some();
-            connection.write(|wire| {
-                // A ping behind frames that do not get out tells nothing and only piles up.
-                if closing || wire.is_waiting() {
-                    return Ok(());
-                }
-                if opcode == Opcode::Ping {
-                    connection.pings_sent.fetch_add(1, Ordering::Relaxed);
-                }
-                wire.send(frame::encode(opcode, true, false, payload, rand::random())).map(|_| ())
-            });
-        }
-        Next::GoOn
-    }
-}
-
-/// When the next ping is due and since when one is unanswered. Pure.
-struct KeepAlive {
-    interval: Duration,
-    /// `None` = an answer may be missing for ever.
-    timeout: Option<Duration>,
-    text: Option<String>,
-    next: Instant,
-    unanswered_since: Option<Instant>,
-    /// When the last bytes came.
-    heard: Instant,
-}
-
-impl KeepAlive {
-    fn of(config: &SocketConfig, tcp: &TcpStream) -> Option<Box<Self>> {
-        if config.ping_interval_ms == 0 {
-            return None;
-        }
-        let interval = Duration::from_millis(config.ping_interval_ms);
-        let timeout = (config.ping_timeout_ms > 0).then(|| Duration::from_millis(config.ping_timeout_ms));
-        let text = config.ping_text.clone();
-        if text.is_some() {
-            // A server need not answer a text, but its kernel has to acknowledge it. Where the option
-            // does not exist a dead peer is found by TCP itself, later.
-            #[cfg(target_os = "linux")]
-            let _set = socket2::SockRef::from(tcp).set_tcp_user_timeout(timeout);
-        }
-        #[cfg(not(target_os = "linux"))]
-        let _unused = tcp;
-        let now = Instant::now();
-        // The first ping at a random point of the interval: sockets opened together must not ping together.
-        let next = now + interval.mul_f64(rand::random::<f64>());
-        Some(Box::new(Self { interval, timeout, text, next, unanswered_since: None, heard: now }))
-    }
-
-    /// A ping went out at `now`; the next one follows after the interval times `jitter`.
-    fn sent(&mut self, now: Instant, jitter: f64) {
-        self.next = now + self.interval.mul_f64(jitter);
-        if self.text.is_none() {
-            self.unanswered_since.get_or_insert(now);
-        }
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        Some(self.unanswered_since? + self.timeout?)
-    }
-
-    fn is_overdue(&self, now: Instant) -> bool {
-        self.deadline().is_some_and(|deadline| now >= deadline)
-    }
-
-    fn due(&self) -> Instant {
-        self.deadline().map_or(self.next, |deadline| deadline.min(self.next))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_ping_is_overdue_only_when_nothing_came_within_the_timeout() {
-        let now = Instant::now();
-        let (interval, timeout) = (Duration::from_secs(10), Duration::from_secs(3));
-        let mut keep_alive =
-            KeepAlive { interval, timeout: Some(timeout), text: None, next: now, unanswered_since: None, heard: now };
-        assert_eq!(keep_alive.due(), now);
-        keep_alive.sent(now, 1.2);
-        assert_eq!(keep_alive.due(), now + timeout);
-        assert!(!keep_alive.is_overdue(now + timeout - Duration::from_millis(1)));
-        assert!(keep_alive.is_overdue(now + timeout));
-        keep_alive.unanswered_since = None;
-        assert!(!keep_alive.is_overdue(now + timeout));
-        assert_eq!(keep_alive.due(), now + Duration::from_secs(12));
-    }
-
-    #[test]
-    fn a_text_of_the_application_is_never_overdue() {
-        let now = Instant::now();
-        let mut keep_alive = KeepAlive {
-            interval: Duration::from_secs(1),
-            timeout: Some(Duration::from_secs(1)),
-            text: Some("ping".to_owned()),
-            next: now,
-            unanswered_since: None,
-            heard: now,
-        };
-        keep_alive.sent(now, 1.0);
-        assert!(!keep_alive.is_overdue(now + Duration::from_secs(60)));
     }
 }
