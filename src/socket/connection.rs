@@ -28,7 +28,7 @@ use super::frame::{self, FrameParser, LONGEST_CONTROL_PAYLOAD, Violation};
 use super::inbox::Inbox;
 use super::literal::LiteralParser;
 use super::wire::{Handed, Incoming, Wire};
-use super::{CloseCause, Frame, Opcode, SocketError, Tap};
+use super::{CloseCause, Frame, Observer, Opcode, SocketError, Tap};
 use crate::config::ConfigError;
 
 /// How long the server may take to end TCP after the closing handshake (RFC 6455 §7.1.1).
@@ -96,6 +96,7 @@ pub(super) struct Connection {
     core: Mutex<Core>,
     inbox: Inbox,
     taps: Mutex<Taps>,
+    observer: Option<Arc<dyn Observer>>,
     /// Wakes the task.
     wake: Notify,
     /// Wakes those who wait for the end.
@@ -136,8 +137,8 @@ struct Taps {
 }
 
 impl Connection {
-    /// Takes over a dialed connection, with a tap that stays, and starts its task on the current runtime.
-    pub(super) fn start(dialed: Dialed, config: &SocketConfig, tap: Option<Arc<dyn Tap>>) -> Arc<Self> {
+    /// Takes over a dialed connection and starts its task on the current runtime.
+    pub(super) fn start(dialed: Dialed, config: &SocketConfig, observer: Option<Arc<dyn Observer>>) -> Arc<Self> {
         let Dialed { tcp, tls, leftover, agreed, opened } = dialed;
         let tcp = Arc::new(tcp);
         let parser = match &config.literal {
@@ -169,7 +170,8 @@ impl Connection {
                 pongs_answered: 0,
             }),
             inbox: Inbox::new(config.queue_frames, config.queue_bytes),
-            taps: Mutex::new(Taps { next_id: 1, list: tap.map(|tap| (0, tap)).into_iter().collect() }),
+            taps: Mutex::default(),
+            observer,
             wake: Notify::new(),
             ended: Notify::new(),
             demand: AtomicUsize::new(0),
@@ -393,6 +395,9 @@ impl Connection {
         self.inbox.end(cause);
         let taps = std::mem::take(&mut self.taps.lock().list);
         self.ended.notify_waiters();
+        if let Some(observer) = &self.observer {
+            observer.closed(cause);
+        }
         for (_, tap) in taps.iter() {
             tap.closed(cause);
         }
@@ -441,6 +446,9 @@ impl Connection {
                 for_readers = frame.payload != self.mark.as_slice();
             }
             Opcode::Continuation | Opcode::Text | Opcode::Binary | Opcode::Close => {}
+        }
+        if let Some(observer) = &self.observer {
+            observer.frame(&frame);
         }
         let taps = Arc::clone(&self.taps.lock().list);
         for (_, tap) in taps.iter() {

@@ -49,6 +49,16 @@ pub trait Tap: Send + Sync + 'static {
     fn closed(&self, cause: &CloseCause);
 }
 
+/// Sees every frame of a socket before taps and readers do, from the very first to the end, and takes none. It is called by
+/// whoever has read the frame, on any thread: it must not block, and must ask nothing of the socket. An observer must not hold
+/// a [`Socket`] of its own connection.
+pub trait Observer: Send + Sync + 'static {
+    /// A frame has come.
+    fn frame(&self, frame: &Frame);
+    /// The socket ended. Called once, by whoever ended it.
+    fn closed(&self, cause: &CloseCause);
+}
+
 /// One open WebSocket. Cloning shares it; it lives until closed, aborted, or until the last clone is
 /// dropped.
 ///
@@ -92,23 +102,22 @@ impl Socket {
     /// # Errors
     /// As [`Socket::open`], with the phases before it.
     pub async fn open_phased(config: &SocketConfig) -> Result<(Self, Opened), Box<OpenFailure>> {
-        Self::open_tapped(config, None).await
+        Self::open_observed(config, None).await
     }
 
-    /// Opens a WebSocket as [`Socket::open_phased`] does, with a tap that misses nothing: it sees the very first frame, and
-    /// stays to the end.
+    /// Opens a WebSocket as [`Socket::open_phased`] does, with somebody who misses nothing of it.
     ///
     /// # Errors
     /// As [`Socket::open_phased`].
-    pub async fn open_tapped(
+    pub async fn open_observed(
         config: &SocketConfig,
-        tap: Option<Arc<dyn Tap>>,
+        observer: Option<Arc<dyn Observer>>,
     ) -> Result<(Self, Opened), Box<OpenFailure>> {
         let mut phases = Phases::default();
         match dial::dial(config, &mut phases).await {
             Ok(dialed) => {
                 let opened = dialed.opened.clone();
-                let handle = Arc::new(Handle { connection: Connection::start(dialed, config, tap) });
+                let handle = Arc::new(Handle { connection: Connection::start(dialed, config, observer) });
                 Ok((Self { handle }, opened))
             }
             Err(error) => Err(Box::new(OpenFailure { error, phases })),
