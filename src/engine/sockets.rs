@@ -156,13 +156,13 @@ impl Engine {
         let place = auto_ice.map(|config| self.state.socket_place(scope, &name, runtime, config)).transpose()?;
         let origin = (server.clone(), config.source_address.is_some());
         let same_user = identity.map_or(0, |identity| state.identities.count(identity));
-        let tap = place.as_ref().map(|place| self.state.tap(place));
+        let observer = place.as_ref().map(|place| self.state.observer(place));
         let opening = async move {
             let _pass = pass;
             let opened = tokio::select! {
                 () = ending.cancelled() => return Err(scope.stale()),
                 // Boxed, so that the caller's stack, which a thread keeps as deep as it ever was, is not moved through it.
-                opened = Box::pin(Socket::open_tapped(&config, tap)) => opened,
+                opened = Box::pin(Socket::open_observed(&config, observer)) => opened,
             };
             match opened {
                 Ok((socket, _)) => {

@@ -46,17 +46,22 @@ use connection::Connection;
 pub trait Tap: Send + Sync + 'static {
     /// `true` consumes the frame: neither later taps nor readers get it.
     fn frame(&self, frame: &Frame) -> bool;
-    /// Whether it may see a frame up to 20 ms late, and on the thread of a reader (default false). With patient taps alone a
-    /// thread that reads one frame after the other waits for the bytes itself.
-    fn is_patient(&self) -> bool {
-        false
-    }
     /// The socket ended. Called once, by whoever ended it, also when the tap was added after the end.
     fn closed(&self, cause: &CloseCause);
 }
 
 /// Whether a reader wants a frame.
 pub type Matching<'a> = dyn Fn(&Frame) -> bool + Send + Sync + 'a;
+
+/// Sees every frame of a socket before taps and readers do, from the very first to the end, and takes none. It is called by
+/// whoever has read the frame, on any thread: it must not block, and must ask nothing of the socket. An observer must not hold
+/// a [`Socket`] of its own connection.
+pub trait Observer: Send + Sync + 'static {
+    /// A frame has come.
+    fn frame(&self, frame: &Frame);
+    /// The socket ended. Called once, by whoever ended it.
+    fn closed(&self, cause: &CloseCause);
+}
 
 /// One open WebSocket. Cloning shares it; it lives until closed, aborted, or until the last clone is
 /// dropped.
@@ -101,23 +106,22 @@ impl Socket {
     /// # Errors
     /// As [`Socket::open`], with the phases before it.
     pub async fn open_phased(config: &SocketConfig) -> Result<(Self, Opened), Box<OpenFailure>> {
-        Self::open_tapped(config, None).await
+        Self::open_observed(config, None).await
     }
 
-    /// Opens a WebSocket as [`Socket::open_phased`] does, with a tap that misses nothing: it sees the very first frame, and
-    /// stays to the end.
+    /// Opens a WebSocket as [`Socket::open_phased`] does, with somebody who misses nothing of it.
     ///
     /// # Errors
     /// As [`Socket::open_phased`].
-    pub async fn open_tapped(
+    pub async fn open_observed(
         config: &SocketConfig,
-        tap: Option<Arc<dyn Tap>>,
+        observer: Option<Arc<dyn Observer>>,
     ) -> Result<(Self, Opened), Box<OpenFailure>> {
         let mut phases = Phases::default();
         match dial::dial(config, &mut phases).await {
             Ok(dialed) => {
                 let opened = dialed.opened.clone();
-                match Connection::start(dialed, config, tap) {
+                match Connection::start(dialed, config, observer) {
                     Ok(connection) => Ok((Self { handle: Arc::new(Handle { connection }) }, opened)),
                     Err(error) => Err(Box::new(OpenFailure { error, phases })),
                 }

@@ -25,7 +25,7 @@ use crate::autoice::dialogs::Role;
 use crate::autoice::{Content, Dialog, Finding, SdpType};
 use crate::config::{ConfigError, from_json};
 use crate::peer::IceCandidateInit;
-use crate::socket::{Opcode, Tap};
+use crate::socket::{Observer, Opcode};
 
 use super::error::EngineError;
 use super::runtime::Unwatched;
@@ -34,7 +34,7 @@ use super::{Engine, State, check_name};
 
 use call::{Ending, LiveCall};
 use config::Mode;
-use place::{IceTap, PlaceKind};
+use place::{IceObserver, PlaceKind};
 
 pub(super) use config::{AutoIceConfig, take_auto_ice};
 pub(super) use place::Place;
@@ -94,8 +94,8 @@ impl State {
     }
 
     /// What reads the incoming messages of a place.
-    pub(super) fn tap(self: &Arc<Self>, place: &Arc<Place>) -> Arc<dyn Tap> {
-        Arc::new(IceTap { state: Arc::downgrade(self), place: Arc::clone(place) })
+    pub(super) fn observer(self: &Arc<Self>, place: &Arc<Place>) -> Arc<dyn Observer> {
+        Arc::new(IceObserver { state: Arc::downgrade(self), place: Arc::clone(place) })
     }
 
     /// The place of a socket of that name in a scope.

@@ -23,7 +23,7 @@ use crate::autoice::{
 use crate::config::ConfigError;
 use crate::diagnosis::facts::IdentityFacts;
 use crate::peer::{IceCandidateInit, IceServer, PeerError, Session, SessionConfig};
-use crate::socket::{CloseCause, Frame, Opcode, Tap};
+use crate::socket::{CloseCause, Frame, Observer, Opcode};
 
 use super::super::State;
 use super::super::error::EngineError;
@@ -993,25 +993,17 @@ impl LiveCall {
     }
 }
 
-/// Sees the frames of a socket; takes none.
-pub(super) struct IceTap {
+/// Sees the frames of a socket.
+pub(super) struct IceObserver {
     pub(super) state: Weak<State>,
     pub(super) place: Arc<Place>,
 }
 
-impl Tap for IceTap {
-    fn frame(&self, frame: &Frame) -> bool {
+impl Observer for IceObserver {
+    fn frame(&self, frame: &Frame) {
         if let Some(state) = self.state.upgrade() {
-            // It may be a thread of JMeter that has read it.
-            let _context = self.place.runtime.enter();
             self.place.frame(&state, frame);
         }
-        false
-    }
-
-    /// Connecting takes longer than the lateness, and what is found is worked off elsewhere.
-    fn is_patient(&self) -> bool {
-        true
     }
 
     fn closed(&self, cause: &CloseCause) {

@@ -10,7 +10,7 @@
 //!   ([`Connection::call_back`]), does not wait for that.
 //! - It decides about speed only: anybody who holds the lock may read, and whoever waits for a frame or for the end is
 //!   woken by its waker, also when it waits for the descriptor.
-//! - With [taps](super::super::Tap) that are not patient, and with several readers, the task waits.
+//! - With [taps](super::super::Tap), and with several readers, the task waits.
 //!
 //! Drop and cancel: a [`BlockingRead`] that is dropped gives the read side back.
 
@@ -182,7 +182,7 @@ impl Drop for BlockingRead<'_> {
 impl Connection {
     /// Lets the calling thread wait for bytes, if it is worth it and nobody else is concerned.
     fn lend(&self, now: Instant) -> Option<Arc<TcpStream>> {
-        let alone = self.inbox.readers() <= 1 && !self.has_impatient_tap();
+        let alone = self.inbox.readers() <= 1 && !self.is_tapped();
         let mut reading = self.reading.lock();
         let Reading { tcp: Some(tcp), watch, over: false, linger_until: None, .. } = &mut *reading else { return None };
         let (lent, told) = watch.lend(now, alone);

@@ -30,7 +30,7 @@ use super::dial::{Dialed, Opened};
 use super::frame::{self, LONGEST_CONTROL_PAYLOAD};
 use super::inbox::Inbox;
 use super::wire::{Handed, Wire};
-use super::{CloseCause, Frame, Matching, Opcode, SocketError, Tap};
+use super::{CloseCause, Frame, Matching, Observer, Opcode, SocketError, Tap};
 use crate::config::ConfigError;
 use crate::net::parker::{self, Missed};
 use lending::BlockingRead;
@@ -94,10 +94,9 @@ pub(super) struct Connection {
     core: Mutex<Core>,
     inbox: Inbox,
     taps: Mutex<Taps>,
+    observer: Option<Arc<dyn Observer>>,
     /// Whether there are taps.
     tapped: AtomicBool,
-    /// Whether there is one that wants frames at once.
-    impatient: AtomicBool,
     /// Wakes the task.
     wake: Notify,
     /// Wakes those who wait for the end.
@@ -138,14 +137,14 @@ struct Taps {
 }
 
 impl Connection {
-    /// Takes over a dialed connection, with a tap that stays, and starts its task on the current runtime.
+    /// Takes over a dialed connection and starts its task on the current runtime.
     ///
     /// # Errors
     /// [`SocketError::Closed`] when the runtime does not let go of the descriptor.
     pub(super) fn start(
         dialed: Dialed,
         config: &SocketConfig,
-        tap: Option<Arc<dyn Tap>>,
+        observer: Option<Arc<dyn Observer>>,
     ) -> Result<Arc<Self>, SocketError> {
         let Dialed { tcp, tls, leftover, agreed, opened } = dialed;
         let tcp = tcp.into_std().map_err(|error| SocketError::Closed { cause: CloseCause::of_io(&error) })?;
@@ -175,9 +174,9 @@ impl Connection {
                 pongs_answered: 0,
             }),
             inbox: Inbox::new(config.queue_frames, config.queue_bytes),
-            tapped: AtomicBool::new(tap.is_some()),
-            impatient: AtomicBool::new(tap.as_ref().is_some_and(|tap| !tap.is_patient())),
-            taps: Mutex::new(Taps { next_id: 1, list: tap.map(|tap| (0, tap)).into_iter().collect() }),
+            taps: Mutex::default(),
+            observer,
+            tapped: AtomicBool::new(false),
             wake: Notify::new(),
             ended: Notify::new(),
             demand: AtomicUsize::new(0),
@@ -364,11 +363,9 @@ impl Connection {
             tap.closed(&cause);
         } else {
             taps.list = taps.list.iter().cloned().chain([(id, tap)]).collect();
-            self.note(&taps);
+            self.tapped.store(true, Ordering::Release);
             drop(taps);
-            if self.has_impatient_tap() {
-                self.call_back();
-            }
+            self.call_back();
         }
         guard
     }
@@ -391,20 +388,9 @@ impl Connection {
         self.heard_us.store(u64::try_from(us).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// Keeps in mind what taps there are.
-    fn note(&self, taps: &Taps) {
-        self.tapped.store(!taps.list.is_empty(), Ordering::Release);
-        self.impatient.store(taps.list.iter().any(|(_, tap)| !tap.is_patient()), Ordering::Release);
-    }
-
     /// Whether there are taps.
     fn is_tapped(&self) -> bool {
         self.tapped.load(Ordering::Acquire)
-    }
-
-    /// Whether there is a tap that wants frames at once.
-    fn has_impatient_tap(&self) -> bool {
-        self.impatient.load(Ordering::Acquire)
     }
 
     /// Waits for the end.
@@ -450,6 +436,9 @@ impl Connection {
         self.inbox.end(cause);
         let taps = std::mem::take(&mut self.taps.lock().list);
         self.ended.notify_waiters();
+        if let Some(observer) = &self.observer {
+            observer.closed(cause);
+        }
         for (_, tap) in taps.iter() {
             tap.closed(cause);
         }
@@ -522,6 +511,9 @@ impl Connection {
                 for_readers = frame.payload != self.mark.as_slice();
             }
             Opcode::Continuation | Opcode::Text | Opcode::Binary | Opcode::Close => {}
+        }
+        if let Some(observer) = &self.observer {
+            observer.frame(&frame);
         }
         if self.is_tapped() {
             let taps = Arc::clone(&self.taps.lock().list);
@@ -655,7 +647,7 @@ impl Drop for TapGuard {
         if let Some(connection) = self.connection.upgrade() {
             let mut taps = connection.taps.lock();
             taps.list = taps.list.iter().filter(|(id, _)| *id != self.id).cloned().collect();
-            connection.note(&taps);
+            connection.tapped.store(!taps.list.is_empty(), Ordering::Release);
         }
     }
 }
