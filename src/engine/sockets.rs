@@ -247,7 +247,7 @@ impl Engine {
             return Err(ConfigError::new("payload", format!("{} bytes", payload.len()), reason).into());
         }
         let (socket, place) = self.state.socket_and_place(key)?;
-        let prepared = self.live_frame(place.as_ref(), operation, (opcode, fin), &payload, deadline)?;
+        let prepared = self.live_frame(place.as_ref(), operation, (opcode, fin), &payload)?;
         let (live, after) = prepared.map(|prepared| (prepared.message, prepared.after)).unzip();
         let payload = live.flatten().unwrap_or(payload);
         let ends_it = opcode == Opcode::Close && socket.close_cause().is_none();
