@@ -384,10 +384,13 @@ HABITS: tuple[Callable[[int, Path], Case], ...] = (
 
 def crowd(port: int, threads: int) -> Case:
     """Many threads that share one description; each holds its call until all talk."""
-    barrier = Element("SyncTimer", "TestBeanGUI", "all together", {"groupSize": threads, "timeoutInMs": "60000"})
+    barrier = Element("SyncTimer", "TestBeanGUI", "all together", {"groupSize": threads, "timeoutInMs": "90000"})
+    package = "io.github.jmeterwebrtc.jmeter.config."
+    # Two cores have to be enough.
+    patient = Element(package + "WebRtcDefaults", package + "WebRtcDefaultsGui", "patience", {"WebRTC.firstRtpTimeout": "30000"})
     return Case("crowd", [jmx.thread_group(
-        "crowd", open_socket(port, "json", "crowd"), ask("json", "offer", "crowd-1"), ask("json", "status", "crowd-1"),
-        ask("json", "bye", "crowd-1").holding(barrier), close(), threads=threads, ramp=4)], threads)
+        "crowd", patient, open_socket(port, "json", "crowd"), ask("json", "offer", "crowd-1"), ask("json", "status", "crowd-1"),
+        ask("json", "bye", "crowd-1").holding(barrier), close(), threads=threads, ramp=8)], threads)
 
 
 def held(port: int, threads: int) -> Case:
