@@ -346,3 +346,20 @@ fn a_sample_is_never_longer_for_the_description_that_is_made_for_it() {
         plan.close();
     });
 }
+
+#[test]
+fn a_description_that_is_not_ready_in_time_leaves_the_message_as_it_is() {
+    bounded(|| {
+        let (_server, engine) = (Server::start(Habits::default()), Engine::start().unwrap());
+        let plan = Plan::new(&engine);
+        let config = json!({"server": "127.0.0.1", "answerWaitMs": 20_000}).to_string();
+        let channel = engine.auto_ice_channel(plan.thread, "http", config.as_bytes()).unwrap();
+        let answer = json!({"type": "answer", "callId": "x", "sdp": canned_answer()}).to_string();
+        let (none, deadline) = (OperationKey::of(0), Duration::from_millis(50));
+        let live = engine.auto_ice_outgoing(channel, none, answer.as_bytes(), b"", deadline).unwrap();
+        assert_eq!(live, None);
+        assert!(plan.counts()["left"][0]["reason"].as_str().unwrap().contains("within 50 ms"), "{}", plan.counts());
+        assert_eq!(engine.snapshot()["softphones"]["open"], 0);
+        plan.close();
+    });
+}

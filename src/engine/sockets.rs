@@ -371,7 +371,7 @@ impl Engine {
         payload: &[u8],
         deadline: Duration,
     ) -> Result<(Sent, Instant), EngineError> {
-        let prepared = self.live_frame(used.place.as_ref(), operation, (opcode, fin), payload, deadline)?;
+        let prepared = self.live_frame(used.place.as_ref(), operation, (opcode, fin), payload)?;
         let (live, after) = prepared.map(|prepared| (prepared.message, prepared.after)).unzip();
         let live = live.flatten();
         let ends_it = opcode == Opcode::Close && used.socket.close_cause().is_none();

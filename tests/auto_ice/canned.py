@@ -12,6 +12,10 @@ CANDIDATE = f"candidate:1510613869 1 udp 2122063615 127.0.0.77 9 typ host genera
 """Nothing ever answers there."""
 
 
+ROOM = "a=x-room:7"
+"""A line that only one server understands."""
+
+
 def _head(mids: list[str]) -> list[str]:
     return ["v=0", "o=- 8902712796288835407 2 IN IP4 127.0.0.1", "s=-", "t=0 0", f"a=group:BUNDLE {' '.join(mids)}",
             "a=extmap-allow-mixed", "a=msid-semantic: WMS stream0"]
@@ -41,10 +45,10 @@ def _video(setup: str, mid: str, candidates: bool) -> list[str]:
             "a=ssrc:2718281828 cname:cannedCname", "a=ssrc:3141592653 cname:cannedCname"]
 
 
-def sdp(kind: str, *, candidates: bool = True, video: bool = False, newline: str = "\r\n") -> str:
-    """An offer or an answer of a browser, with audio, and video if wanted."""
+def sdp(kind: str, *, candidates: bool = True, video: bool = False, room: bool = False, newline: str = "\r\n") -> str:
+    """An offer or an answer of a browser, with audio, and if wanted with video or a line of an application of its own."""
     setup = "actpass" if kind == "offer" else "active"
-    lines = _head(["0", "1"] if video else ["0"]) + _audio(setup, "0", candidates)
+    lines = _head(["0", "1"] if video else ["0"]) + ([ROOM] if room else []) + _audio(setup, "0", candidates)
     if video:
         lines += _video(setup, "1", candidates)
     return newline.join(lines) + newline

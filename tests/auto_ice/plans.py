@@ -353,6 +353,25 @@ def video(port: int, files: Path) -> Case:
         ask("json", "bye", "vid-1"), close())], 1)
 
 
+def overlay(port: int, files: Path) -> Case:
+    """The server wants a line of its own back, so the text of the description is kept."""
+    return Case("overlay", [_group(
+        "overlay", auto_ice(**{"AutoIce.overlay": True}), open_socket(port, "json", "overlay"), ask("json", "offer", "over-1", room=True),
+        ask("json", "status", "over-1"), ask("json", "bye", "over-1"), close())], 1)
+
+
+def own_elements(port: int, files: Path) -> Case:
+    """The WebSocket samplers of this plugin, with the element in their scope."""
+    package = "io.github.jmeterwebrtc.jmeter.websocket."
+
+    def step(kind: str) -> Element:
+        return Element(package + "RequestResponseSampler", package + "RequestResponseSamplerGui", kind, {
+            "createNewConnection": False, "readTimeout": READ_MS, **_data(message("json", kind, "own-1"))}).holding(_not_refused())
+    opening = Element(package + "OpenConnectionSampler", package + "OpenConnectionSamplerGui", "open",
+                      _where(port, "json", "own_elements"))
+    return Case("own elements", [_group("own elements", auto_ice(), opening, step("offer"), step("status"), step("bye"), loops=2)], 2)
+
+
 def include_and_module(port: int, files: Path) -> Case:
     """The offer stands in an included file, the rest in a fragment that a Module Controller names."""
     fragment = Element("TestFragmentController", "TestFragmentControllerGui", "offering").holding(ask("json", "offer", "inc-1"))
@@ -379,15 +398,18 @@ def dropped_socket(port: int, files: Path) -> Case:
 HABITS: tuple[Callable[[int, Path], Case], ...] = (
     server_offers, early_answer, candidates_deleted, gather_candidates, trickle, dispatch, interleave, extractors, filtered,
     looped_with_bye, looped_without_bye, socket_per_iteration, parallel, http_post, http_polling, http_form, http_file, whip, video,
-    include_and_module, dropped_socket)
+    overlay, own_elements, include_and_module, dropped_socket)
 
 
 def crowd(port: int, threads: int) -> Case:
     """Many threads that share one description; each holds its call until all talk."""
-    barrier = Element("SyncTimer", "TestBeanGUI", "all together", {"groupSize": threads, "timeoutInMs": "60000"})
+    barrier = Element("SyncTimer", "TestBeanGUI", "all together", {"groupSize": threads, "timeoutInMs": "90000"})
+    package = "io.github.jmeterwebrtc.jmeter.config."
+    # Two cores have to be enough.
+    patient = Element(package + "WebRtcDefaults", package + "WebRtcDefaultsGui", "patience", {"WebRTC.firstRtpTimeout": "30000"})
     return Case("crowd", [jmx.thread_group(
-        "crowd", open_socket(port, "json", "crowd"), ask("json", "offer", "crowd-1"), ask("json", "status", "crowd-1"),
-        ask("json", "bye", "crowd-1").holding(barrier), close(), threads=threads, ramp=4)], threads)
+        "crowd", patient, open_socket(port, "json", "crowd"), ask("json", "offer", "crowd-1"), ask("json", "status", "crowd-1"),
+        ask("json", "bye", "crowd-1").holding(barrier), close(), threads=threads, ramp=8)], threads)
 
 
 def held(port: int, threads: int) -> Case:

@@ -1,6 +1,7 @@
 """Runs of cases in each mode, and what is compared between them."""
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Callable, Sequence
@@ -33,6 +34,7 @@ class Ran:
     said: set[str]
     output: str
     log: str
+    left_open: dict[str, int]
 
     def rows(self) -> dict[str, list[tuple[object, ...]]]:
         """The plan's own rows of each thread, without what differs from call to call: a message of the server that has a
@@ -74,4 +76,5 @@ def run(name: str, make: Make, mode: str, **properties: str) -> tuple[Ran, list[
                                  deadline=240)
         calls = server.finish()
     return Ran(results.read(ran.results), calls, server.problems, server.said, ran.output,
-               ran.log.read_text(encoding="utf8", errors="replace")), cases
+               ran.log.read_text(encoding="utf8", errors="replace"),
+               json.loads((directory / "summary.json").read_text(encoding="utf8"))["leftOpen"]), cases

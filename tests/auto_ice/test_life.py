@@ -110,6 +110,7 @@ SampleResult.setResponseData(c.inputStream.text, 'UTF-8')"""
                     jmx.json_extractor("theirs", "$.sdp"), apply),
                 Element(CALLS + "AwaitConnectedSampler", CALLS + "AwaitConnectedSamplerGui", "await",
                         {"callName": "mine", "state": "media", "timeout": "20000"}),
+                plans.http("talking", port, "/talking/script", "GET"),
                 _script("look", "${__webrtcState(mine,state)}${__webrtcStat(mine,packetsReceived,received)}",
                         "SampleResult.setResponseData(vars.get('state') + ' ' + (vars.get('received') as int > 0), 'UTF-8')"),
                 Element(CALLS + "HangUpSampler", CALLS + "HangUpSamplerGui", "hang up", {"callName": "mine"}),

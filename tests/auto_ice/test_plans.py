@@ -4,7 +4,7 @@ from __future__ import annotations
 import unittest
 from collections import Counter
 
-from tests.auto_ice import plans, runs
+from tests.auto_ice import canned, plans, runs
 from tests.auto_ice.runs import CONNECT, LOST, Ran
 
 MODES = ("off", "report", "on")
@@ -15,7 +15,7 @@ class PlansTest(unittest.TestCase):
 
     maxDiff = 4000
 
-    def _same_rows_and_talking_calls(self, name: str, make: runs.Make) -> None:
+    def _same_rows_and_talking_calls(self, name: str, make: runs.Make) -> Ran:
         ran: dict[str, Ran] = {}
         cases: list[plans.Case] = []
         for mode in MODES:
@@ -32,6 +32,10 @@ class PlansTest(unittest.TestCase):
                 self.assertEqual(ran[mode].told(CONNECT) + ran[mode].told(LOST), [])
                 self.assertTrue(ran[mode].calls, "the server saw calls")
                 self.assertEqual([call.scenario for call in ran[mode].calls if call.ufrags and not call.stale], [], "live descriptions")
+                self.assertIn({"off": "Auto ICE is off", "report": "Auto ICE would replace"}[mode], ran[mode].output)
+        for mode in MODES:
+            with self.subTest(mode=mode, what="leaks"):
+                self.assertEqual((ran[mode].left_open["softphones"], ran[mode].left_open["udpSockets"]), (0, 0))
         live = ran["on"]
         talking = Counter(thread_group(str(row["thread"])) for row in live.told(CONNECT) if row["success"])
         failed = [(row["thread"], row["code"], row["message"]) for row in live.told(CONNECT) if not row["success"]]
@@ -49,12 +53,15 @@ class PlansTest(unittest.TestCase):
             for secret in ("ufrags", "fingerprints", "ssrcs"):
                 seen = [value for call in live.calls for value in getattr(call, secret)]
                 self.assertEqual([value for value, times in Counter(seen).items() if times > 1], [], secret)
+        return live
 
     def test_every_shape_talks_and_leaves_the_rows_of_the_plan_as_they_are(self) -> None:
         self._same_rows_and_talking_calls("shapes", plans.all_shapes)
 
     def test_every_habit_talks_and_leaves_the_rows_of_the_plan_as_they_are(self) -> None:
-        self._same_rows_and_talking_calls("habits", plans.HABITS)
+        live = self._same_rows_and_talking_calls("habits", plans.HABITS)
+        self.assertEqual([canned.ROOM in call.sdp for call in live.calls_of("overlay")], [True], "lines of the server's own")
+        self.assertEqual(["m=video" in call.sdp for call in live.calls_of("video")], [True])
 
 
 def thread_group(thread: str) -> str:

@@ -137,6 +137,14 @@ impl Engine {
         let preparing = Arc::clone(place).prepare(Arc::clone(&self.state), reading, message.to_vec());
         let waiting = async move { Ok(preparing.await) };
         match self.wait("make a live description", operation, deadline, Unwatched::Drop, waiting) {
+            Err(EngineError::Deadline { deadline_ms, .. }) => {
+                let reason = format!(
+                    "no live description was ready within {deadline_ms} ms: this machine is short of CPU time, or the deadline \
+                     is shorter than gatherWaitMs and answerWaitMs"
+                );
+                self.state.auto_ice.left(&reason, &place.name, "message");
+                Ok(None)
+            }
             Err(EngineError::Panicked { what, text }) => {
                 // The plan's message does not suffer for a bug of ours.
                 log::error!("{what}: {text}; the message goes out as it is");
@@ -146,18 +154,21 @@ impl Engine {
         }
     }
 
-    /// Prepares a frame of a socket; `None` where it goes out as it is and nothing is to be done.
+    /// Prepares a frame of a socket; `None` where it goes out as it is and nothing is to be done. Bounded by the settings of the
+    /// place, not by the sample's own deadline, which is for sending.
+    ///
+    /// # Errors
+    /// A stale operation, a cancel.
     pub(super) fn live_frame(
         &self,
         place: Option<&Arc<Place>>,
         operation: OperationKey,
         (opcode, fin): (Opcode, bool),
         payload: &[u8],
-        deadline: Duration,
     ) -> Result<Option<place::Prepared>, EngineError> {
         match (place, opcode) {
             (Some(place), Opcode::Text | Opcode::Binary) if fin => {
-                self.live_message(place, operation, (payload, None), deadline)
+                self.live_message(place, operation, (payload, None), place.longest())
             }
             _ => Ok(None),
         }
@@ -215,10 +226,11 @@ impl Engine {
         Ok(key)
     }
 
-    /// What takes the place of a message of a channel; `None`: it goes out as it is. `context` is JSON, empty for none.
+    /// What takes the place of a message of a channel; `None`: it goes out as it is, also where nothing was ready within
+    /// `deadline`. `context` is JSON, empty for none.
     ///
     /// # Errors
-    /// [`EngineError::Config`] for a context that is none; a stale channel or operation, the deadline, a cancel.
+    /// [`EngineError::Config`] for a context that is none; a stale channel or operation, a cancel.
     pub fn auto_ice_outgoing(
         &self,
         channel: ChannelKey,

@@ -898,6 +898,14 @@ impl Place {
         drop(self.end_all(Ending::SocketClosed));
     }
 
+    /// How long preparing a message may take in all.
+    pub(super) fn longest(&self) -> Duration {
+        /// Of making a session, which is local work.
+        const MAKING: Duration = Duration::from_secs(10);
+        let config = self.config().0;
+        MAKING + config.gather_wait() + config.answer_wait()
+    }
+
     /// What is done with what is found.
     pub(super) fn mode(&self) -> Mode {
         self.settings.lock().config.mode

@@ -35,9 +35,9 @@ public final class AutoIceChannel {
      *
      * @param operation  cancels it; may be null
      * @param message    the whole message
-     * @param deadlineMs how long all of it may take
+     * @param deadlineMs how long all of it may take; what is not ready by then leaves the message as it is
      * @return null when the message is to go out as it is
-     * @throws TimeoutException when the deadline passed
+     * @throws TimeoutException never at present
      */
     public byte[] outgoing(Operation operation, byte[] message, long deadlineMs) throws TimeoutException {
         return outgoing(operation, message, null, deadlineMs);
@@ -50,9 +50,9 @@ public final class AutoIceChannel {
      * @param operation   cancels it; may be null
      * @param message     the whole message
      * @param contextJson {@code {"headers":"Name: value\r\n…"}}; may be null
-     * @param deadlineMs  how long all of it may take
+     * @param deadlineMs  how long all of it may take; what is not ready by then leaves the message as it is
      * @return null when the message is to go out as it is
-     * @throws TimeoutException when the deadline passed
+     * @throws TimeoutException never at present
      */
     public byte[] outgoing(Operation operation, byte[] message, String contextJson, long deadlineMs)
             throws TimeoutException {

@@ -31,6 +31,7 @@ public final class AutoIceSettings {
     public static final String ICE_SERVERS = "webrtc.ice_servers";
 
     private static final String CONFIG = "CONFIG";
+    private static final String FIRST_RTP = "firstRtpTimeoutMs";
     private static final long MAX_WAIT_MS = 60_000;
     private static final long GATHER_WAIT_MS = 500;
     private static final long ANSWER_WAIT_MS = 2_000;
@@ -93,7 +94,7 @@ public final class AutoIceSettings {
     /**
      * The engine's configuration.
      *
-     * @return {@code {"mode","overlay","dialogField","gatherWaitMs","answerWaitMs","session"}}, as far as set
+     * @return {@code {"mode","overlay","dialogField","gatherWaitMs","answerWaitMs","firstRtpTimeoutMs","session"}}, as far as set
      */
     public ObjectNode config() {
         return config;
@@ -120,7 +121,11 @@ public final class AutoIceSettings {
             gatherMs = wait(config, "gatherWait", element.getGatherWait(), GATHER_WAIT_MS);
             answerMs = wait(config, "answerWait", element.getAnswerWait(), ANSWER_WAIT_MS);
         }
-        config.set("session", session(context));
+        ObjectNode call = call(context);
+        if (call.has(FIRST_RTP)) {
+            config.set(FIRST_RTP, call.get(FIRST_RTP));
+        }
+        config.set("session", call.get("session"));
         return new AutoIceSettings(config, gatherMs + answerMs + MARGIN_MS);
     }
 
@@ -137,7 +142,8 @@ public final class AutoIceSettings {
         return millis;
     }
 
-    private static ObjectNode session(JMeterContext context) throws InvalidElementException {
+    /** What WebRTC Defaults in scope say about calls. */
+    private static ObjectNode call(JMeterContext context) throws InvalidElementException {
         TestElement merged = new ConfigTestElement();
         for (ConfigTestElement config : configs(context)) {
             if (config instanceof WebRtcDefaults) {
@@ -149,7 +155,7 @@ public final class AutoIceSettings {
             merged.setProperty(WebRtcDefaults.ICE_SERVERS, JMeterUtils.getPropDefault(ICE_SERVERS, ""));
         }
         try {
-            return (ObjectNode) CallSettings.of(merged).config().get("session");
+            return CallSettings.of(merged).config();
         } catch (InvalidElementException e) {
             throw new InvalidElementException(CONFIG,
                     ofProperty ? e.getMessage().replaceFirst("^iceServers:", ICE_SERVERS + ":") : e.getMessage());

@@ -8,8 +8,6 @@ import io.github.jmeterwebrtc.jmeter.run.BoundedWait;
 import io.github.jmeterwebrtc.jmeter.run.TestRun;
 import io.github.jmeterwebrtc.jmeter.run.ThreadScope;
 import java.io.IOException;
-import java.net.InetAddress;
-import java.net.UnknownHostException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
@@ -18,10 +16,8 @@ import java.nio.file.Paths;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.Locale;
-import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CancellationException;
-import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeoutException;
 import java.util.stream.Stream;
 import org.apache.jmeter.config.Argument;
@@ -64,7 +60,6 @@ final class OutgoingTexts {
     private static final int LEAST_CHARS = 8;
     private static final long MOST_FILE_BYTES = 1 << 20;
     private static final int MOST_REPLY_BYTES = 4 << 20;
-    private static final Map<String, String> ADDRESSES = new ConcurrentHashMap<>();
 
     private AutoIceChannel channel;
     private Path folder;
@@ -266,26 +261,13 @@ final class OutgoingTexts {
                 : domain + ":" + sampler.getPropertyAsString("HTTPSampler.port");
     }
 
-    /** Media take the route to the server, unless the plan says otherwise. */
+    /** With the server's name: media take the route to it, unless the plan says otherwise. */
     private static ObjectNode routed(ObjectNode config, TestElement sampler) {
         String domain = sampler.getPropertyAsString("HTTPSampler.domain");
-        ObjectNode session = (ObjectNode) config.get("session");
-        if (!domain.isEmpty() && !session.has("sourceAddress")) {
-            String address = ADDRESSES.computeIfAbsent(domain, OutgoingTexts::address);
-            if (!address.isEmpty()) {
-                session.put("routeHint", address);
-            }
+        if (!domain.isEmpty()) {
+            config.put("server", domain);
         }
         return config;
-    }
-
-    private static String address(String host) {
-        try {
-            return InetAddress.getByName(host).getHostAddress().replaceFirst("%.*", "");
-        } catch (UnknownHostException e) {
-            // The sampler is about to say so itself.
-            return "";
-        }
     }
 
     /** A header that is made from the body, and its name in the plan; null when there is none. */

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.jmeterwebrtc.jmeter.JMeterHome;
 import io.github.jmeterwebrtc.jmeter.config.WebRtcDefaults;
 import io.github.jmeterwebrtc.jmeter.plan.AutoIceMode;
@@ -84,10 +85,13 @@ class AutoIceSettingsTest {
         inner.setProperty(WebRtcDefaults.CODECS, "pcmu");
         WebRtcDefaults outer = new WebRtcDefaults();
         outer.setProperty(WebRtcDefaults.CODECS, "opus");
+        outer.setProperty(WebRtcDefaults.FIRST_RTP_TIMEOUT, "9000");
         outer.setProperty(WebRtcDefaults.ICE_SERVERS, "[{\"urls\":\"stun:127.0.0.1:3478\"}]");
         JMeterUtils.setProperty(AutoIceSettings.ICE_SERVERS, "[{\"urls\":\"stun:192.0.2.1\"}]");
+        ObjectNode config = AutoIceSettings.ofSocket(true, scope(inner, outer)).config();
         assertEquals("{\"iceServers\":[{\"urls\":[\"stun:127.0.0.1:3478\"]}],\"codecs\":[\"pcmu\"]}",
-                AutoIceSettings.ofSocket(true, scope(inner, outer)).config().path("session").toString());
+                config.path("session").toString());
+        assertEquals(9000, config.path("firstRtpTimeoutMs").asInt());
     }
 
     @Test
