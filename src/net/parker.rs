@@ -222,7 +222,9 @@ mod tests {
     #[test]
     fn a_wait_ends_with_its_time_and_with_a_cancel() {
         let (socket, _peer) = connected();
-        let wait = |parker: &Parker, left| drop(parker.park_readable(socket.as_fd(), left));
+        let wait = |parker: &Parker, left| {
+            let _seen = parker.park_readable(socket.as_fd(), left);
+        };
         let never = || std::future::pending::<()>();
         let late = block_on(never(), Instant::now(), Instant::now() + Duration::from_millis(20), never(), wait);
         assert_eq!(late, Err(Missed::Deadline));
@@ -253,7 +255,11 @@ mod tests {
             let (give, take) = oneshot::channel();
             to_waker.send(give).expect("the other thread lives");
             let outcome = block_on(take, Instant::now(), until, std::future::pending(), |parker, left| {
-                if number % 64 != 0 { parker.park(left) } else { drop(parker.park_readable(socket.as_fd(), left)) }
+                if number % 64 != 0 {
+                    parker.park(left);
+                } else {
+                    let _seen = parker.park_readable(socket.as_fd(), left);
+                }
             });
             woken += outcome.expect("no wake is lost").expect("sent");
         }

@@ -155,6 +155,7 @@ impl<'a> BlockingRead<'a> {
         }
         let Some(tcp) = held.as_ref() else {
             connection.call_back();
+            connection.tell_of_demand();
             return parker.park(timeout);
         };
         if !connection.may_read() {
