@@ -18,7 +18,7 @@ use tungstenite::protocol::CloseFrame;
 use crate::server::{PATIENCE, client_frame, config_for, frame, open, serve, serve_upgraded, within};
 
 /// Longer than nobody waits for the bytes of a socket.
-const LONGER_THAN_REST: Duration = Duration::from_millis(60);
+const LONGER_THAN_REST: Duration = Duration::from_millis(120);
 
 type Read = Result<Result<Frame, SocketError>, Missed>;
 
@@ -126,7 +126,10 @@ fn a_script_that_asks_sees_the_end_before_the_task_does() {
     let address = listener.local_addr().expect("bound");
     let (closed, seen) = std::sync::mpsc::channel();
     let server = std::thread::spawn(move || {
-        let mut peer = tungstenite::accept(listener.accept().expect("the client connects").0).expect("it upgrades");
+        let (stream, _) = listener.accept().expect("the client connects");
+        // Or the kernel would hold the close frame back until the client acknowledges what is before it.
+        stream.set_nodelay(true).expect("TCP_NODELAY");
+        let mut peer = tungstenite::accept(stream).expect("it upgrades");
         let asked = peer.read().expect("the client asks");
         peer.send(asked).expect("the client reads");
         let code = tungstenite::protocol::frame::coding::CloseCode::Away;
