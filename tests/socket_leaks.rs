@@ -1,7 +1,7 @@
 //! Nothing stays behind: file descriptors and tasks after sockets that ended in every way. Alone in
 //! its process, because it counts what the whole process has open.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use jmeter_webrtc::socket::{CloseCause, Opcode, Socket, SocketConfig};
@@ -37,10 +37,21 @@ async fn sockets_leave_neither_descriptors_nor_tasks_behind() {
     for round in 0..50 {
         let (socket, _) = Socket::open(&config).await.expect("the server upgrades");
         socket.send(Opcode::Text, true, b"hello").await.expect("the server reads");
-        match round % 4 {
+        match round % 5 {
             0 => drop(socket.close(1000, "", Duration::from_secs(20)).await),
             1 => socket.abort(CloseCause::ScopeEnded),
-            2 => drop(tokio::time::timeout(Duration::from_millis(1), socket.receive()).await),
+            2 => {
+                // Threads that wait for the bytes themselves, longer than they do without a descriptor for their wakes.
+                let reading = std::thread::spawn(move || {
+                    for _ in 0..2 {
+                        let start = Instant::now();
+                        let until = start + Duration::from_millis(15);
+                        drop(socket.receive_here(None, start, until, std::future::pending()));
+                    }
+                });
+                tokio::task::spawn_blocking(|| reading.join()).await.expect("no panic").expect("no panic");
+            }
+            3 => drop(tokio::time::timeout(Duration::from_millis(1), socket.receive()).await),
             _ => drop(tokio::time::timeout(Duration::from_micros(300), Socket::open(&config)).await),
         }
     }

@@ -1,7 +1,7 @@
 //! How a thread of the caller waits: for a waker, and for a socket at the same time.
 //!
 //! Guarantees: a wake that comes at any time after the future was polled ends the wait that follows, or keeps it from
-//! beginning; none is lost. Where a thread waits for a socket, it takes some milliseconds at most. A wait may end for no reason: who waits polls again. A thread that waits for a socket keeps one
+//! beginning; none is lost. A wait may end for no reason: who waits polls again. A thread that waits for a socket keeps one
 //! event descriptor (eventfd(2)) for that until it ends, and a wake costs a system call only while its thread waits.
 //!
 //! Cancel and drop: dropping the future that is waited for takes its wakers along; a late one only ends a later wait early.
@@ -26,9 +26,6 @@ const PARKED: u8 = 1;
 const POLLING: u8 = 2;
 /// It was woken, and has not seen it yet.
 const WOKEN: u8 = 3;
-
-/// How late a wake may be seen by a thread that waits for a socket.
-const UNWATCHED: Duration = Duration::from_millis(5);
 
 thread_local! {
     static PARKER: Parker = Parker::new();
@@ -71,20 +68,17 @@ impl Parker {
         }
     }
 
-    /// Waits for a wake or until `socket` has something to read, `timeout` at most; what it has. In the first [`UNWATCHED`] of
-    /// it a wake is seen only at their end: most answers come within them, and a second descriptor costs each a tenth of a µs.
-    ///
-    /// Where the process has no descriptor left for wakes, it waits in steps of that length.
+    /// Waits for a wake or until `socket` has something to read, `timeout` at most; what it has. Where the process has no
+    /// descriptor left for wakes, it waits for the socket in steps of a few milliseconds.
     pub(crate) fn park_readable(&self, socket: BorrowedFd<'_>, timeout: Duration) -> sys::Readable {
-        let readable = sys::wait_readable(socket, None, timeout.min(UNWATCHED));
-        if readable.bytes || timeout <= UNWATCHED {
-            return readable;
-        }
-        let Some(event) = self.signal.event() else { return readable };
+        const WITHOUT_EVENT: Duration = Duration::from_millis(5);
+        let Some(event) = self.signal.event() else {
+            return sys::wait_readable(socket, None, timeout.min(WITHOUT_EVENT));
+        };
         if !self.signal.begins(POLLING) {
-            return readable;
+            return sys::Readable::default();
         }
-        let readable = sys::wait_readable(socket, Some(event.as_fd()), timeout - UNWATCHED);
+        let readable = sys::wait_readable(socket, Some(event.as_fd()), timeout);
         self.signal.state.store(AWAKE, Ordering::SeqCst);
         if readable.woken {
             // It does not block, and finds nothing only when nobody has woken.
@@ -222,7 +216,9 @@ mod tests {
     #[test]
     fn a_wait_ends_with_its_time_and_with_a_cancel() {
         let (socket, _peer) = connected();
-        let wait = |parker: &Parker, left| drop(parker.park_readable(socket.as_fd(), left));
+        let wait = |parker: &Parker, left| {
+            let _seen = parker.park_readable(socket.as_fd(), left);
+        };
         let never = || std::future::pending::<()>();
         let late = block_on(never(), Instant::now(), Instant::now() + Duration::from_millis(20), never(), wait);
         assert_eq!(late, Err(Missed::Deadline));
@@ -253,7 +249,11 @@ mod tests {
             let (give, take) = oneshot::channel();
             to_waker.send(give).expect("the other thread lives");
             let outcome = block_on(take, Instant::now(), until, std::future::pending(), |parker, left| {
-                if number % 64 != 0 { parker.park(left) } else { drop(parker.park_readable(socket.as_fd(), left)) }
+                if number % 2 == 0 {
+                    parker.park(left);
+                } else {
+                    let _seen = parker.park_readable(socket.as_fd(), left);
+                }
             });
             woken += outcome.expect("no wake is lost").expect("sent");
         }

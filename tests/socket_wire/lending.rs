@@ -13,11 +13,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tungstenite::Message;
+use tungstenite::protocol::CloseFrame;
 
 use crate::server::{PATIENCE, client_frame, config_for, frame, open, serve, serve_upgraded, within};
 
 /// Longer than nobody waits for the bytes of a socket.
-const LONGER_THAN_REST: Duration = Duration::from_millis(60);
+const LONGER_THAN_REST: Duration = Duration::from_millis(120);
 
 type Read = Result<Result<Frame, SocketError>, Missed>;
 
@@ -118,29 +119,42 @@ async fn the_end_is_found_out_when_the_thread_that_waited_sleeps() {
     assert_eq!(socket.close_cause(), Some(CloseCause::Fin));
 }
 
-#[tokio::test]
-async fn a_script_that_asks_sees_the_end_before_the_task_does() {
+/// The runtime stands still but while the socket is opened: only the thread of the test reads.
+#[test]
+fn a_script_that_asks_sees_the_end_before_the_task_does() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
+    let address = listener.local_addr().expect("bound");
     let (closed, seen) = std::sync::mpsc::channel();
-    let socket = after_five_echoes(move |mut stream| {
-        let closed = closed.clone();
-        async move {
-            stream.write_all(&frame(0x88, &1001_u16.to_be_bytes())).await.expect("the client reads");
-            closed.send(()).expect("the test listens");
-            let _answer = client_frame(&mut stream).await;
+    let server = std::thread::spawn(move || {
+        let (stream, _) = listener.accept().expect("the client connects");
+        // Or the kernel would hold the close frame back until the client acknowledges what is before it.
+        stream.set_nodelay(true).expect("TCP_NODELAY");
+        let mut peer = tungstenite::accept(stream).expect("it upgrades");
+        let asked = peer.read().expect("the client asks");
+        peer.send(asked).expect("the client reads");
+        let code = tungstenite::protocol::frame::coding::CloseCode::Away;
+        peer.close(Some(CloseFrame { code, reason: "".into() })).expect("the client reads");
+        closed.send(()).expect("the test listens");
+        while peer.read().is_ok() {}
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let (socket, _) = runtime.block_on(Socket::open(&config_for(address))).expect("the server upgrades");
+    runtime.block_on(socket.send(Opcode::Text, true, b"asked")).expect("the server reads");
+    let until = Instant::now() + PATIENCE;
+    let first = loop {
+        // The first read leaves the waiting to the task, which stands still; the one after it does not.
+        let read = read_until(&socket, Instant::now() + Duration::from_millis(10));
+        if read.is_ok() || Instant::now() > until {
+            break text(read);
         }
-    })
-    .await;
-    let (handle, mine) = (Handle::current(), socket.clone());
-    let sent = on_a_thread(move || {
-        busy(&handle, &mine);
-        seen.recv_timeout(PATIENCE).expect("the server closes");
-        // What was read a millisecond ago is still the present.
-        std::thread::sleep(Duration::from_millis(2));
-        handle.block_on(mine.send(Opcode::Text, true, b"too late"))
-    })
-    .await;
-    let SocketError::Closed { cause } = sent.expect_err("the end is known") else { panic!("closed") };
-    assert_eq!(cause, CloseCause::CloseFrame { code: Some(1001), reason: String::new() });
+    };
+    assert_eq!(first, "asked");
+    seen.recv_timeout(PATIENCE).expect("the server closes");
+    // What was read a millisecond ago is still the present.
+    std::thread::sleep(Duration::from_millis(2));
+    assert_eq!(socket.close_cause(), Some(CloseCause::CloseFrame { code: Some(1001), reason: String::new() }));
+    drop((socket, runtime));
+    server.join().expect("no panic");
 }
 
 #[tokio::test]

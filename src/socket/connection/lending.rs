@@ -27,7 +27,7 @@ use crate::net::parker::Parker;
 use crate::socket::CloseCause;
 
 /// How long nobody waits after a thread has got its frame: longer than a busy script needs until it wants the next one.
-const REST: Duration = Duration::from_millis(20);
+const REST: Duration = Duration::from_millis(50);
 
 /// What was read less than this ago is the present.
 const PRESENT: Duration = Duration::from_millis(1);
@@ -155,6 +155,7 @@ impl<'a> BlockingRead<'a> {
         }
         let Some(tcp) = held.as_ref() else {
             connection.call_back();
+            connection.tell_of_demand();
             return parker.park(timeout);
         };
         if !connection.may_read() {

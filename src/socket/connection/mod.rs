@@ -264,9 +264,7 @@ impl Connection {
             let polled = Pin::new(&mut reading).poll(context);
             if polled.is_pending() && !std::mem::replace(&mut called, true) {
                 self.call_back();
-                if self.read_on_demand {
-                    self.wake.notify_one();
-                }
+                self.tell_of_demand();
             }
             polled
         });
@@ -281,6 +279,10 @@ impl Connection {
         until: Instant,
         cancelled: impl Future<Output = ()>,
     ) -> Result<Result<Frame, SocketError>, Missed> {
+        if until <= start {
+            // Nothing is waited for, but what has come is taken.
+            self.look(start);
+        }
         let blocking = BlockingRead::of(self, start);
         let _demand = self.read_on_demand.then(|| Demand::of(self));
         let read = self.inbox.read(matches);
@@ -291,6 +293,13 @@ impl Connection {
     fn may_read(&self) -> bool {
         !self.read_on_demand
             || self.demand.load(Ordering::Acquire) > 0 && self.inbox.queued.load(Ordering::Relaxed) == 0
+    }
+
+    /// Somebody waits for the task to read, which it may do now also where it reads on demand.
+    fn tell_of_demand(&self) {
+        if self.read_on_demand {
+            self.wake.notify_one();
+        }
     }
 
     /// The closing handshake; see [`super::Socket::close`].

@@ -10,6 +10,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.fasterxml.jackson.databind.JsonNode;
 import java.net.ServerSocket;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CancellationException;
 import java.util.concurrent.TimeoutException;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
@@ -81,6 +84,38 @@ class SocketTest {
         assertEquals(2, frame.headerBytes());
         assertEquals(15, frame.wirePayloadBytes());
         assertTrue(frame.waitedNanos() >= 0 && frame.ageNanos() >= 0);
+    }
+
+    @Test
+    void anExchangeTellsWhatWasSentAndWhatCame() throws Exception {
+        Socket socket = open(thread, "a");
+        for (int round = 0; round < 5; round++) {
+            List<Sent> sent = new ArrayList<>();
+            Frame frame = socket.exchange(null, Opcode.TEXT, utf8("{\"type\":\"ping\"}"), 5_000, 5_000, sent::add);
+            assertEquals("{\"type\":\"pong\"}", frame.text());
+            assertEquals(1, sent.size());
+            assertEquals(2 + 4 + 15, sent.get(0).bytes());
+            assertTrue(sent.get(0).nanos() > 0 && frame.waitedNanos() > 0);
+        }
+    }
+
+    @Test
+    void anExchangeWithoutAnAnswerStillTellsWhatWasSent() throws Exception {
+        Socket socket = open(thread, "a");
+        List<Sent> sent = new ArrayList<>();
+        assertThrows(TimeoutException.class,
+                () -> socket.exchange(null, Opcode.PONG, utf8("unasked"), 5_000, 20, sent::add));
+        assertEquals(1, sent.size());
+        assertEquals(2 + 4 + 7, sent.get(0).bytes());
+        try (Operation operation = engine.operation()) {
+            operation.cancel();
+            assertThrows(CancellationException.class,
+                    () -> socket.exchange(operation, Opcode.PONG, utf8("never"), 5_000, 20, sent::add));
+        }
+        socket.abort();
+        assertThrows(EngineException.class,
+                () -> socket.exchange(null, Opcode.PONG, utf8("never"), 5_000, 20, sent::add));
+        assertEquals(1, sent.size());
     }
 
     @Test
