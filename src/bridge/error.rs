@@ -222,8 +222,8 @@ mod tests {
     fn each_failure_carries_the_word_of_results() {
         let word = |error: EngineError| match Exception::of(&BridgeError::Engine(error)) {
             Exception::Engine { details, .. } => {
-                let details: Value = serde_json::from_str(&details).unwrap();
-                details["resultCode"].as_str().unwrap().to_owned()
+                let details: Value = serde_json::from_str(&details).expect("JSON");
+                details["resultCode"].as_str().expect("a word").to_owned()
             }
             other @ Exception::Jdk { .. } => panic!("{other:?}"),
         };

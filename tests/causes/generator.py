@@ -126,7 +126,7 @@ async def receive_buffer_overflows(world: World) -> list[Line]:
 
     await until(media_come, 20, "the other side's media")
     await asyncio.sleep(0.3)
-    phone.signal(signal.SIGSTOP)
+    await phone.stop()
     flood = await namespace.socket(socket.AF_INET, socket.SOCK_DGRAM)
     with flood:
         flood.bind((LAB, 0))
@@ -154,7 +154,7 @@ async def starved_while_connecting(world: World) -> list[Line]:
     async def stop_before_the_answer(going: str, message: Line) -> list[Line]:
         if going == "in" and message.get("type") == "answer":
             await asyncio.sleep(OFFER_SENT_S)
-            phones[0].signal(signal.SIGSTOP)
+            await phones[0].stop()
         return [message]
 
     await world.enter(Meddler(namespace, MEDDLER, LAB, stop_before_the_answer))
@@ -224,7 +224,7 @@ async def in_bursts(phone: Program, seconds: float) -> None:
     clock = asyncio.get_running_loop().time
     until = clock() + seconds
     while clock() < until:
-        phone.signal(signal.SIGSTOP)
+        await phone.stop()
         await asyncio.sleep(0.45)
         phone.signal(signal.SIGCONT)
         await asyncio.sleep(0.05)

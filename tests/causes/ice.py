@@ -136,9 +136,9 @@ async def only_mdns_remote_candidates(world: World) -> list[Line]:
 
 @provokes("ICE_ANSWER_LATE", confidence=CERTAIN)
 async def answer_after_the_deadline(world: World) -> list[Line]:
-    """The answer comes when hardly any of the time to connect is left."""
+    """The answer comes when the time to connect is over."""
     namespace = await world.namespace()
-    await world.lab(namespace, faults={"answerDelayMs": 1500})
+    await world.lab(namespace, faults={"answerDelayMs": 2000})
     return await world.lines(namespace, opening(), calling(connectTimeoutMs=1500, answerTimeoutMs=20_000))
 
 

@@ -231,7 +231,7 @@ async def generator_stopped(world: World) -> list[Line]:
     await world.lab(namespace)
     await world.enter(Meddler(namespace, MEDDLER, LAB, without_farewell))
     phone, said = await up(world, namespace, opening(MEDDLER), calling(), holding_call(UNTIL_LOST_MS))
-    phone.signal(signal.SIGSTOP)
+    await phone.stop()
     await asyncio.sleep(36)
     phone.signal(signal.SIGCONT)
     return said + await phone.lines(UNTIL_LOST_MS / 1000 + 20)

@@ -75,6 +75,22 @@ class Program:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, number)
 
+    async def stop(self) -> None:
+        """Stops it until SIGCONT, and waits until it stands still: a thread that is to stop has to get the CPU for that first."""
+        self.signal(signal.SIGSTOP)
+        async with asyncio.timeout(END_DEADLINE_S):
+            while not self._stands_still():
+                await asyncio.sleep(0.001)
+
+    def _stands_still(self) -> bool:
+        """Whether every thread of it is stopped, or it has ended."""
+        for thread in Path(f"/proc/{self.pid}/task").glob("*/stat"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                # The state follows the name, which is in parentheses and may have some itself.
+                if thread.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0] not in "TtZX":
+                    return False
+        return True
+
     async def end(self) -> None:
         """Ends it, first kindly."""
         if self._running.returncode is None:
