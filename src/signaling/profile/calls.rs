@@ -341,6 +341,9 @@ impl Machine {
                 let mut call = Call { outgoing: true, ..Call::default() };
                 call.variables.insert("to".to_owned(), Value::String(to));
                 self.calls.insert(key, call);
+                if !self.is_registered() {
+                    return self.end_call(key, EndedBy::Failure, Some("the softphone is not registered".to_owned()));
+                }
                 (&commands.place, Extra::new())
             }
             Command::Accept => {

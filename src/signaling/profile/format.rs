@@ -513,6 +513,8 @@ pub enum Do {
     Send(String),
     /// Makes a request.
     Request(String),
+    /// Makes several requests at once; in `login` and `ready` all answers are waited for.
+    Requests(Vec<String>),
     /// Makes an HTTP request.
     Http(String),
     /// Sets variables: of the call at hand, or without one of the softphone.
@@ -1023,6 +1025,9 @@ impl Check<'_> {
         match action {
             Do::Send(name) => self.exists(&format!("{at}.send"), "template", name, profile.templates.keys()),
             Do::Request(name) => self.exists(&format!("{at}.request"), "request", name, profile.requests.keys()),
+            Do::Requests(names) => names.iter().enumerate().try_for_each(|(number, name)| {
+                self.exists(&format!("{at}.requests[{number}]"), "request", name, profile.requests.keys())
+            }),
             Do::Http(name) => self.exists(&format!("{at}.http"), "HTTP request", name, profile.http.keys()),
             Do::Set(set) => self.set(&format!("{at}.set"), set),
             Do::Expect(expect) => {

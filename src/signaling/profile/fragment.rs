@@ -12,7 +12,7 @@ pub(super) fn ice_credentials(sdp: &str) -> Option<(String, String)> {
 
 /// The candidates of a fragment; the end of them as an empty one. Before `a=mid`, the word behind `m=` names the media line
 /// unless it is a kind of media: that is how Genesys Cloud writes it.
-pub(super) fn candidates(fragment: &str) -> Vec<IceCandidateInit> {
+pub(crate) fn candidates(fragment: &str) -> Vec<IceCandidateInit> {
     const KINDS: [&str; 5] = ["audio", "video", "application", "text", "message"];
     let mut found = Vec::new();
     let (mut mid, mut line_index, mut user_fragment) = (None, None::<u16>, None);

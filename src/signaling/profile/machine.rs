@@ -24,6 +24,8 @@ use crate::config::ConfigError;
 
 /// Requests that may be unanswered at a time.
 const MAX_PENDING: usize = 256;
+/// Lists of actions within each other.
+const MAX_ACTION_DEPTH: usize = 16;
 
 /// One softphone.
 pub struct Machine {
@@ -56,6 +58,8 @@ pub struct Machine {
     done_once: BTreeSet<String>,
     servers: Servers,
     random: StdRng,
+    /// Lists of actions that are being done within each other.
+    depth: usize,
     /// A moment on both clocks.
     clock: (Instant, Duration),
     actions: Vec<Action>,
@@ -89,7 +93,7 @@ struct Sequence {
 enum Awaiting {
     Nothing,
     Http(u64),
-    Answer(String),
+    Answers(BTreeSet<String>),
     Message(Expect),
 }
 
@@ -210,6 +214,7 @@ impl Machine {
             done_once: BTreeSet::new(),
             servers: Servers::default(),
             random: StdRng::seed_from_u64(seed),
+            depth: 0,
             clock: (now, since_epoch),
             actions: Vec::new(),
         })
@@ -224,11 +229,6 @@ impl Machine {
     /// Whether it is registered now.
     pub fn is_registered(&self) -> bool {
         self.phase == Phase::Ready
-    }
-
-    /// Whether it knows this call, which is not over then.
-    pub fn knows(&self, call: CallKey) -> bool {
-        self.calls.contains_key(&call)
     }
 
     /// How many calls it knows.
@@ -311,7 +311,6 @@ impl Machine {
         }
         if self.phase != Phase::Off {
             self.leave(now);
-            self.phase = Phase::Off;
             self.push(Action::Unregistered { why: "by the user".to_owned(), next: Next::Nothing });
         }
     }
@@ -381,6 +380,8 @@ impl Machine {
 
     /// Forgets what belongs to one WebSocket.
     fn leave(&mut self, now: Instant) {
+        // What follows a failed request cannot be sent any more.
+        self.phase = Phase::Off;
         self.sequence = None;
         self.login_end = None;
         self.keep_alive_at = None;
@@ -516,11 +517,16 @@ impl Machine {
                         return self.awaiting(Awaiting::Http(ticket));
                     }
                 }
-                Do::Request(name) => match self.request(&name, &context, Purpose::Sequence, None, now) {
-                    Some(id) => return self.awaiting(Awaiting::Answer(id)),
-                    None if part == Part::Ready => {}
-                    None => return self.fail(After::Stop, &format!("the request '{name}' could not be made"), now),
-                },
+                Do::Request(name) => {
+                    if self.ask(vec![name], part, &context, now) == Flow::Off {
+                        return;
+                    }
+                }
+                Do::Requests(names) => {
+                    if self.ask(names, part, &context, now) == Flow::Off {
+                        return;
+                    }
+                }
                 other => {
                     if self.act(&other, &context, now) == Flow::Off {
                         return;
@@ -528,6 +534,28 @@ impl Machine {
                 }
             }
         }
+    }
+
+    /// Makes the requests of a sequence; [`Flow::On`] where there is nothing to wait for.
+    fn ask(&mut self, names: Vec<String>, part: Part, context: &Context<'_>, now: Instant) -> Flow {
+        let mut ids = BTreeSet::new();
+        for name in names {
+            match self.request(&name, context, Purpose::Sequence, None, now) {
+                Some(id) => {
+                    ids.insert(id);
+                }
+                None if part == Part::Ready => {}
+                None => {
+                    self.fail(After::Stop, &format!("the request '{name}' could not be made"), now);
+                    return Flow::Off;
+                }
+            }
+        }
+        if ids.is_empty() {
+            return Flow::On;
+        }
+        self.awaiting(Awaiting::Answers(ids));
+        Flow::Off
     }
 
     fn awaiting(&mut self, awaiting: Awaiting) {
@@ -734,14 +762,15 @@ impl Machine {
     }
 
     fn answered_in_sequence(&mut self, id: &str, message: Option<Value>, now: Instant) {
-        let ours = self
-            .sequence
-            .as_ref()
-            .is_some_and(|sequence| matches!(&sequence.awaiting, Awaiting::Answer(awaited) if awaited == id));
-        if ours {
-            if let Some(message) = message {
-                self.sequence_message(message);
-            }
+        let Some(Sequence { awaiting: Awaiting::Answers(awaited), .. }) = &mut self.sequence else { return };
+        if !awaited.remove(id) {
+            return;
+        }
+        let last = awaited.is_empty();
+        if let Some(message) = message {
+            self.sequence_message(message);
+        }
+        if last {
             self.advance(now);
         }
     }
@@ -830,10 +859,10 @@ impl Machine {
                 };
                 let left = Some(pending.retries_left - 1);
                 if let Some(again) = self.request(&pending.name, &context, pending.purpose, left, now) {
-                    if let Some(Sequence { awaiting: Awaiting::Answer(awaited), .. }) = &mut self.sequence
-                        && *awaited == id
+                    if let Some(Sequence { awaiting: Awaiting::Answers(awaited), .. }) = &mut self.sequence
+                        && awaited.remove(&id)
                     {
-                        *awaited = again;
+                        awaited.insert(again);
                     }
                     continue;
                 }
@@ -953,12 +982,14 @@ impl Machine {
 
     /// Does a list of actions.
     pub(super) fn run(&mut self, list: &[Do], context: &Context<'_>, now: Instant) -> Flow {
-        for action in list {
-            if self.act(action, context, now) == Flow::Off {
-                return Flow::Off;
-            }
+        if self.depth >= MAX_ACTION_DEPTH {
+            self.problem("actions were not done: what is to follow a failure fails again and again");
+            return Flow::Off;
         }
-        Flow::On
+        self.depth += 1;
+        let stopped = list.iter().any(|action| self.act(action, context, now) == Flow::Off);
+        self.depth -= 1;
+        if stopped { Flow::Off } else { Flow::On }
     }
 
     fn act(&mut self, action: &Do, context: &Context<'_>, now: Instant) -> Flow {
@@ -973,6 +1004,10 @@ impl Machine {
                         return self.run(&request.on_error, context, now);
                     }
                 }
+            }
+            Do::Requests(names) => {
+                let each: Vec<Do> = names.iter().cloned().map(Do::Request).collect();
+                return self.run(&each, context, now);
             }
             Do::Http(name) => {
                 self.exchange(name, context, false, now);

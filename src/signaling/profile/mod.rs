@@ -10,7 +10,7 @@ mod backoff;
 mod calls;
 pub mod codec;
 mod format;
-mod fragment;
+pub(crate) mod fragment;
 mod machine;
 mod messages;
 mod place;

@@ -356,7 +356,9 @@ fn value(part: &Part, scope: &mut dyn Scope, depth: usize) -> Result<Option<Valu
     let fail = |reason: String| RenderError { placeholder: text.clone(), reason };
     let found = match from {
         From::Variable(name) => scope.variable(name),
-        From::Message(selector) => scope.message().and_then(|message| selector.first(message)).filter(|value| !value.is_null()).cloned(),
+        From::Message(selector) => {
+            scope.message().and_then(|message| selector.first(message)).filter(|value| !value.is_null()).cloned()
+        }
         From::Template(name) if depth < MAX_DEPTH => match scope.template(name) {
             Some(body) => Some(Value::String(body.render_at(scope, depth + 1)?)),
             None => None,

@@ -24,12 +24,16 @@ struct Phone {
 impl Phone {
     fn new(params: &[(&str, &str)]) -> Self {
         let profile = Profile::parse("genesys.json", PROFILE).unwrap_or_else(|error| panic!("{error}"));
+        Self::of(&Arc::new(profile), 7, params)
+    }
+
+    fn of(profile: &Arc<Profile>, seed: u64, params: &[(&str, &str)]) -> Self {
         let given = [("token", "TOKEN"), ("api", "http://127.0.0.1:18080"), ("streaming", "ws://127.0.0.1:18080")];
         let mut all: BTreeMap<String, String> =
             given.iter().chain(params).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         all.entry("apiHost".to_owned()).or_insert_with(|| "127.0.0.1:18080".to_owned());
         let now = Instant::now();
-        let machine = Machine::new(Arc::new(profile), &all, now, Duration::from_secs(1_700_000_000), 7)
+        let machine = Machine::new(Arc::clone(profile), &all, now, Duration::from_secs(1_700_000_000), seed)
             .unwrap_or_else(|error| panic!("{error}"));
         Self { machine, done: VecDeque::new(), now, ours: HashMap::new() }
     }
@@ -116,11 +120,16 @@ impl Phone {
         assert!(self.done.is_empty(), "{:?}", self.done);
     }
 
+    /// Answers both requests for ICE servers, which are made at once.
     fn services(&mut self, stun: &str) {
-        self.result("<services><service type='turn' host='127.0.0.1' port='3478' transport='udp' username='u' password='p'/></services>");
-        assert!(matches!(self.done.pop_front(), Some(Action::IceServers { .. })));
-        self.result(&format!("<services>{stun}</services>"));
-        assert!(matches!(self.done.pop_front(), Some(Action::IceServers { .. })));
+        let asked = [self.sent(), self.sent()].map(|frame| attribute(&frame, "id"));
+        let turn = "<service type='turn' host='127.0.0.1' port='3478' transport='udp' username='u' password='p'/>";
+        let mut servers = 0;
+        for (id, service) in asked.iter().zip([turn, stun]) {
+            self.give(Input::Text(format!("<iq type='result' id='{id}'><services>{service}</services></iq>")));
+            servers += usize::from(matches!(self.done.pop_front(), Some(Action::IceServers { .. })));
+        }
+        assert_eq!(servers, 2);
     }
 
     fn ready() -> Self {
@@ -128,11 +137,14 @@ impl Phone {
     }
 
     fn ready_with(params: &[(&str, &str)]) -> Self {
-        let mut phone = Self::new(params);
-        phone.give(Input::Start);
-        phone.dial();
-        phone.log_in("<service type='stun' host='127.0.0.1' port='3478'/>");
-        phone
+        Self::new(params).logged_in()
+    }
+
+    fn logged_in(mut self) -> Self {
+        self.give(Input::Start);
+        self.dial();
+        self.log_in("<service type='stun' host='127.0.0.1' port='3478'/>");
+        self
     }
 
     fn propose(&mut self, session: &str, conversation: &str, auto: bool) {
@@ -303,11 +315,12 @@ fn without_a_stun_service_only_relayed_candidates_are_used() {
     phone.give(Input::Text("<features><bind/></features>".to_owned()));
     phone.result("<bind><jid>user1@org1.example/r</jid></bind>");
     phone.result("");
-    let turn =
-        "<services><service type='turn' host='h' port='1' transport='tcp' username='u' password='p'/></services>";
-    phone.result(turn);
-    phone.done.pop_front();
-    phone.result("<services/>");
+    let asked = [phone.sent(), phone.sent()].map(|frame| attribute(&frame, "id"));
+    let turn = "<service type='turn' host='h' port='1' transport='tcp' username='u' password='p'/>";
+    for (id, service) in asked.iter().zip([turn, ""]) {
+        phone.done.clear();
+        phone.give(Input::Text(format!("<iq type='result' id='{id}'><services>{service}</services></iq>")));
+    }
     match phone.done.pop_front() {
         Some(Action::IceServers { servers, relay_only: true }) => {
             assert_eq!(servers[0].urls, ["turn:h:1?transport=tcp"])
@@ -629,4 +642,32 @@ fn what_a_server_sends_never_panics_and_is_bounded() {
         ));
     }
     assert!(phone.machine.calls_open() <= 256);
+}
+
+/// When each of `count` agents of a server that restarted comes back, after the loss.
+fn comebacks(count: u64, jitter: &str) -> Vec<Duration> {
+    let profile = Arc::new(Profile::parse("genesys.json", PROFILE).expect("usable"));
+    (0..count)
+        .map(|seed| {
+            let mut ready = Phone::of(&profile, seed, &[("jitter", jitter)]).logged_in();
+            ready.give(Input::SocketClosed { detail: "restart".to_owned() });
+            match ready.done.pop_back() {
+                Some(Action::Unregistered { next: Next::Again(delay), .. }) => delay,
+                other => panic!("{other:?}"),
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn a_thousand_agents_come_back_in_lockstep_as_the_vendors_do_and_spread_with_jitter() {
+    let lockstep = comebacks(1000, "0");
+    assert!(lockstep.iter().all(|delay| *delay == Duration::from_secs(2)));
+    let spread = comebacks(1000, "1");
+    assert!(spread.iter().all(|delay| *delay <= Duration::from_secs(2)));
+    let mut tenths = [0_u32; 21];
+    for delay in &spread {
+        tenths[usize::try_from(delay.as_millis() / 100).expect("small")] += 1;
+    }
+    assert!(tenths.iter().all(|count| *count < 100), "of 1,000 at most a tenth within 100 ms: {tenths:?}");
 }

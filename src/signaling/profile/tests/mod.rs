@@ -1,5 +1,6 @@
 //! Profiles that can be used, and what is said of those that cannot.
 mod genesys;
+mod others;
 
 use super::*;
 
@@ -78,6 +79,30 @@ fn what_cannot_be_used_is_refused_with_line_and_column() {
 fn a_template_that_contains_itself_is_refused() {
     let error = refused("\"${token}\" }", "\"${@ping}${@hello}\" }");
     assert!(error.message.contains("contains itself: hello → hello"), "{error}");
+}
+
+#[test]
+fn a_failure_that_follows_itself_ends_and_is_reported() {
+    let text = SMALL
+        .replacen(
+            "{ \"send\": \"ping\" }",
+            "{ \"send\": \"ping\", \"withinMs\": 10, \"onError\": [ { \"request\": \"ping\" } ] }",
+            1,
+        )
+        .replacen("\"on\": [", "\"commands\": { \"place\": [ { \"request\": \"ping\" } ] }, \"on\": [", 1);
+    let profile = std::sync::Arc::new(Profile::parse("small.json", &text).unwrap_or_else(|error| panic!("{error}")));
+    let params = [("server", "ws://h"), ("token", "t")].map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let now = std::time::Instant::now();
+    let mut machine = Machine::new(profile, &params, now, std::time::Duration::ZERO, 1).expect("usable");
+    for input in [Input::Start, Input::SocketOpened, Input::Text("{\"welcome\":1}".to_owned())] {
+        machine.step(input, now);
+    }
+    assert!(machine.is_registered());
+    let call = machine.new_call();
+    machine.step(Input::Command { call, command: Command::Place { to: "x".to_owned() } }, now);
+    let done = machine.step(Input::SocketClosed { detail: "test".to_owned() }, now);
+    let told = done.iter().any(|action| matches!(action, Action::Problem { what } if what.contains("again and again")));
+    assert!(told, "{done:?}");
 }
 
 #[test]
