@@ -176,8 +176,9 @@ causes: provoking ## Every cause of failure provoked 20 times, as root: target/c
 	python3 -m tests.causes --times $(or $(TIMES),20) --parallel $(or $(PARALLEL),10) $(if $(ONLY),--only '$(ONLY)')
 
 .PHONY: interop
-interop: | tools ## Real peers: Chromium, aiortc and pion, both roles
+interop: | tools ## Real peers: Chromium, aiortc and pion, both roles; the Genesys Cloud client
 	interop/run
+	interop/genesys/run
 
 .PHONY: soak
 soak: $(INSTALLED_JAR) ## Ten minutes of think time and a million iterations; not part of test
