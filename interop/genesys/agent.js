@@ -86,7 +86,8 @@ client.webrtcSessions.on('incomingRtcSession', async (session) => {
       if (report.type === 'inbound-rtp') packets.received = report.packetsReceived;
     }
   }, 100);
-  await session.addTrack(track);
+  // As the recorded client did: its own addTrack would only replace the track of a line that stays `recvonly`.
+  connection.addTrack(track, new wrtc.MediaStream([track]));
   await session.accept();
 });
 
