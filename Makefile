@@ -207,8 +207,9 @@ fuzz: | tools ## Auto ICE on a million damaged messages, from another seed each 
 	    cargo test --locked --release --test autoice_mutation
 
 .PHONY: interop
-interop: | tools ## Real peers: Chromium, aiortc and pion, both roles
+interop: | tools ## Real peers: Chromium, aiortc and pion, both roles; the Genesys Cloud client
 	interop/run
+	interop/genesys/run
 
 .PHONY: soak
 soak: $(INSTALLED_JAR) ## Ten minutes of think time and a million iterations; not part of test

@@ -27,6 +27,7 @@ Usage: webrtc-lab [options]
   --address A           address to listen on (default 127.0.0.1)
   --port P              signaling port (default 0: any free one)
   --stun-port P         STUN port (default 0: any free one)
+  --genesys             play a Genesys Cloud counterpart, too (any free port; more by --config: \"genesys\")
   --allow-remote        allow an address other than loopback
   --config FILE.json    lab configuration; the options above override it
   --report FILE.json    write the final counters there
@@ -84,7 +85,7 @@ fn say(line: &str) -> Result<(), String> {
 /// Reads the command line; `None` when it asked for help or version only.
 fn options(mut arguments: lexopt::Parser) -> Result<Option<Options>, String> {
     let mut options = Options::default();
-    let mut file = None;
+    let (mut file, mut genesys) = (None, false);
     let (mut address, mut port, mut stun_port, mut allow_remote) = (None::<IpAddr>, None::<u16>, None::<u16>, false);
     let refused = |error: lexopt::Error| format!("{error}; see --help");
     while let Some(argument) = arguments.next().map_err(refused)? {
@@ -92,6 +93,7 @@ fn options(mut arguments: lexopt::Parser) -> Result<Option<Options>, String> {
             Long("address") => address = Some(parsed(&mut arguments, "--address")?),
             Long("port") => port = Some(parsed(&mut arguments, "--port")?),
             Long("stun-port") => stun_port = Some(parsed(&mut arguments, "--stun-port")?),
+            Long("genesys") => genesys = true,
             Long("allow-remote") => allow_remote = true,
             Long("config") => file = Some(PathBuf::from(arguments.value().map_err(refused)?)),
             Long("report") => options.report = Some(arguments.value().map_err(refused)?.into()),
@@ -117,6 +119,9 @@ fn options(mut arguments: lexopt::Parser) -> Result<Option<Options>, String> {
     config.port = port.unwrap_or(config.port);
     config.stun_port = stun_port.unwrap_or(config.stun_port);
     config.allow_remote |= allow_remote;
+    if genesys {
+        config.genesys.get_or_insert_default();
+    }
     config.check().map_err(|error| error.to_string())?;
     Ok(Some(options))
 }
@@ -132,11 +137,14 @@ where
 
 async fn serve(config: LabConfig, mut ends: mpsc::UnboundedReceiver<()>) -> Result<LabCounters, String> {
     let lab = Lab::start(config).await.map_err(|error| error.to_string())?;
-    let ready = serde_json::json!({
+    let mut ready = serde_json::json!({
         "signalingUrl": lab.signaling_url(),
         "stunUrl": lab.stun_url(),
         "pid": std::process::id(),
     });
+    if let Some(url) = lab.genesys_url() {
+        ready["genesysUrl"] = url.into();
+    }
     say(&ready.to_string())?;
     ends.recv().await;
     // A second signal cuts the farewell short.

@@ -19,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::config::{ConfigError, from_json};
+pub(super) use crate::net::retry_after;
 
 /// Longest wait in a gate; it also ends with the operation and the scope of the start.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(3600);
@@ -205,17 +206,6 @@ impl Bucket {
     }
 }
 
-/// The wait that response headers ask for (RFC 9110 §10.2.3), counted from `now`; `None` without a usable `Retry-After`.
-pub(super) fn retry_after(headers: &[(String, String)], now: std::time::SystemTime) -> Option<Duration> {
-    let (_, value) = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("retry-after"))?;
-    let value = value.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let at = httpdate::parse_http_date(value).ok()?;
-    Some(at.duration_since(now).unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -319,17 +309,5 @@ mod tests {
             let error = take_gate(json.as_bytes()).expect_err(json);
             assert_eq!(error.field, field, "{error}");
         }
-    }
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        let headers = |value: &str| vec![("retry-After".to_owned(), value.to_owned())];
-        let now = std::time::UNIX_EPOCH + Duration::from_secs(784_111_777 - 30);
-        assert_eq!(retry_after(&headers(" 7 "), now), Some(Duration::from_secs(7)));
-        assert_eq!(retry_after(&headers("Sun, 06 Nov 1994 08:49:37 GMT"), now), Some(Duration::from_secs(30)));
-        let later = now + Duration::from_secs(60);
-        assert_eq!(retry_after(&headers("Sun, 06 Nov 1994 08:49:37 GMT"), later), Some(Duration::ZERO));
-        assert_eq!(retry_after(&headers("soon"), now), None);
-        assert_eq!(retry_after(&[], now), None);
     }
 }

@@ -35,13 +35,17 @@ impl Engine {
         })
     }
 
-    /// `{"signalingUrl":…,"stunUrl":…}`.
+    /// `{"signalingUrl":…,"stunUrl":…}`, and `genesysUrl` of a lab that has a Genesys Cloud counterpart.
     ///
     /// # Errors
     /// A stale key.
     pub fn lab_urls(&self, key: LabKey) -> Result<Value, EngineError> {
         let lab = self.lab(key)?;
-        Ok(json!({"signalingUrl": lab.signaling_url(), "stunUrl": lab.stun_url()}))
+        let mut urls = json!({"signalingUrl": lab.signaling_url(), "stunUrl": lab.stun_url()});
+        if let Some(url) = lab.genesys_url() {
+            urls["genesysUrl"] = url.into();
+        }
+        Ok(urls)
     }
 
     /// What the lab has seen so far.

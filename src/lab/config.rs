@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use serde::Deserialize;
 
 use super::faults::LabFaults;
+use super::genesys::GenesysConfig;
 use crate::config::{ConfigError, from_json};
 
 /// Longest accepted time of any lab setting, ms (one day).
@@ -28,6 +29,8 @@ pub struct LabConfig {
     pub idle_cut_ms: u64,
     /// Faults to play (default none).
     pub faults: LabFaults,
+    /// A counterpart for Genesys Cloud softphones, on a port of its own (default none).
+    pub genesys: Option<GenesysConfig>,
 }
 
 impl Default for LabConfig {
@@ -39,6 +42,7 @@ impl Default for LabConfig {
             allow_remote: false,
             idle_cut_ms: 0,
             faults: LabFaults::default(),
+            genesys: None,
         }
     }
 }
@@ -77,7 +81,7 @@ impl LabConfig {
             return Err(ConfigError::new("idleCutMs", self.idle_cut_ms, format!("at most {MAX_TIME_MS} ms")));
         }
         self.faults.check()?;
-        Ok(())
+        self.genesys.as_ref().map_or(Ok(()), GenesysConfig::check)
     }
 }
 
@@ -101,6 +105,8 @@ mod tests {
             (r#"{"idleCutMs":-1}"#, "idleCutMs"),
             (r#"{"idleCutMs":86400001}"#, "idleCutMs"),
             (r#"{"faults":{"closeCode":1006}}"#, "faults.closeCode"),
+            (r#"{"genesys":{"pingIntervalMs":0}}"#, "genesys.pingIntervalMs"),
+            (r#"{"genesys":{"faults":{"saslFailure":"<x/>"}}}"#, "genesys.faults.saslFailure"),
         ] {
             let error = LabConfig::from_json(json.as_bytes()).expect_err(json);
             assert_eq!(error.field, field, "{json}: {error}");

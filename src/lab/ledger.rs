@@ -160,7 +160,11 @@ pub(super) struct OpenCall {
 impl OpenCall {
     /// From now on the packets of `session` count.
     pub(super) fn attach(&self, session: Session) {
-        self.ledger.calls.lock().live.insert(self.key, session);
+        let mut calls = self.ledger.calls.lock();
+        if let Some(replaced) = calls.live.insert(self.key, session) {
+            let so_far = replaced.counters();
+            add(&mut calls.closed, &so_far);
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod answering;
 mod config;
 mod connection;
 mod faults;
+mod genesys;
 mod ledger;
 mod stun;
 mod switchboard;
@@ -30,6 +31,8 @@ use tokio_util::task::TaskTracker;
 pub use self::config::LabConfig;
 pub use self::faults::LabFaults;
 use self::faults::UpgradeLimit;
+use self::genesys::Cloud;
+pub use self::genesys::{GenesysConfig, GenesysFaults, TurnService};
 pub use self::ledger::LabCounters;
 use self::ledger::Ledger;
 use self::switchboard::Switchboard;
@@ -48,6 +51,7 @@ struct Running {
     shared: Arc<Shared>,
     address: SocketAddr,
     stun_address: SocketAddr,
+    genesys_address: Option<SocketAddr>,
 }
 
 impl Drop for Running {
@@ -98,6 +102,16 @@ impl Lab {
         let wanted = SocketAddr::new(config.address, config.stun_port);
         let stun = UdpSocket::bind(wanted).await.map_err(|error| LabError::listen("STUN", wanted, &error))?;
         let stun_address = stun.local_addr().map_err(|error| LabError::listen("STUN", wanted, &error))?;
+        let genesys = match &config.genesys {
+            None => None,
+            Some(genesys) => {
+                let wanted = SocketAddr::new(config.address, genesys.port);
+                let listener = TcpListener::bind(wanted)
+                    .await
+                    .map_err(|error| LabError::listen("Genesys Cloud", wanted, &error))?;
+                Some((genesys.clone(), listener, wanted))
+            }
+        };
         let shared = Arc::new(Shared {
             config,
             ledger: Arc::new(Ledger::default()),
@@ -110,7 +124,14 @@ impl Lab {
         });
         shared.spawn(stun::serve(stun, Arc::clone(&shared.ledger), shared.end_lines.clone()));
         shared.spawn(accept(listener, Arc::clone(&shared)));
-        Ok(Self { inner: Arc::new(Running { shared, address, stun_address }) })
+        let genesys_address = match genesys {
+            None => None,
+            Some((genesys, listener, wanted)) => {
+                let started = Cloud::start(genesys, Arc::clone(&shared), listener, stun_address).await;
+                Some(started.map_err(|error| LabError::listen("Genesys Cloud", wanted, &error))?)
+            }
+        };
+        Ok(Self { inner: Arc::new(Running { shared, address, stun_address, genesys_address }) })
     }
 
     /// `ws://address:port/`.
@@ -121,6 +142,11 @@ impl Lab {
     /// `stun:address:port`.
     pub fn stun_url(&self) -> String {
         format!("stun:{}", self.inner.stun_address)
+    }
+
+    /// `http://address:port` of the Genesys Cloud counterpart, which has REST and WebSocket; `None` without one.
+    pub fn genesys_url(&self) -> Option<String> {
+        self.inner.genesys_address.map(|address| format!("http://{address}"))
     }
 
     /// Signaling address.

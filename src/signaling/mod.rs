@@ -1,10 +1,12 @@
 //! Signaling: plain JSON over a WebSocket (offer, answer, candidate, bye).
 //!
 //! [`json`] has the messages, [`call`] the client side of a call, [`outcome`] what it came to. The server side is the lab's
-//! ([`crate::lab`]).
+//! ([`crate::lab`]). [`profile`] has protocols as data, [`softphone`] what speaks them.
 pub(crate) mod accounts;
 pub mod call;
 mod dialog;
 pub mod json;
 pub mod outcome;
+pub mod profile;
 pub(crate) mod sdp;
+pub mod softphone;

@@ -1,0 +1,267 @@
+//! One call of the lab to a softphone: proposed, offered, held, terminated. It lives without the softphone's WebSocket.
+//!
+//! Every wait has a deadline or ends with the lab; the call leaves the tables with its task.
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::Cloud;
+use super::stream::escape;
+use crate::peer::{IceCandidateInit, PeerError, Session, SessionConfig};
+
+/// How long a softphone may ring.
+const PROCEED_DEADLINE: Duration = Duration::from_secs(60);
+/// How long the answer may take, and how long connecting.
+const STEP_DEADLINE: Duration = Duration::from_secs(30);
+/// How long closing the session may take.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
+
+/// What reaches a call.
+#[derive(Debug)]
+pub(super) enum CallEvent {
+    /// The client will take it.
+    Proceed,
+    /// The client's answer.
+    Answer(String),
+    /// A candidate of the client.
+    Candidate(IceCandidateInit),
+    /// The client has ended it, and why.
+    Terminated(String),
+    /// The lab is to end it.
+    Terminate,
+}
+
+pub(super) struct CloudCall {
+    cloud: Arc<Cloud>,
+    user: String,
+    session: String,
+    conversation: String,
+    /// The gateway's JID; a softphone's peer has `gjoll` behind the @.
+    from: String,
+}
+
+/// How a part of a call ended.
+enum Ended {
+    /// The client has ended it.
+    ByClient,
+    /// It is to be terminated by the lab, with this reason.
+    ByLab(String),
+}
+
+impl CloudCall {
+    pub(super) fn new(cloud: Arc<Cloud>, user: String, session: String, conversation: String, number: u64) -> Self {
+        Self { cloud, user, session, conversation, from: format!("gjoll-{number}@conversation.gjoll.lab") }
+    }
+
+    /// Carries the call from its proposal to its end.
+    pub(super) async fn run(self, mut events: mpsc::Receiver<CallEvent>) {
+        let open = self.cloud.lab.ledger.call_opened();
+        let mut sessions = Vec::new();
+        let ended = self.carry(&mut events, &mut sessions, &open).await;
+        if let Ended::ByLab(reason) = ended {
+            self.rpc("terminate", json!({"sessionId": self.session, "reason": reason}));
+        }
+        self.notify("terminated");
+        for session in sessions {
+            session.close(CLOSE_DEADLINE).await;
+        }
+        self.cloud.calls.lock().remove(&self.session);
+        drop(open);
+        let every = self.cloud.config.call_every_ms;
+        if every > 0 {
+            self.cloud.call_after(self.user, every);
+        }
+    }
+
+    async fn carry(
+        &self,
+        events: &mut mpsc::Receiver<CallEvent>,
+        sessions: &mut Vec<Session>,
+        open: &crate::lab::ledger::OpenCall,
+    ) -> Ended {
+        let failed = |why: String| {
+            log::debug!("lab genesys: call {}: {why}", self.session);
+            self.cloud.lab.ledger.calls_failed.add(1);
+            Ended::ByLab("error".to_owned())
+        };
+        self.propose();
+        match timeout(PROCEED_DEADLINE, next(events, |event| matches!(event, CallEvent::Proceed))).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(ended)) => return ended.unwrap_or_else(|| self.by_lab()),
+            Err(_) => {
+                self.say(&format!(r#"<retract xmlns="urn:xmpp:jingle-message:0" id="{}"/>"#, self.session));
+                return failed("it was not taken".to_owned());
+            }
+        }
+        if self.cloud.config.faults.candidate_before_offer {
+            let sdp = "m=0 9 RTP/AVP 0\r\na=candidate:1 1 udp 1 192.0.2.1 9 typ host generation 0\r\n";
+            self.rpc("iceCandidate", json!({"sessionId": self.session, "sdp": sdp}));
+        }
+        let (mut session, mut offer) = match self.offer().await {
+            Ok(made) => made,
+            Err(error) => return failed(error.to_string()),
+        };
+        sessions.push(session.clone());
+        open.attach(session.clone());
+        self.send_offer(&offer, false);
+        let mut deadline = Some(Instant::now() + STEP_DEADLINE);
+        let (mut answered, mut connected) = (false, false);
+        let mut reinvite_at = None;
+        loop {
+            let until_connected = session.clone();
+            tokio::select! {
+                () = self.cloud.lab.end_calls.cancelled() => return self.by_lab(),
+                event = events.recv() => match event {
+                    Some(CallEvent::Answer(answer)) if !answered => {
+                        answered = true;
+                        if let Err(error) = session.set_remote_answer(&answer).await {
+                            return failed(error.to_string());
+                        }
+                        if !connected {
+                            self.cloud.lab.ledger.calls_answered.add(1);
+                        }
+                        deadline = Some(Instant::now() + STEP_DEADLINE);
+                    }
+                    Some(CallEvent::Candidate(candidate)) => {
+                        if let Err(error) = session.add_ice_candidate(candidate).await {
+                            log::debug!("lab genesys: a candidate is not usable: {error}");
+                        }
+                    }
+                    Some(CallEvent::Terminated(reason)) => {
+                        log::debug!("lab genesys: the client ended call {}: {reason}", self.session);
+                        return Ended::ByClient;
+                    }
+                    Some(CallEvent::Terminate) | None => return self.by_lab(),
+                    Some(CallEvent::Answer(_) | CallEvent::Proceed) => {}
+                },
+                done = async move { until_connected.connected().await }, if answered && !connected => match done {
+                    Ok(()) => {
+                        connected = true;
+                        self.notify("connected");
+                        let after = |ms: u64| (ms > 0).then(|| Instant::now() + Duration::from_millis(ms));
+                        deadline = after(self.cloud.config.call_hold_ms);
+                        reinvite_at = after(self.cloud.config.faults.reinvite_after_ms);
+                    }
+                    Err(error) => return failed(error.to_string()),
+                },
+                () = at(reinvite_at) => {
+                    reinvite_at = None;
+                    if self.cloud.config.faults.reinvite_new_ice {
+                        match self.offer().await {
+                            Ok(made) => (session, offer) = made,
+                            Err(error) => return failed(error.to_string()),
+                        }
+                        sessions.push(session.clone());
+                        open.attach(session.clone());
+                        answered = false;
+                        connected = false;
+                        deadline = Some(Instant::now() + STEP_DEADLINE);
+                    }
+                    self.send_offer(&offer, true);
+                }
+                () = at(deadline) => {
+                    if connected {
+                        return self.by_lab();
+                    }
+                    return failed("it was not answered, or did not connect".to_owned());
+                }
+            }
+        }
+    }
+
+    fn by_lab(&self) -> Ended {
+        Ended::ByLab(self.cloud.config.terminate_reason.clone())
+    }
+
+    /// A session of the lab's own and its complete offer.
+    async fn offer(&self) -> Result<(Session, String), PeerError> {
+        let config =
+            SessionConfig { source_address: Some(self.cloud.address.ip()), trickle: false, ..SessionConfig::default() };
+        let session = Session::new(config).await?;
+        let offer = session.create_offer().await?;
+        Ok((session, offer))
+    }
+
+    fn propose(&self) {
+        let auto = if self.cloud.config.auto_answer { r#" inin-autoanswer="true""# } else { "" };
+        self.say(&format!(
+            r#"<propose xmlns="urn:xmpp:jingle-message:0" id="{}" inin-cid="{}"{auto} inin-sdp-over-xmpp="true" inin-user-id="{}"><description xmlns="urn:xmpp:jingle:apps:rtp:1" media="audio"/></propose>"#,
+            self.session, self.conversation, self.user
+        ));
+    }
+
+    fn send_offer(&self, offer: &str, reinvite: bool) {
+        let mut params = json!({"sessionId": self.session, "conversationId": self.conversation, "sdp": offer});
+        if reinvite {
+            params["reinvite"] = true.into();
+        }
+        self.rpc("offer", params);
+    }
+
+    fn say(&self, inner: &str) {
+        let said = self.cloud.say(&self.user, |full| {
+            format!(r#"<message xmlns="jabber:client" to="{full}" from="{}">{inner}</message>"#, self.from)
+        });
+        self.heard(said);
+    }
+
+    fn rpc(&self, method: &str, params: Value) {
+        let number = self.cloud.number();
+        let rpc = json!({"jsonrpc": "2.0", "id": format!("{method}-{number}"), "method": method, "params": params});
+        let said = self.cloud.say(&self.user, |full| {
+            format!(
+                r#"<iq xmlns="jabber:client" type="set" id="gateway-{number}" to="{full}" from="{}"><genesys-webrtc xmlns="genesys">{}</genesys-webrtc></iq>"#,
+                self.from,
+                escape(&rpc.to_string())
+            )
+        });
+        self.heard(said);
+    }
+
+    /// A conversation event, as the vendor publishes it.
+    fn notify(&self, state: &str) {
+        let (user, conversation) = (&self.user, &self.conversation);
+        let event = json!({"topicName": format!("v2.users.{user}.conversations"), "version": "2", "eventBody": {
+            "id": conversation, "participants": [{"id": format!("participant-{conversation}"), "purpose": "agent",
+            "userId": user, "calls": [{"state": state}]}]}});
+        let number = self.cloud.number();
+        let said = self.cloud.say(user, |full| {
+            format!(
+                r#"<message xmlns="jabber:client" from="notifications.lab" to="{full}"><event xmlns="http://jabber.org/protocol/pubsub#event"><items node="v2.users.{user}.conversations"><item id="event-{number}"><json xmlns="urn:xmpp:json:0">{}</json></item></items></event></message>"#,
+                escape(&event.to_string())
+            )
+        });
+        self.heard(said);
+    }
+
+    fn heard(&self, said: bool) {
+        if !said {
+            log::debug!("lab genesys: {} has no WebSocket that takes a stanza now", self.user);
+        }
+    }
+}
+
+/// The next event that is `wanted`; without one how the call ended (`None`: by the lab).
+async fn next(
+    events: &mut mpsc::Receiver<CallEvent>,
+    wanted: impl Fn(&CallEvent) -> bool,
+) -> Result<CallEvent, Option<Ended>> {
+    loop {
+        match events.recv().await {
+            Some(event) if wanted(&event) => return Ok(event),
+            Some(CallEvent::Terminated(_)) => return Err(Some(Ended::ByClient)),
+            Some(CallEvent::Terminate) | None => return Err(None),
+            Some(_) => {}
+        }
+    }
+}
+
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,165 @@
+//! A counterpart for Genesys Cloud softphones: REST, XMPP over WebSocket (RFC 7395), calls by JSON-RPC in
+//! `genesys-webrtc` elements. It offers, the agent answers; Jingle is not spoken.
+//!
+//! Any bearer token is accepted and is a user of its own. `POST /lab/calls` with `{"userId":…}` calls a softphone.
+//! Guarantees: a call lives without its WebSocket, as at the vendor's; a second WebSocket on a channel closes the first; an
+//! answer to an IQ comes `from` whom it was sent `to`; nothing waits without a deadline but for clients, who may leave at
+//! any time. Everything ends with the lab.
+mod call;
+mod config;
+mod rest;
+mod stream;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use self::call::CallEvent;
+pub use self::config::{GenesysConfig, GenesysFaults, TurnService};
+use super::Shared;
+
+/// Stanzas that may wait for a client that does not read.
+const MAILBOX: usize = 256;
+/// Channels a lab keeps.
+const MAX_CHANNELS: usize = 100_000;
+
+/// What all tasks of the counterpart share.
+pub(super) struct Cloud {
+    config: GenesysConfig,
+    lab: Arc<Shared>,
+    address: SocketAddr,
+    stun: SocketAddr,
+    /// Bound and never read, for `deadRelay`.
+    dead: Option<(UdpSocket, SocketAddr)>,
+    next: AtomicU64,
+    requests: AtomicU64,
+    channels: Mutex<HashMap<String, Channel>>,
+    /// Streaming WebSockets by user.
+    agents: Mutex<HashMap<String, Agent>>,
+    /// Calls by session id.
+    calls: Mutex<HashMap<String, Ongoing>>,
+}
+
+struct Channel {
+    user: String,
+    /// Ends the WebSocket that uses it.
+    in_use: CancellationToken,
+}
+
+#[derive(Clone)]
+struct Agent {
+    connection: u64,
+    full: String,
+    /// It is called from time to time.
+    called: bool,
+    mailbox: mpsc::Sender<String>,
+}
+
+struct Ongoing {
+    conversation: String,
+    events: mpsc::Sender<CallEvent>,
+}
+
+impl Cloud {
+    /// Binds what a configuration needs and starts to listen.
+    pub(super) async fn start(
+        config: GenesysConfig,
+        lab: Arc<Shared>,
+        listener: TcpListener,
+        stun: SocketAddr,
+    ) -> std::io::Result<SocketAddr> {
+        let address = listener.local_addr()?;
+        let dead = if config.faults.dead_relay {
+            let socket = UdpSocket::bind((address.ip(), 0)).await?;
+            let address = socket.local_addr()?;
+            Some((socket, address))
+        } else {
+            None
+        };
+        let cloud = Arc::new(Self {
+            config,
+            lab: Arc::clone(&lab),
+            address,
+            stun,
+            dead,
+            next: AtomicU64::new(1),
+            requests: AtomicU64::new(0),
+            channels: Mutex::default(),
+            agents: Mutex::default(),
+            calls: Mutex::default(),
+        });
+        lab.spawn(rest::accept(listener, cloud));
+        Ok(address)
+    }
+
+    fn number(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A stanza to a user's WebSocket, made with the user's full JID; false when there is none.
+    fn say(&self, user: &str, stanza: impl FnOnce(&str) -> String) -> bool {
+        let agent = self.agents.lock().get(user).cloned();
+        agent.is_some_and(|agent| agent.mailbox.try_send(stanza(&agent.full)).is_ok())
+    }
+
+    /// Tells a call what its client said.
+    fn tell(&self, session: &str, event: CallEvent) {
+        let events = self.calls.lock().get(session).map(|call| call.events.clone());
+        if events.is_none_or(|events| events.try_send(event).is_err()) {
+            log::debug!("lab genesys: a message of a call that is over, or that does not keep up");
+        }
+    }
+
+    /// Calls a user; the conversation's id.
+    fn call(self: &Arc<Self>, user: &str) -> String {
+        let number = self.number();
+        let (session, conversation) = (format!("session-{number}"), format!("conversation-{number}"));
+        let (events, inbox) = mpsc::channel(MAILBOX);
+        let ongoing = Ongoing { conversation: conversation.clone(), events };
+        self.calls.lock().insert(session.clone(), ongoing);
+        let call = call::CloudCall::new(Arc::clone(self), user.to_owned(), session, conversation.clone(), number);
+        self.lab.spawn(call.run(inbox));
+        conversation
+    }
+
+    /// A softphone is ready for calls: it is called from time to time, if so configured.
+    fn call_from_now_on(self: &Arc<Self>, user: &str) {
+        let every = self.config.call_every_ms;
+        let begins = every > 0
+            && self.agents.lock().get_mut(user).is_some_and(|agent| !std::mem::replace(&mut agent.called, true));
+        if begins {
+            self.call_after(user.to_owned(), every);
+        }
+    }
+
+    /// Calls a user who is still there after so long.
+    fn call_after(self: &Arc<Self>, user: String, ms: u64) {
+        let cloud = Arc::clone(self);
+        self.lab.spawn(async move {
+            tokio::select! {
+                () = cloud.lab.end_calls.cancelled() => return,
+                () = tokio::time::sleep(Duration::from_millis(ms)) => {}
+            }
+            if cloud.agents.lock().contains_key(&user) {
+                cloud.call(&user);
+            }
+        });
+    }
+
+    /// Ends the calls of a conversation by the lab; false when there is none.
+    fn terminate(&self, conversation: &str) -> bool {
+        let calls = self.calls.lock();
+        let mut found = false;
+        for call in calls.values().filter(|call| call.conversation == conversation) {
+            found |= call.events.try_send(CallEvent::Terminate).is_ok();
+        }
+        found
+    }
+}

@@ -1,0 +1,28 @@
+//! Signaling profiles: a protocol as data.
+//!
+//! A profile is one JSON file ([`Profile`]) that says how a softphone logs in, what messages mean and what is sent. Frames
+//! become JSON ([`codec`]), JSONPath selects from them ([`Selector`]), templates make new ones ([`Template`]); a [`Machine`]
+//! interprets it for one softphone.
+//!
+//! Guarantees: a profile is checked whole before anything is opened, and errors say line and column; everything here is pure:
+//! time and bytes are arguments, nothing is opened and nothing waits.
+mod backoff;
+mod calls;
+pub mod codec;
+mod format;
+pub(crate) mod fragment;
+mod machine;
+mod messages;
+mod place;
+mod selector;
+mod servers;
+mod template;
+
+pub use format::*;
+pub use machine::Machine;
+pub use messages::*;
+pub use selector::Selector;
+pub use template::{Body, RenderError, Shape, Template};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+//! The shipped Janus profile against recorded frames, and the profile that the guide writes.
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::super::*;
+use crate::peer::IceCandidateInit;
+
+const RECORDED: &str = include_str!("../../../../tests/frames/janus-1.1.2-echotest.frames.txt");
+const GUIDE: &str = include_str!("../../../../docs/profiles.md");
+
+fn machine(name: &str, text: &str, params: &[(&str, &str)]) -> Machine {
+    let profile = Profile::parse(name, text).unwrap_or_else(|error| panic!("{error}"));
+    let params: BTreeMap<String, String> =
+        params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Machine::new(Arc::new(profile), &params, Instant::now(), Duration::ZERO, 3)
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn give(machine: &mut Machine, done: &mut VecDeque<Action>, input: Input) {
+    done.extend(machine.step(input, Instant::now()));
+}
+
+/// The next frame that was sent, as JSON; what was done otherwise is passed over.
+fn sent(done: &mut VecDeque<Action>) -> Value {
+    while let Some(action) = done.pop_front() {
+        match action {
+            Action::Send { text, .. } => return serde_json::from_str(&text).expect("JSON"),
+            Action::Problem { what } => panic!("{what}"),
+            _ => {}
+        }
+    }
+    panic!("a frame was expected");
+}
+
+/// The recorder cut lines at 700 characters, within the session descriptions: these end at their last whole line here. The
+/// transaction of the message that was cut is known from its `ack`.
+fn whole(text: &str) -> String {
+    if serde_json::from_str::<Value>(text).is_ok() {
+        return text.to_owned();
+    }
+    let cut = text.rfind("\\r\\n").map_or(text, |end| &text[..end + 4]);
+    let rest = if text.contains("\"janus\":\"message\"") { "\"},\"transaction\":\"t3\"}" } else { "\"}}" };
+    format!("{cut}{rest}")
+}
+
+#[test]
+fn our_frames_to_janus_equal_the_recorded_ones_but_for_transactions() {
+    let text = include_str!("../../../../profiles/janus.json");
+    let mut machine = machine("janus.json", text, &[("url", "ws://127.0.0.1:8188/")]);
+    let mut done = VecDeque::new();
+    let mut ours: HashMap<String, String> = HashMap::new();
+    give(&mut machine, &mut done, Input::Start);
+    give(&mut machine, &mut done, Input::SocketOpened);
+    let call = machine.new_call();
+    let (mut compared, mut answers, mut remote) = (0, 0, 0);
+    let mut ended = None;
+    for line in RECORDED.lines() {
+        let (kind, text) = line.split_once(' ').expect("a kind and a text");
+        if kind == "NOTE" {
+            continue;
+        }
+        let text = whole(text);
+        let recorded: Value = serde_json::from_str(&text).expect("recorded JSON");
+        if kind == "S>" {
+            let mut text = text.clone();
+            if let Some(own) = recorded["transaction"].as_str().and_then(|theirs| ours.get(theirs)) {
+                let theirs = recorded["transaction"].as_str().expect("a text");
+                text = text.replace(&format!("\"transaction\":\"{theirs}\""), &format!("\"transaction\":\"{own}\""));
+            }
+            let before = done.len();
+            give(&mut machine, &mut done, Input::Text(text));
+            for action in done.iter().skip(before) {
+                match action {
+                    Action::ApplyAnswer { .. } => answers += 1,
+                    Action::AddCandidate { .. } => remote += 1,
+                    Action::Ended { by, .. } => ended = Some(*by),
+                    _ => {}
+                }
+            }
+            continue;
+        }
+        let event = match recorded["janus"].as_str().expect("a kind") {
+            "message" => {
+                let sdp = recorded["jsep"]["sdp"].as_str().expect("an offer").to_owned();
+                let place = Command::Place { to: "echo".to_owned() };
+                give(&mut machine, &mut done, Input::Command { call, command: place });
+                Some(Input::Peer { call, peer: 1, event: PeerEvent::LocalOffer(sdp) })
+            }
+            "trickle" if recorded["candidate"]["completed"] == true => {
+                Some(Input::Peer { call, peer: 1, event: PeerEvent::EndOfCandidates })
+            }
+            "trickle" => {
+                let candidate: IceCandidateInit =
+                    serde_json::from_value(recorded["candidate"].clone()).expect("RTCIceCandidateInit");
+                Some(Input::Peer { call, peer: 1, event: PeerEvent::LocalCandidate(candidate) })
+            }
+            "hangup" => Some(Input::Command { call, command: Command::HangUp }),
+            "destroy" => Some(Input::Stop),
+            "keepalive" => {
+                let due = machine.deadline().expect("a keep-alive is due");
+                done.extend(machine.step(Input::Tick, due + Duration::from_secs(25)));
+                None
+            }
+            _ => None,
+        };
+        if let Some(input) = event {
+            give(&mut machine, &mut done, input);
+        }
+        let mut own = sent(&mut done);
+        let transaction = own["transaction"].as_str().expect("a transaction").to_owned();
+        let theirs = recorded["transaction"].as_str().expect("a transaction").to_owned();
+        own["transaction"] = theirs.clone().into();
+        ours.insert(theirs, transaction);
+        assert_eq!(own, recorded);
+        compared += 1;
+    }
+    assert_eq!((compared, answers, ended), (11, 1, Some(EndedBy::Us)));
+    assert_eq!(remote, 4, "three candidates and their end, one of them before the answer");
+}
+
+/// The example of the guide, as it stands there.
+fn guide() -> &'static str {
+    let blocks = GUIDE.split("```json\n").skip(1).filter_map(|rest| rest.split("```").next());
+    blocks.into_iter().find(|block| block.contains("\"name\": \"verto\"")).expect("the guide has its example")
+}
+
+#[test]
+fn the_profile_of_the_guide_logs_in_calls_and_hangs_up() {
+    let params = [("url", "wss://h"), ("user", "1000@h"), ("password", "p")];
+    let mut machine = machine("docs/profiles.md", guide(), &params);
+    let mut done = VecDeque::new();
+    give(&mut machine, &mut done, Input::Start);
+    give(&mut machine, &mut done, Input::SocketOpened);
+    let login = sent(&mut done);
+    assert_eq!((&login["method"], &login["params"]["login"]), (&json!("login"), &json!("1000@h")));
+    give(
+        &mut machine,
+        &mut done,
+        Input::Text(json!({"id": login["id"], "result": {"message": "logged in"}}).to_string()),
+    );
+    assert!(machine.is_registered());
+    let call = machine.new_call();
+    give(&mut machine, &mut done, Input::Command { call, command: Command::Place { to: "9196".to_owned() } });
+    give(&mut machine, &mut done, Input::Peer { call, peer: 1, event: PeerEvent::LocalOffer("v=0\r\n".to_owned()) });
+    let invite = sent(&mut done);
+    assert_eq!(invite["params"]["dialogParams"]["destination_number"], "9196");
+    give(
+        &mut machine,
+        &mut done,
+        Input::Text(json!({"id": invite["id"], "result": {"message": "CALL CREATED"}}).to_string()),
+    );
+    let id = &invite["params"]["dialogParams"]["callID"];
+    let answer =
+        json!({"jsonrpc": "2.0", "id": 7, "method": "verto.answer", "params": {"callID": id, "sdp": "v=0\r\na=x\r\n"}});
+    give(&mut machine, &mut done, Input::Text(answer.to_string()));
+    assert_eq!(sent(&mut done), json!({"jsonrpc": "2.0", "id": 7, "result": {"method": "verto.answer"}}));
+    assert!(matches!(done.pop_front(), Some(Action::ApplyAnswer { .. })));
+    give(&mut machine, &mut done, Input::Command { call, command: Command::HangUp });
+    let bye = sent(&mut done);
+    assert_eq!(bye["method"], "verto.bye");
+    give(&mut machine, &mut done, Input::Text(json!({"id": bye["id"], "result": {}}).to_string()));
+    assert!(matches!(done.pop_front(), Some(Action::Ended { by: EndedBy::Us, .. })));
+}
+
+#[test]
+fn a_login_that_the_guides_server_refuses_ends_the_registration() {
+    let params = [("url", "wss://h"), ("user", "1000@h"), ("password", "p")];
+    let mut machine = machine("docs/profiles.md", guide(), &params);
+    let mut done = VecDeque::new();
+    give(&mut machine, &mut done, Input::Start);
+    give(&mut machine, &mut done, Input::SocketOpened);
+    let login = sent(&mut done);
+    give(&mut machine, &mut done, Input::Text(json!({"id": login["id"], "error": {"code": -32001}}).to_string()));
+    match done.pop_back() {
+        Some(Action::Unregistered { why, .. }) => assert_eq!(why, "the request 'login' failed: it was refused"),
+        other => panic!("{other:?}"),
+    }
+}

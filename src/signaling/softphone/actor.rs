@@ -1,0 +1,335 @@
+//! The task of a softphone: does what its [`Machine`] says, and tells it what happened.
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::AbortHandle;
+
+use super::line::{self, Line};
+use super::talk::{PeerCommand, Talk};
+use super::{CallState, CallView, PROBLEMS, Registration, SoftphoneCall, SoftphoneConfig, SoftphoneView};
+use crate::net::http::{self, Reach};
+use crate::peer::{IceServer, IceTransportPolicy};
+use crate::signaling::profile::{
+    Action, CallKey, Command, EndedBy, HttpCall, Input, Machine, Next, PeerEvent, PeerNumber, Profile,
+};
+use crate::socket::{Socket, SocketConfig};
+
+/// Commands that may wait for a PeerConnection.
+const PEER_COMMANDS: usize = 256;
+
+/// What reaches the task.
+pub(super) enum Note {
+    Input(Input),
+    /// Of a WebSocket; without effect once another one took its place.
+    Socket {
+        generation: u64,
+        input: Input,
+    },
+    /// A WebSocket is open.
+    Opened {
+        generation: u64,
+        socket: Socket,
+    },
+    Place {
+        to: String,
+        reply: oneshot::Sender<SoftphoneCall>,
+    },
+}
+
+pub(super) struct Actor {
+    machine: Machine,
+    profile: Arc<Profile>,
+    config: SoftphoneConfig,
+    reach: Reach,
+    notes: mpsc::WeakSender<Note>,
+    ringing: mpsc::Sender<SoftphoneCall>,
+    view: watch::Sender<SoftphoneView>,
+    generation: u64,
+    line: Option<Line>,
+    dialing: Option<Task>,
+    exchanges: Vec<Task>,
+    calls: HashMap<CallKey, watch::Sender<CallView>>,
+    placed: HashSet<CallKey>,
+    peers: HashMap<(CallKey, PeerNumber), mpsc::Sender<PeerCommand>>,
+    servers: Vec<IceServer>,
+    relay_only: bool,
+}
+
+/// A task that ends with its owner.
+struct Task(AbortHandle);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Actor {
+    pub(super) fn new(
+        machine: Machine,
+        profile: Arc<Profile>,
+        config: SoftphoneConfig,
+        reach: Reach,
+        notes: mpsc::WeakSender<Note>,
+        ringing: mpsc::Sender<SoftphoneCall>,
+        view: watch::Sender<SoftphoneView>,
+    ) -> Self {
+        Self {
+            machine,
+            profile,
+            config,
+            reach,
+            notes,
+            ringing,
+            view,
+            generation: 0,
+            line: None,
+            dialing: None,
+            exchanges: Vec::new(),
+            calls: HashMap::new(),
+            placed: HashSet::new(),
+            peers: HashMap::new(),
+            servers: Vec::new(),
+            relay_only: false,
+        }
+    }
+
+    /// Runs until nobody holds the softphone or a call of it any more.
+    pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Note>) {
+        loop {
+            let due = self.machine.deadline();
+            let note = tokio::select! {
+                note = inbox.recv() => match note {
+                    Some(note) => note,
+                    None => return,
+                },
+                () = at(due) => Note::Input(Input::Tick),
+            };
+            match note {
+                Note::Input(input) => self.step(input),
+                Note::Socket { generation, input } if generation == self.generation => {
+                    if matches!(input, Input::SocketClosed { .. }) {
+                        self.line = None;
+                    }
+                    self.step(input);
+                }
+                Note::Socket { .. } => {}
+                Note::Opened { generation, socket } => {
+                    if generation == self.generation {
+                        self.dialing = None;
+                        self.line = Some(Line::new(socket, generation, self.notes.clone()));
+                        self.step(Input::SocketOpened);
+                    }
+                }
+                Note::Place { to, reply } => {
+                    let key = self.machine.new_call();
+                    let Some(call) = self.call(key) else { continue };
+                    // Somebody who does not wait any more could not hang it up either.
+                    if reply.send(call).is_err() {
+                        self.calls.remove(&key);
+                        continue;
+                    }
+                    self.placed.insert(key);
+                    self.step(Input::Command { call: key, command: Command::Place { to } });
+                }
+            }
+        }
+    }
+
+    fn step(&mut self, input: Input) {
+        for action in self.machine.step(input, Instant::now()) {
+            self.perform(action);
+        }
+    }
+
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::Http(call) => self.exchange(call),
+            Action::OpenSocket { url, headers } => self.open(url, headers),
+            Action::Send { text, template } => {
+                let queued = self.line.as_ref().is_some_and(|line| line.send(text));
+                if !queued {
+                    self.problem(format!("'{template}' was not sent: the server's TCP takes no more"));
+                }
+            }
+            Action::CloseSocket { abort, why } => {
+                log::debug!("a softphone's WebSocket is closed: {why}");
+                self.generation += 1;
+                self.dialing = None;
+                if let Some(line) = self.line.take() {
+                    line.close(abort);
+                }
+            }
+            Action::IceServers { servers, relay_only } => {
+                self.servers = servers;
+                self.relay_only = relay_only;
+            }
+            Action::Registered => self.view.send_modify(|view| {
+                view.registration = Registration::Registered(Instant::now());
+                view.registrations += 1;
+            }),
+            Action::Unregistered { why, next } => self.view.send_modify(|view| {
+                view.registration = match next {
+                    Next::Again(delay) => Registration::Reconnecting { why, delay },
+                    Next::Nothing => Registration::Ended { why },
+                };
+            }),
+            Action::Incoming { call, answered } => {
+                if !answered {
+                    self.change(call, |view| view.state = CallState::Incoming);
+                }
+                // A call that the user placed is in the user's hands already.
+                if self.placed.contains(&call) {
+                    return;
+                }
+                if let Some(incoming) = self.call(call)
+                    && self.ringing.try_send(incoming).is_err()
+                {
+                    self.problem("a call came in that nobody will see: too many wait to be taken".to_owned());
+                }
+            }
+            Action::Named { call, name } => {
+                self.calls.entry(call).or_insert_with(new_view).send_modify(|view| view.name = Some(name));
+            }
+            Action::Ringing { call } => self.change(call, |view| view.state = CallState::Ringing),
+            Action::MakeOffer { call, peer } => self.tell(call, peer, PeerCommand::Offer),
+            Action::MakeAnswer { call, peer, offer } => self.tell(call, peer, PeerCommand::Answer(offer)),
+            Action::ApplyAnswer { call, peer, answer } => self.tell(call, peer, PeerCommand::Apply(answer)),
+            Action::AddCandidate { call, peer, candidate } => {
+                self.tell(call, peer, PeerCommand::Candidate(candidate));
+            }
+            Action::ClosePeer { call, peer, reason } => {
+                log::debug!("a PeerConnection of a call is replaced: {reason}");
+                self.peers.remove(&(call, peer));
+            }
+            Action::Ended { call, by, reason } => self.end(call, by, reason),
+            Action::Problem { what } => self.problem(what),
+        }
+    }
+
+    fn problem(&self, what: String) {
+        log::warn!("softphone ({}): {what}", self.profile.name);
+        self.view.send_modify(|view| {
+            view.problems.push_front(what);
+            view.problems.truncate(PROBLEMS);
+        });
+    }
+
+    /// Makes the vendor's rule known where a URL leads to the vendor.
+    fn visit(&self, url: &str) {
+        let host = url.split("://").nth(1).unwrap_or_default().split(['/', ':', '?']).next().unwrap_or_default();
+        let is_vendors = self.profile.vendor_domains.iter().any(|domain| {
+            host.strip_suffix(domain.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        });
+        if is_vendors && self.view.borrow().notice.is_none() {
+            log::warn!("{}", self.profile.notice);
+            self.view.send_modify(|view| view.notice = Some(self.profile.notice.clone()));
+        }
+    }
+
+    fn exchange(&mut self, call: HttpCall) {
+        self.visit(&call.url);
+        self.exchanges.retain(|task| !task.0.is_finished());
+        let (notes, reach) = (self.notes.clone(), self.reach.clone());
+        let task = tokio::spawn(async move {
+            let HttpCall { ticket, method, url, headers, body, within, .. } = call;
+            let input = match http::exchange(method.as_str(), &url, &headers, body, within, &reach).await {
+                Ok(response) => Input::HttpDone {
+                    ticket,
+                    status: response.status,
+                    retry_after: response.retry_after,
+                    body: response.body,
+                },
+                Err(error) => Input::HttpFailed { ticket, detail: error.to_string() },
+            };
+            note(&notes, Note::Input(input)).await;
+        });
+        self.exchanges.push(Task(task.abort_handle()));
+    }
+
+    fn open(&mut self, url: String, headers: Vec<(String, String)>) {
+        self.visit(&url);
+        self.generation += 1;
+        let generation = self.generation;
+        let mut config = SocketConfig::new(url);
+        config.headers = headers;
+        config.trust = self.config.trust.clone();
+        config.source_address = self.config.session.source_address;
+        let notes = self.notes.clone();
+        let task = tokio::spawn(async move {
+            let told = match line::open(config).await {
+                Ok(socket) => Note::Opened { generation, socket },
+                Err(input) => Note::Socket { generation, input },
+            };
+            note(&notes, told).await;
+        });
+        self.dialing = Some(Task(task.abort_handle()));
+    }
+
+    /// A call that its owner can hold; nothing when nobody holds the softphone.
+    fn call(&mut self, key: CallKey) -> Option<SoftphoneCall> {
+        let notes = self.notes.upgrade()?;
+        let view = self.calls.entry(key).or_insert_with(new_view).subscribe();
+        Some(SoftphoneCall { key, notes, view })
+    }
+
+    fn change(&self, key: CallKey, change: impl FnOnce(&mut CallView)) {
+        if let Some(view) = self.calls.get(&key) {
+            view.send_modify(change);
+        }
+    }
+
+    fn tell(&mut self, call: CallKey, peer: PeerNumber, command: PeerCommand) {
+        let Some(view) = self.calls.get(&call).cloned() else { return };
+        let known = self.peers.get(&(call, peer)).cloned();
+        let commands = known.unwrap_or_else(|| {
+            let (commands, waiting) = mpsc::channel(PEER_COMMANDS);
+            self.peers.insert((call, peer), commands.clone());
+            let mut config = self.config.session.clone();
+            if config.ice_servers.is_empty() {
+                config.ice_servers.clone_from(&self.servers);
+                if self.relay_only {
+                    config.ice_transport_policy = IceTransportPolicy::Relay;
+                }
+            }
+            config.trickle = !self.profile.candidates.full;
+            if let Some(line) = &self.line {
+                config.route_hint.get_or_insert_with(|| line.peer());
+            }
+            tokio::spawn(Talk { call, peer, notes: self.notes.clone(), view }.run(config, waiting));
+            commands
+        });
+        if commands.try_send(command).is_err() {
+            let detail = "its PeerConnection takes no more commands".to_owned();
+            self.step(Input::Peer { call, peer, event: PeerEvent::Failed { detail } });
+        }
+    }
+
+    fn end(&mut self, key: CallKey, by: EndedBy, reason: Option<String>) {
+        self.peers.retain(|(call, _), _| *call != key);
+        self.placed.remove(&key);
+        if let Some(view) = self.calls.remove(&key) {
+            view.send_modify(|view| view.state = CallState::Ended { by, reason });
+        }
+    }
+}
+
+fn new_view() -> watch::Sender<CallView> {
+    watch::Sender::new(CallView { name: None, state: CallState::Pending, session: None, failure: None })
+}
+
+async fn note(notes: &mpsc::WeakSender<Note>, note: Note) {
+    if let Some(notes) = notes.upgrade() {
+        // Without a softphone there is nobody to tell.
+        let _told = notes.send(note).await;
+    }
+}
+
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment.into()).await,
+        None => std::future::pending().await,
+    }
+}
