@@ -40,6 +40,11 @@ async fn a_call_to_the_tone_is_up_with_every_phase_and_both_accounts_agree() {
     assert_eq!((&json["code"], &json["state"]), (&json!("200"), &json!("connected")));
 
     tokio::time::sleep(Duration::from_millis(1200)).await;
+    let both_ways = |more_than| {
+        let media = call.session().counters();
+        media.packets_sent > more_than && media.packets_received > more_than
+    };
+    eventually("audio goes both ways", || both_ways(20)).await;
     assert!(call.lost().is_none());
     let report = hang_up(&call).await;
     assert!(report.agrees, "{report:?}");
@@ -60,7 +65,7 @@ async fn a_call_to_the_tone_is_up_with_every_phase_and_both_accounts_agree() {
 async fn a_call_to_the_echo_hears_itself() {
     let lab = lab(json!({})).await;
     let call = within(place(socket(&lab).await, &config(json!({"to":"echo"})))).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(800)).await;
+    eventually("the echo is heard", || call.session().counters().packets_received > 10).await;
     let report = hang_up(&call).await;
     assert!(report.agrees && report.media.packets_received > 10, "{report:?}");
     assert!(report.media.packets_received <= report.media.packets_sent);

@@ -157,7 +157,7 @@ async def media_dropped_on_the_way_out(world: World) -> list[Line]:
     namespace = await world.namespace()
     await world.lab(namespace)
     await namespace.drop(f"{TO_LAB} {IS_RTP}")
-    return await world.lines(namespace, opening(), calling(), holding_call(3000), hanging_up())
+    return await world.lines(namespace, opening(), calling(), holding_call(6000), hanging_up())
 
 
 # --- Losses ---------------------------------------------------------------------------------------------------
