@@ -337,7 +337,7 @@ fn a_sample_is_never_longer_for_the_description_that_is_made_for_it() {
         let (none, deadline) = (OperationKey::of(0), Duration::from_secs(20));
         let began = Instant::now();
         let opcode = jmeter_webrtc::socket::Opcode::Text;
-        let (_, measured) = engine.send(socket.key, none, opcode, true, message.into_bytes(), deadline).unwrap();
+        let (_, measured) = engine.send(socket.key, none, opcode, true, message.as_bytes(), deadline).unwrap();
         let whole = began.elapsed();
         assert!(whole >= Duration::from_millis(390), "gathering was waited for: {whole:?}");
         assert!(whole.saturating_sub(measured) >= Duration::from_millis(390), "{measured:?} of {whole:?}");

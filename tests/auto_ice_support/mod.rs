@@ -483,7 +483,7 @@ pub struct Socket<'a> {
 impl Socket<'_> {
     pub fn send(&self, text: &str) -> usize {
         let none = OperationKey::of(0);
-        self.engine.send(self.key, none, Opcode::Text, true, text.as_bytes().to_vec(), PATIENCE).unwrap().0
+        self.engine.send(self.key, none, Opcode::Text, true, text.as_bytes(), PATIENCE).unwrap().0
     }
 
     pub fn say(&self, message: Value) {
