@@ -244,7 +244,7 @@ fn a_connection_that_falls_silent_is_a_loss() {
         let result = plan.result();
         assert_eq!(
             (&result["kind"], &result["lost"]["code"]),
-            (&json!("lost"), &json!("CONNECTION_LOST")),
+            (&json!("lost"), &json!("CALL_LOST")),
             "{result:#}"
         );
         assert_eq!(result["lost"]["cause"], "CONSENT_LOST_PEER", "{result:#}");

@@ -107,7 +107,7 @@ fn a_candidate_where_nobody_is_is_an_ice_timeout_with_its_evidence() {
         }
         let result = plan.result();
         let (code, cause) = failed(&result);
-        assert_eq!(code, "ICE_TIMEOUT", "{result:#}");
+        assert_eq!(code, "ICE_FAILED", "{result:#}");
         assert_ne!(cause, "none", "{result:#}");
         assert!(result["outcome"]["message"].as_str().unwrap().contains("last signaling message"), "{result:#}");
         plan.close();
