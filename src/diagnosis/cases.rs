@@ -980,6 +980,17 @@ fn media_that_did_not_come_go_before_a_starved_generator_where_the_socket_was_re
 }
 
 #[test]
+fn a_peer_that_hangs_up_because_nothing_connects_stands_before_why_nothing_does() {
+    let case = unanswered(|facts| facts.end = End::EndedByPeer { reason: None });
+    assert_eq!(leads(&case), (Cause::EndedByPeer, Confidence::Certain, vec![Cause::IceChecksUnanswered]));
+    let at_once = unanswered(|facts| {
+        facts.end = End::EndedByPeer { reason: Some("busy".into()) };
+        facts.now_us = 1_500_000;
+    });
+    assert_eq!(leads(&at_once), (Cause::EndedByPeer, Confidence::Certain, vec![]));
+}
+
+#[test]
 fn a_starved_generator_goes_before_media_that_may_lie_unread() {
     for (read_until, drops) in [(None, 0), (Some(1_249_999), 0), (Some(9_000_000), 1)] {
         let case = media(|facts| {

@@ -40,6 +40,12 @@ pub(super) fn find(facts: &SessionFacts, findings: &mut Vec<Finding>) {
     }
 }
 
+/// Whether ICE is not connected although checks have gone out for as long as many stacks send them.
+pub(super) fn has_spent_its_checks(facts: &SessionFacts) -> bool {
+    let checking = facts.wire.first_check_sent_us.map_or(0, |first| facts.now_us.saturating_sub(first));
+    facts.ice_connected_us.is_none() && checking >= CHECKS_SPENT_US
+}
+
 fn local(facts: &SessionFacts, findings: &mut Vec<Finding>) {
     let Some(gathered) = facts.gathered_us.filter(|_| facts.local_candidates.is_empty()) else { return };
     // Where a server says why there is none, that is the cause and this its consequence.

@@ -45,6 +45,9 @@ pub fn diagnose(facts: &SessionFacts) -> Option<Verdict> {
             signaling::ended_by_peer(reason.as_deref(), facts, &mut findings);
             if facts.dtls_connected_us.is_some() {
                 consent::find(facts, &mut findings);
+            } else if ice::has_spent_its_checks(facts) {
+                // Whoever cannot connect hangs up as well, and may do so first.
+                before_ice(facts, &mut findings);
             }
         }
         End::HungUp => {

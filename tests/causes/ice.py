@@ -242,7 +242,8 @@ async def no_hairpin(world: World) -> list[Line]:
     server, first, second = await behind_one_nat(world)
     settings = {"ice_servers": [stun(server)], "sourceAddress": None, "connectTimeoutMs": 6000}
     here = opening(server, sourceAddress=None)
-    callee = await world.softphone(second, here, registering("agent-2"), answering(**settings))
+    # The callee is the more patient one, so that it does not hang up first.
+    callee = await world.softphone(second, here, registering("agent-2"), answering(**{**settings, "connectTimeoutMs": 12_000}))
     for _ in range(2):
         line = await callee.line(20)
         if line is None or not line["ok"]:

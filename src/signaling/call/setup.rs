@@ -391,19 +391,33 @@ impl SetUp {
 }
 
 /// How a wait for the session ended.
-enum Waited<T> {
-    Done(T),
+enum Waited {
+    Done(Result<(), PeerError>),
     OtherSide(Trouble),
     Late,
 }
 
 /// Waits for `work` until `deadline`, or until the other side refuses or hangs up. A closed socket does not matter here.
-async fn or_other_side<T>(dialog: &Dialog, work: impl Future<Output = T>, deadline: Instant, doing: &str) -> Waited<T> {
+async fn or_other_side(
+    dialog: &Dialog,
+    work: impl Future<Output = Result<(), PeerError>>,
+    deadline: Instant,
+    doing: &str,
+) -> Waited {
     let mut views: watch::Receiver<View> = dialog.view.subscribe();
     let other_side = views.wait_for(|view| view.refused.is_some() || view.ending == Ending::Peers);
     tokio::select! {
         biased;
-        done = work => Waited::Done(done),
+        done = work => {
+            let view = dialog.view.borrow();
+            // A session is closed when the other side has gone; then it was that, and not we.
+            match done {
+                Err(PeerError::Closed) if view.refused.is_some() || view.ending == Ending::Peers => {
+                    Waited::OtherSide(Trouble::other_side(&view, doing))
+                }
+                done => Waited::Done(done),
+            }
+        }
         view = other_side => match view {
             Ok(view) => Waited::OtherSide(Trouble::other_side(&view, doing)),
             Err(_) => Waited::Late,
