@@ -242,11 +242,7 @@ fn a_connection_that_falls_silent_is_a_loss() {
         plan.up();
         socket.say(json!({"type": "break", "callId": "x"}));
         let result = plan.result();
-        assert_eq!(
-            (&result["kind"], &result["lost"]["code"]),
-            (&json!("lost"), &json!("CALL_LOST")),
-            "{result:#}"
-        );
+        assert_eq!((&result["kind"], &result["lost"]["code"]), (&json!("lost"), &json!("CALL_LOST")), "{result:#}");
         assert_eq!(result["lost"]["cause"], "CONSENT_LOST_PEER", "{result:#}");
         assert!(result["report"]["counters"]["packetsReceived"].as_u64().unwrap() > 0, "{result:#}");
         plan.close();
