@@ -345,7 +345,16 @@ fn cases() -> Vec<(&'static str, Cause, Confidence, Case)> {
         ("NXDOMAIN", Cause::DnsNxdomain, Certain, lookup(Some("NXDOMAIN"), false)),
         ("NODATA", Cause::DnsNoAddress, Certain, lookup(Some("NODATA"), false)),
         ("SERVFAIL", Cause::DnsNoAddress, Certain, lookup(Some("SERVFAIL"), false)),
-        ("a silent name server", Cause::DnsTimeout, Likely, lookup(None, true)),
+        ("a silent name server", Cause::DnsTimeout, Certain, lookup(None, true)),
+        ("a name server that a stopped generator may not have heard", Cause::GenCpuStarved, Likely, {
+            let mut case = lookup(None, true);
+            if let Case::Session(facts) = &mut case {
+                facts.generator.starved.push("timers were 9.5 s late".into());
+                facts.generator.stalled_us = 9_500_000;
+                facts.generator.window_us = 10_000_000;
+            }
+            case
+        }),
         (
             "NXDOMAIN of a socket's host",
             Cause::DnsNxdomain,

@@ -175,6 +175,10 @@ pub(super) fn receive_buffer(facts: &SessionFacts, findings: &mut Vec<Finding>) 
 /// A generator that stood still for less than this share of the time (one third) does not explain why somebody else was silent.
 const EXPLAINS: u64 = 3;
 
+/// Nor does one that stood still for less than this in all, however short the time was: nobody gives up on a question before it
+/// has been asked again (RFC 8489 §6.2.1: 500 ms).
+const LEAST_US: u64 = 500_000;
+
 /// The state of the machine meanwhile; only beside a finding, since a starved machine on which all went well has no fault to
 /// explain.
 pub(super) fn starved(generator: &GeneratorFacts, findings: &mut Vec<Finding>) {
@@ -192,5 +196,7 @@ pub(super) fn starved(generator: &GeneratorFacts, findings: &mut Vec<Finding>) {
 
 /// Whether the generator did nothing for so much of the time that this alone may explain what came too late.
 pub(super) fn stood_still(generator: &GeneratorFacts) -> bool {
-    !generator.starved.is_empty() && generator.stalled_us.saturating_mul(EXPLAINS) >= generator.window_us
+    !generator.starved.is_empty()
+        && generator.stalled_us >= LEAST_US
+        && generator.stalled_us.saturating_mul(EXPLAINS) >= generator.window_us
 }

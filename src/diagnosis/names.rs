@@ -2,11 +2,14 @@
 
 use super::cause::Cause;
 use super::facts::SessionFacts;
-use super::verdict::{Finding, Verdict};
+use super::verdict::{Confidence, Finding, Verdict};
 use crate::net::facts::IceServerState;
 
 /// A look-up that took this long is slow.
 const SLOW_US: u64 = 1_000_000;
+
+/// A name server that says nothing to a generator that was awake for so long is silent.
+const AWAKE_US: u64 = 1_000_000;
 
 /// What to do where the name exists.
 const NO_RECORD: &str = "The name exists: give it an address record, or use the name that has one.";
@@ -48,7 +51,13 @@ pub(super) fn of_ice_servers(facts: &SessionFacts, findings: &mut Vec<Finding>) 
     for lookup in &wire.resolutions {
         let found = match &lookup.error {
             Some(error) => {
-                Some(unresolved(&lookup.host, lookup.rcode.as_deref(), lookup.timed_out, lookup.elapsed_us, error))
+                let mut verdict =
+                    unresolved(&lookup.host, lookup.rcode.as_deref(), lookup.timed_out, lookup.elapsed_us, error);
+                let awake_us = lookup.elapsed_us.saturating_sub(facts.generator.stalled_us);
+                if verdict.cause == Cause::DnsTimeout && awake_us >= AWAKE_US {
+                    verdict.confidence = Confidence::Certain;
+                }
+                Some(verdict)
             }
             None if lookup.from_cache => None,
             None => slow(&lookup.host, lookup.elapsed_us),

@@ -69,7 +69,7 @@ async def stun_name_unknown(world: World) -> list[Line]:
     return await relayed(world, namespace, turn("relay.example"), resolving=True)
 
 
-@provokes("DNS_TIMEOUT", confidence=LIKELY)
+@provokes("DNS_TIMEOUT", confidence=(CERTAIN, LIKELY))
 async def stun_name_server_silent(world: World) -> list[Line]:
     """The name server does not answer for the TURN server's name."""
     namespace = await world.namespace()
