@@ -88,7 +88,7 @@ fn no_answer_at_all_is_a_signaling_timeout() {
 }
 
 #[test]
-fn a_candidate_where_nobody_is_is_an_ice_timeout_with_its_evidence() {
+fn a_candidate_where_nobody_is_fails_ice_with_its_evidence() {
     bounded(|| {
         let habits = Habits { unreachable: true, ..Habits::default() };
         let (server, engine) = (Server::start(habits), Engine::start().unwrap());
