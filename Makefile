@@ -12,19 +12,22 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 # Directory name of this platform inside the jar (see the native loader).
 PLATFORM := linux-$(shell uname -m)
 
-MAVEN := mvn --batch-mode --no-transfer-progress --quiet -Dstyle.color=never
-# PROFILE=dev builds in a fraction of the time, for working on plans and tests; measure with release only.
+# Cargo's profile: release for what is run and measured, dev for what `make test` proves: it checks debug assertions and overflows,
+# and is built in a fraction of the time.
 PROFILE ?= release
 BUILT := target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
-RESOURCES := target/native-resources
+# Libraries, jars and JMETER_HOME of another profile than release live apart: what a user takes from target/ is always optimised.
+KEPT := target$(if $(filter-out release,$(PROFILE)),/$(PROFILE))
+MAVEN := mvn --batch-mode --no-transfer-progress --quiet -Dstyle.color=never -Dbuild.folder=$(KEPT)
+RESOURCES := $(KEPT)/native-resources
 NATIVE := $(RESOURCES)/native/$(PLATFORM)/libjmeter_webrtc.so
 # What the Java tests load: it has natives that only they call. Built unoptimised, with the crates of `cargo test`.
 TEST_NATIVE := target/native-tests/libjmeter_webrtc.so
 NOTICES := $(RESOURCES)/META-INF/THIRD-PARTY-NOTICES.txt
 LAB := $(BUILT)/webrtc-lab
-JAR := jmeter-plugin/target/jmeter-webrtc-$(VERSION).jar
-DROPIN_JAR := jmeter-dropin/target/jmeter-webrtc-dropin-$(VERSION).jar
-JMETER_HOME := target/jmeter
+JAR := jmeter-plugin/$(KEPT)/jmeter-webrtc-$(VERSION).jar
+DROPIN_JAR := jmeter-dropin/$(KEPT)/jmeter-webrtc-dropin-$(VERSION).jar
+JMETER_HOME := $(KEPT)/jmeter
 JMETER_STAMP := $(JMETER_HOME)/.assembled
 INSTALLED_JAR := $(JMETER_HOME)/lib/ext/jmeter-webrtc-$(VERSION).jar
 CARGO_DENY_VERSION := 0.20.2
@@ -119,13 +122,20 @@ observer-cost: ## What observing a packet costs, in instructions (valgrind)
 
 .PHONY: bench
 bench: $(INSTALLED_JAR) $(LAB) ## What softphones and sockets cost: target/bench/summary.json
-	cargo build --locked --release --examples
+	cargo build --locked --release $(addprefix --example ,softphone_cost bare_engine idle_sockets)
 	python3 bench/run.py
 
 # --- Proving --------------------------------------------------------------------------------------------------
 
+PROOFS := test-rust test-java test-python test-alone test-causes test-thread test-beside
+
 .PHONY: test
-test: test-rust test-java test-python test-jmeter test-causes test-thread golden test-plans test-random test-auto-ice ## Everything that proves it
+test: ## Everything that proves it
+	@$(MAKE) --no-print-directory PROFILE=dev prove
+
+# PROFILE=release: with the optimised library, which takes ten minutes more to build.
+.PHONY: prove
+prove: $(PROOFS)
 
 .PHONY: test-rust
 test-rust: | tools ## Rust unit and integration tests
@@ -143,6 +153,7 @@ test-python: | tools ## Tests of the demo runner and of the scripts
 AT_ONCE ?= 3
 SIDE_BY_SIDE := $(MAKE) --no-print-directory --output-sync=target --jobs $(AT_ONCE)
 export WEBRTC_LAB := $(CURDIR)/$(LAB)
+export WEBRTC_JMETER_HOME := $(CURDIR)/$(JMETER_HOME)
 JMETER_TESTS := $(subst /,.,$(basename $(wildcard tests/jmeter/test_*.py)))
 JMETER_TESTS_ALONE := tests.jmeter.test_demo tests.jmeter.test_stopping tests.jmeter.test_relay
 
@@ -150,10 +161,20 @@ JMETER_TESTS_ALONE := tests.jmeter.test_demo tests.jmeter.test_stopping tests.jm
 run-%:
 	@echo "python3 -m unittest $*"; python3 -m unittest $*
 
-.PHONY: test-jmeter
-test-jmeter: $(INSTALLED_JAR) $(LAB) | test-tools ## Plans through a real JMeter
+JMETER_TESTS_BESIDE := $(filter-out $(JMETER_TESTS_ALONE),$(JMETER_TESTS))
+
+.PHONY: test-alone
+test-alone: $(INSTALLED_JAR) $(LAB) | test-tools
 	python3 -m unittest $(JMETER_TESTS_ALONE)
-	@$(SIDE_BY_SIDE) $(addprefix run-,$(filter-out $(JMETER_TESTS_ALONE),$(JMETER_TESTS)))
+
+.PHONY: test-jmeter
+test-jmeter: test-alone ## Plans through a real JMeter
+	@$(SIDE_BY_SIDE) $(addprefix run-,$(JMETER_TESTS_BESIDE))
+
+# What may run side by side of every kind: that of `test-jmeter`, `golden`, `test-plans`, `test-random` and `test-auto-ice`, the longest first.
+.PHONY: test-beside
+test-beside: $(INSTALLED_JAR) $(LAB) media-peers | test-tools
+	@$(SIDE_BY_SIDE) $(addprefix run-,tests.compat.test_differential $(AUTO_ICE_TESTS) tests.compat.test_golden $(PLAN_TESTS) $(JMETER_TESTS_BESIDE))
 
 .PHONY: golden
 golden: $(INSTALLED_JAR) ## Plans for WebSocket Samplers behave as recorded, case by case
@@ -166,9 +187,11 @@ PLAN_TESTS := $(filter-out tests.compat.test_golden tests.compat.test_differenti
 test-plans: $(INSTALLED_JAR) ## Existing plans in every shape
 	@$(SIDE_BY_SIDE) $(addprefix run-,$(PLAN_TESTS))
 
+AUTO_ICE_TESTS := tests.auto_ice.test_plans tests.auto_ice.test_life
+
 .PHONY: test-auto-ice
 test-auto-ice: $(INSTALLED_JAR) media-peers ## Plans with canned descriptions make real calls
-	python3 -m unittest tests.auto_ice.test_plans tests.auto_ice.test_life
+	python3 -m unittest $(AUTO_ICE_TESTS)
 
 .PHONY: media-peers
 media-peers: | tools

@@ -10,8 +10,8 @@ from demo.summary import Row, read_results
 from tests.causes.namespaces import Namespace
 from tests.causes.programs import ROOT, Program, ProgramError
 from tests.jmeter.plans import Node, write_plan
+from tests.jmeter.runs import JMETER_HOME
 
-JMETER_HOME = ROOT / "target/jmeter"
 #: From JMeter's "Tidying up" to the end of its process.
 EXIT_S = 10
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = ROOT / "target" / "compat"
-OURS = ROOT / "target" / "jmeter"
+OURS = Path(os.environ.get("WEBRTC_JMETER_HOME", ROOT / "target" / "jmeter"))
 ORIGINAL_GROUP = "net.luminis.jmeter"
 ORIGINAL_ARTIFACT = "jmeter-websocket-samplers"
 ORIGINAL_VERSIONS = ("1.3.2", "1.3.1")
@@ -41,12 +41,12 @@ class Home:
 
 
 def ours() -> Home:
-    """The home that `make jmeter` leaves in `target/jmeter`: both our jars, not the original."""
+    """The home that `make jmeter` leaves (`WEBRTC_JMETER_HOME`, else `target/jmeter`): both our jars, not the original."""
     if not (OURS / "bin" / "ApacheJMeter.jar").is_file():
-        raise HomeError("target/jmeter is missing: run `make jmeter` first")
+        raise HomeError(f"{OURS} is missing: run `make jmeter` first")
     for pattern in ("jmeter-webrtc-[0-9]*.jar", "jmeter-webrtc-dropin-*.jar"):
         if not list((OURS / "lib" / "ext").glob(pattern)):
-            raise HomeError(f"target/jmeter/lib/ext has no {pattern}: run `make jmeter`")
+            raise HomeError(f"{OURS}/lib/ext has no {pattern}: run `make jmeter`")
     return Home("ours", OURS)
 
 
@@ -107,7 +107,7 @@ def _base() -> Path:
     """A bare JMeter: the one of `make jmeter`, less our jars."""
     if (OURS / "bin" / "ApacheJMeter.jar").is_file():
         return OURS
-    raise HomeError("target/jmeter is missing: run `make jmeter` first")
+    raise HomeError(f"{OURS} is missing: run `make jmeter` first")
 
 
 def _derived(name: str, directory: str, jars: list[Path]) -> Home:

@@ -1,4 +1,4 @@
-"""Real runs: a lab, a JMeter on `target/jmeter`, and what came out of it. `make test-jmeter` builds both first."""
+"""Real runs: a lab, a JMeter with our jars, and what came out of it. `make test-jmeter` builds both and names them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from demo.summary import Row, read_results
 from tests.jmeter.plans import Node, write_plan
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-JMETER_HOME = ROOT / "target/jmeter"
+JMETER_HOME = Path(os.environ.get("WEBRTC_JMETER_HOME", ROOT / "target/jmeter"))
 LAB = Path(os.environ.get("WEBRTC_LAB", ROOT / "target/release/webrtc-lab"))
 OUTPUT = ROOT / "target/test-jmeter"
 
