@@ -239,6 +239,12 @@ impl Wire {
         look(&self.account.lock().facts)
     }
 
+    /// As [`Self::glance`], with `rtpLost` and `jitter`: what is counted of media, which is asked for often and of every session.
+    pub fn media<T>(&self, look: impl FnOnce(&WireFacts, InboundQuality) -> T) -> T {
+        let account = self.account.lock();
+        look(&account.facts, account.inbound())
+    }
+
     /// The receive drops noted when the socket was given up, if it was.
     pub fn drops_at_end(&self) -> Option<u64> {
         self.account.lock().drops_at_end
@@ -257,6 +263,15 @@ impl Wire {
     fn micros(&self, at: Instant) -> u64 {
         micros(at.saturating_duration_since(self.started))
     }
+}
+
+/// Loss and jitter of the RTP that came in on the audio line.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct InboundQuality {
+    /// [`WireFacts::rtp_lost`], packets.
+    pub lost: i64,
+    /// [`WireFacts::jitter`], seconds.
+    pub jitter: f64,
 }
 
 /// Without the 128-bit division of `as_micros`, which every packet would pay twice.
@@ -437,13 +452,18 @@ impl Account {
         }
     }
 
-    fn tell(&self) -> WireFacts {
-        let mut facts = self.facts.clone();
-        facts.rtp_lost = self.streams.iter().map(InboundStream::lost).sum();
-        facts.jitter = match (self.streams.iter().last(), self.clock_rate) {
+    fn inbound(&self) -> InboundQuality {
+        let jitter = match (self.streams.iter().last(), self.clock_rate) {
             (Some(stream), rate) if rate > 0 => stream.jitter_us / 1e6,
             _ => 0.0,
         };
+        InboundQuality { lost: self.streams.iter().map(InboundStream::lost).sum(), jitter }
+    }
+
+    fn tell(&self) -> WireFacts {
+        let mut facts = self.facts.clone();
+        let inbound = self.inbound();
+        (facts.rtp_lost, facts.jitter) = (inbound.lost, inbound.jitter);
         facts.dtls_records_sent = facts.dtls_sent.records;
         facts.first_dtls_sent_us = facts.dtls_sent.first_us;
         facts.dtls_records_received = facts.dtls_received.records;
@@ -715,6 +735,19 @@ mod tests {
         let json = serde_json::to_string(&facts).expect("serialisable");
         assert!(json.contains("\"withIntegrity\":false") && json.contains("\"method\":\"Allocate\""), "{json}");
         assert_eq!(serde_json::from_str::<WireFacts>(&json).expect("readable"), facts);
+    }
+
+    #[test]
+    fn the_media_account_is_that_of_the_facts() {
+        let wire = Wire::new(Instant::now());
+        wire.negotiated(48_000, 0);
+        for (number, at_ms) in [(1, 0), (2, 20), (5, 95)] {
+            wire.received(&rtp(number, 960 * u32::from(number)), PEER, wire.started() + Duration::from_millis(at_ms), Duration::ZERO);
+        }
+        let facts = wire.facts();
+        let seen = wire.media(|counted, inbound| (counted.rtp_received, inbound));
+        assert_eq!(seen, (3, InboundQuality { lost: facts.rtp_lost, jitter: facts.jitter }));
+        assert!(facts.rtp_lost == 2 && facts.jitter > 0.0, "{facts:?}");
     }
 
     #[test]

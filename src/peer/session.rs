@@ -416,24 +416,25 @@ impl Session {
 
     /// Counters now.
     pub fn counters(&self) -> MediaCounters {
-        let facts = self.inner.progress.wire.facts();
-        let drops = match self.inner.progress.wire.drops_at_end() {
+        let wire = &self.inner.progress.wire;
+        let socket_drops = match wire.drops_at_end() {
             Some(drops) => drops,
             None => self.inner.runtime.socket().map_or(0, |socket| socket.receive_drops()),
         };
-        MediaCounters {
+        let packets_skipped = self.inner.talker.skipped();
+        wire.media(|facts, inbound| MediaCounters {
             packets_sent: facts.rtp_sent,
             bytes_sent: facts.rtp_bytes_sent,
             packets_received: facts.rtp_received - facts.rtp_other_received,
             other_packets_received: facts.rtp_other_received,
             bytes_received: facts.rtp_bytes_received - facts.rtp_other_bytes_received,
-            packets_lost: facts.rtp_lost,
-            socket_drops: drops,
-            packets_skipped: self.inner.talker.skipped(),
-            jitter: facts.jitter,
+            packets_lost: inbound.lost,
+            socket_drops,
+            packets_skipped,
+            jitter: inbound.jitter,
             rtcp_sent: facts.rtcp_sent,
             rtcp_received: facts.rtcp_received,
-        }
+        })
     }
 
     /// RTP packets handed to the engine so far; `packetsSent` follows. Final after [`Self::stop_audio`].
