@@ -39,7 +39,7 @@ public class CallControlSampler extends WebRtcSampler {
     static final List<String> COMMANDS =
             Collections.unmodifiableList(Arrays.asList("mute", "unmute", "hold", "resume", "dtmf", "transfer"));
 
-    private static final Pattern DIALLED = Pattern.compile("[0-9A-Da-d*#]+");
+    private static final Pattern DIALLED = Pattern.compile("[0-9A-D*#]{1,64}");
     private static final long TIMEOUT_MS = 10_000;
     private static final long MAX_TIMEOUT_MS = 3_600_000;
 
@@ -71,7 +71,7 @@ public class CallControlSampler extends WebRtcSampler {
         ObjectNode json = new ObjectMapper().createObjectNode().put("command", command);
         if ("dtmf".equals(command)) {
             if (!DIALLED.matcher(digits).matches()) {
-                throw new InvalidElementException("digits: '" + digits + "' is not one or more of 0-9, A-D, * and #");
+                throw new InvalidElementException("digits: '" + digits + "' is not 1 to 64 of 0-9, A-D, * and #");
             }
             json.put("digits", digits);
         } else if ("transfer".equals(command)) {

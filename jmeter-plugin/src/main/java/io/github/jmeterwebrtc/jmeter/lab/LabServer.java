@@ -47,6 +47,8 @@ public class LabServer extends ConfigTestElement implements NoConfigMerge, TestS
     public static final String STUN_PORT = "stunPort";
     /** A WebSocket that is silent for so long is cut, ms (default 0 = never). */
     public static final String IDLE_CUT = "idleCut";
+    /** Faults of the signaling server, a JSON object such as {@code {"upgradesPerSecond":10,"retryAfterS":1}} (default none). */
+    public static final String FAULTS = "faults";
     /** Counterpart of a softphone's server that is started too, by its profile, such as {@code genesys} (default empty = none). */
     public static final String KIND = "kind";
     /** Settings of that counterpart, and its faults, a JSON object (default empty = its defaults). */
@@ -122,33 +124,35 @@ public class LabServer extends ConfigTestElement implements NoConfigMerge, TestS
         config.put("port", Setting.number(PORT, getPort(), 0, MAX_PORT, 0));
         config.put("stunPort", Setting.number(STUN_PORT, getStunPort(), 0, MAX_PORT, 0));
         config.put("idleCutMs", Setting.number(IDLE_CUT, getIdleCut(), 0, MAX_IDLE_CUT_MS, 0));
+        String faults = getFaults();
+        if (!faults.isEmpty()) {
+            config.set(FAULTS, object(FAULTS, faults));
+        }
         String kind = getKind();
         String settings = getSettings();
         if (!kind.isEmpty()) {
-            config.set(kind, settings(settings));
+            config.set(kind, settings.isEmpty() ? JSON.createObjectNode() : object(SETTINGS, settings));
         } else if (!settings.isEmpty()) {
             throw new InvalidElementException("settings: there are some, and kind is empty; they belong to a counterpart such as genesys");
         }
         return config.toString();
     }
 
-    /** Settings of a counterpart; pure. */
-    static JsonNode settings(String text) throws InvalidElementException {
-        if (text.isEmpty()) {
-            return JSON.createObjectNode();
-        }
-        JsonNode settings;
+    /** A field that holds a JSON object; pure. */
+    static JsonNode object(String field, String text) throws InvalidElementException {
+        JsonNode object;
         try {
-            settings = JSON.readTree(text);
+            object = JSON.readTree(text);
         } catch (JsonProcessingException e) {
-            // They may hold credentials of a relay: only the place of the mistake is told.
-            throw new InvalidElementException("settings: not JSON at line " + e.getLocation().getLineNr() + ", column "
+            // It may hold credentials of a relay: only the place of the mistake is told.
+            throw new InvalidElementException(field + ": not JSON at line " + e.getLocation().getLineNr() + ", column "
                     + e.getLocation().getColumnNr());
         }
-        if (!settings.isObject()) {
-            throw new InvalidElementException("settings: expected a JSON object, such as {\"callEveryMs\":5000}");
+        if (!object.isObject()) {
+            throw new InvalidElementException(field + ": expected a JSON object, found "
+                    + object.getNodeType().name().toLowerCase(Locale.ROOT));
         }
-        return settings;
+        return object;
     }
 
     /** What a lab publishes; pure. */
@@ -206,6 +210,16 @@ public class LabServer extends ConfigTestElement implements NoConfigMerge, TestS
     /** @param millis {@link #IDLE_CUT} */
     public void setIdleCut(String millis) {
         setProperty(IDLE_CUT, millis);
+    }
+
+    /** @return {@link #FAULTS}, trimmed */
+    public String getFaults() {
+        return getPropertyAsString(FAULTS).trim();
+    }
+
+    /** @param json {@link #FAULTS} */
+    public void setFaults(String json) {
+        setProperty(FAULTS, json);
     }
 
     /** @return {@link #KIND}, trimmed */

@@ -19,6 +19,8 @@ public class LabServerGui extends FormConfigGui {
                         .text(LabServer.STUN_PORT, "STUN port:", "0", "0 = any free port")
                         .section("Behaviour")
                         .text(LabServer.IDLE_CUT, "Cut silent WebSockets after (ms):", "0", "0 = never")
+                        .area(LabServer.FAULTS, "Faults (JSON):", "",
+                                "Of the signaling server, such as {\"upgradesPerSecond\":10,\"retryAfterS\":1}; empty = none")
                         .section("Softphones of a profile")
                         .choice(LabServer.KIND, "Counterpart:", new String[] {"", "genesys"},
                                 "Server of softphones that is played too, by its profile; empty = none")

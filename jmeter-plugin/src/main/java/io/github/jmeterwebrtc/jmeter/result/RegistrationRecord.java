@@ -5,6 +5,8 @@ import io.github.jmeterwebrtc.Registered;
 
 /** What became of registering a softphone, as a result shows it: times, phases, code, message. Pure. */
 public final class RegistrationRecord {
+    private static final String NOT_REGISTERED = "not registered: ";
+
     private RegistrationRecord() {
     }
 
@@ -35,7 +37,9 @@ public final class RegistrationRecord {
             result.success("200", "OK");
             result.json(json);
         } else {
-            result.failure(code, new FailureReport("Registration failed", code, message, json, json));
+            // The heading says that already.
+            String why = message.startsWith(NOT_REGISTERED) ? message.substring(NOT_REGISTERED.length()) : message;
+            result.failure(code, new FailureReport("Registration failed", code, why, json, json));
         }
         if (SampleMode.ofProperties() == SampleMode.PHASES) {
             result.phasesAsSubResults();

@@ -67,19 +67,17 @@ public class RegisterSampler extends WebRtcSampler {
         result.request("Register softphone '" + plan.softphone + "' with profile '" + plan.profile + "', parameters "
                 + plan.parameters.keySet());
         RegisteredSoftphone known = thread.softphones().get(plan.softphone);
-        if (known != null && known.isOf(plan.config) && goesOn(known, plan, bounded, result)) {
+        if (known != null && known.isOf(plan.identity) && goesOn(known, plan, bounded, result)) {
             return;
         }
-        if (known != null) {
-            thread.softphones().remove(plan.softphone);
-            known.softphone().unregister(bounded.operation(), bounded.clip(plan.byeTimeoutMs));
-        }
+        // The engine unregisters one of that name first.
+        thread.softphones().remove(plan.softphone);
         Registered registered = thread.scope().registerSoftphone(
-                bounded.operation(), plan.softphone, plan.config, bounded.clip(plan.timeoutMs));
+                bounded.operation(), plan.softphone, plan.config.toString(), bounded.clip(plan.timeoutMs));
         RegistrationRecord.write(registered, result);
         TestRun.current().part(VendorNotice.class, VendorNotice::new).heard(registered.json());
         if (registered.success()) {
-            thread.softphones().put(plan.softphone, new RegisteredSoftphone(plan.config, registered.softphone()));
+            thread.softphones().put(plan.softphone, new RegisteredSoftphone(plan.identity, registered.softphone()));
         }
     }
 
@@ -134,8 +132,9 @@ public class RegisterSampler extends WebRtcSampler {
         private final String profile;
         private final Map<String, String> parameters;
         private final long timeoutMs;
-        private final long byeTimeoutMs;
-        private final String config;
+        private final ObjectNode config;
+        /** What another registration would differ in; not the start gate. */
+        private final String identity;
 
         Plan(RegisterSampler sampler) throws InvalidElementException {
             softphone = sampler.getSoftphone();
@@ -146,8 +145,11 @@ public class RegisterSampler extends WebRtcSampler {
             parameters = ProfileParameters.parse(sampler.getParameters());
             timeoutMs = Setting.number(TIMEOUT, sampler.getTimeout(), 1, MAX_TIMEOUT_MS, TIMEOUT_MS);
             CallSettings settings = CallSettings.of(sampler);
-            byeTimeoutMs = settings.byeTimeoutMs();
-            config = configuration(sampler, settings).toString();
+            config = configuration(sampler, settings);
+            identity = config.toString();
+            if (settings.config().has("gate")) {
+                config.set("gate", settings.config().path("gate"));
+            }
         }
 
         private ObjectNode configuration(RegisterSampler sampler, CallSettings settings) throws InvalidElementException {
@@ -161,7 +163,7 @@ public class RegisterSampler extends WebRtcSampler {
             parameters.forEach(values::put);
             json.set("session", settings.config().path("session"));
             TrustStore.put(json, sampler.getVerifyCertificate());
-            json.put("byeTimeoutMs", byeTimeoutMs);
+            json.put("byeTimeoutMs", settings.byeTimeoutMs());
             return json;
         }
     }

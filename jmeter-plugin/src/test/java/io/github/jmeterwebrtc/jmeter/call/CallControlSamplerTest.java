@@ -17,7 +17,7 @@ class CallControlSamplerTest {
         "unmute; 12; x; {\"command\":\"unmute\"}",
         "hold; ``; ``; {\"command\":\"hold\"}",
         "resume; ``; ``; {\"command\":\"resume\"}",
-        "dtmf; 12#*aD; ``; {\"command\":\"dtmf\",\"digits\":\"12#*aD\"}",
+        "dtmf; 12#*AD; ``; {\"command\":\"dtmf\",\"digits\":\"12#*AD\"}",
         "transfer; ``; +49 30 1; {\"command\":\"transfer\",\"to\":\"+49 30 1\"}",
     })
     void aCommandTakesItsOwnFieldsOnly(String command, String digits, String to, String expected) throws Exception {

@@ -21,11 +21,11 @@ class LabServerTest {
     }
 
     @Test
-    void settingsThatAreNoObjectAreRefusedByNameAndPlace() throws Exception {
-        assertEquals("{}", LabServer.settings("").toString());
-        assertTrue(assertThrows(InvalidElementException.class, () -> LabServer.settings("[]")).getMessage()
-                .startsWith("settings: expected a JSON object"));
-        assertEquals("settings: not JSON at line 2, column 3", assertThrows(InvalidElementException.class,
-                () -> LabServer.settings("{\n x}")).getMessage());
+    void whatIsNoObjectIsRefusedByNameAndPlace() throws Exception {
+        assertEquals("{\"a\":1}", LabServer.object("faults", "{\"a\":1}").toString());
+        assertEquals("faults: expected a JSON object, found array",
+                assertThrows(InvalidElementException.class, () -> LabServer.object("faults", "[]")).getMessage());
+        assertTrue(assertThrows(InvalidElementException.class, () -> LabServer.object("settings", "{\n x}")).getMessage()
+                .startsWith("settings: not JSON at line 2, column "));
     }
 }

@@ -38,7 +38,7 @@ class RegistrationRecordTest {
     @Test
     void aFailureSaysCauseEvidenceAndAdvice() throws Exception {
         ResultBuilder result = new ResultBuilder("register");
-        RegistrationRecord.write(false, "DUPLICATE_IDENTITY", "user-a is logged in twice", json("{" + TIMES + ",\"verdict\":{"
+        RegistrationRecord.write(false, "DUPLICATE_IDENTITY", "not registered: user-a is logged in twice", json("{" + TIMES + ",\"verdict\":{"
                 + "\"cause\":\"DUPLICATE_IDENTITY\",\"confidence\":\"certain\",\"advice\":\"Give each thread a user of its own\","
                 + "\"evidence\":[{\"atUs\":1000,\"fact\":\"user-a is registered 1 time more in this process\"}]}}"), result);
         SampleResult built = result.build();
