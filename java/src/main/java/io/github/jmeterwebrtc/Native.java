@@ -10,7 +10,7 @@ package io.github.jmeterwebrtc;
  */
 final class Native {
     /** Must equal the native side's number; it changes with every change of meaning that a signature does not show. */
-    static final int ABI = 1;
+    static final int ABI = 2;
 
     private Native() {
     }
