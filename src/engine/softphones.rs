@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -21,12 +21,12 @@ use crate::signaling::softphone::{
     self, Attempt, Failure, PhoneCallConfig, Registration, SoftphoneConfig, SoftphoneView,
 };
 use crate::signaling::softphone::{SoftphoneError, library};
-use crate::socket::Trust;
+use crate::socket::{SocketError, Trust};
 
 use super::calls::{Placed, Role};
 use super::error::EngineError;
 use super::explain::Explanation;
-use super::gate::{Pass, Start, take_gate};
+use super::gate::{GateConfig, Pass, Start, retry_after, take_gate};
 use super::identities::{Login, facts_of};
 use super::runtime::Unwatched;
 use super::scopes::HANG_UP;
@@ -200,7 +200,7 @@ impl State {
         profile: Arc<crate::signaling::profile::Profile>,
         config: RegisterConfig,
         deadline: Duration,
-        pass: Option<Pass>,
+        (gate, pass): (Option<GateConfig>, Option<Pass>),
     ) -> Result<Registering, EngineError> {
         let waited = pass.as_ref().map(|pass| pass.waited);
         let before = self.tables().scope(scope)?.softphones.get(&name).copied();
@@ -230,19 +230,20 @@ impl State {
         let outcome = self.outcome_of_registration(&phone, result, began, waited);
         if outcome["success"] != true {
             self.tables().tally.registrations.failed += 1;
+            if let (Some(gate), Some(wait)) = (gate, asked_to_wait(&phone.view())) {
+                self.gates.gate(Start::WebSocket, gate).hold_back(&phone.phone.profile().name, wait);
+            }
             return Ok(Registering { outcome, softphone: None });
         }
-        let mut tables = self.tables();
-        tables.tally.registrations.registered += 1;
-        if let Err(closed) = tables.scope(scope) {
-            drop(tables);
-            self.say_farewell(Arc::new(phone), UNREGISTER).await;
-            return Err(closed);
-        }
-        let entry = SoftphoneEntry { name: name.clone(), scope, phone: Arc::new(phone) };
-        let key = tables.softphones.insert(entry);
-        let before = tables.scope_mut(scope)?.softphones.insert(name, key);
-        drop(tables);
+        self.tables().tally.registrations.registered += 1;
+        let phone = Arc::new(phone);
+        let (key, before) = match self.keep_softphone(scope, name, Arc::clone(&phone)) {
+            Ok(kept) => kept,
+            Err(closed) => {
+                self.say_farewell(phone, UNREGISTER).await;
+                return Err(closed);
+            }
+        };
         // Somebody else may have registered under the name meanwhile.
         if let Some(entry) = before.and_then(|key| self.forget_softphone(key)) {
             let state = Arc::clone(&self);
@@ -250,6 +251,20 @@ impl State {
         }
         self.watch_generator();
         Ok(Registering { outcome, softphone: Some(key) })
+    }
+
+    /// Takes a softphone into its scope, unless that has closed meanwhile; with the one that had the name.
+    fn keep_softphone(
+        &self,
+        scope: ScopeKey,
+        name: String,
+        phone: Arc<Registered>,
+    ) -> Result<(SoftphoneKey, Option<SoftphoneKey>), EngineError> {
+        let mut tables = self.tables();
+        tables.scope(scope)?;
+        let key = tables.softphones.insert(SoftphoneEntry { name: name.clone(), scope, phone });
+        let before = tables.scope_mut(scope)?.softphones.insert(name, key);
+        Ok((key, before))
     }
 
     fn outcome_of_registration(
@@ -358,6 +373,10 @@ impl State {
             "state": state,
             "why": why,
             "nextAttemptMs": next.map(millis),
+            "delayMs": match view.registration {
+                Registration::Reconnecting { delay, .. } => Some(millis(delay)),
+                _ => None,
+            },
             "registrations": view.registrations,
             "registeredMs": registered_ms,
             "problems": view.problems,
@@ -435,6 +454,17 @@ fn phases(attempt: &Attempt, has_prologue: bool) -> Value {
     })
 }
 
+/// How long the server that refused asks to be left alone.
+fn asked_to_wait(view: &SoftphoneView) -> Option<Duration> {
+    match view.failure.as_ref()? {
+        Failure::Unreached { error, .. } => match &**error {
+            SocketError::Status { headers, .. } => retry_after(headers, SystemTime::now()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 /// What a verdict of the same user twice adds to a message.
 fn twice(verdict: Option<&Verdict>, same_user_here: u32) -> String {
     if verdict.is_none_or(|verdict| verdict.cause != Cause::DuplicateIdentity) {
@@ -489,7 +519,7 @@ impl Engine {
         let ending = self.state.tables().scope(scope)?.ending.clone();
         let pass = self.pass_gate(Start::WebSocket, gate, &profile.name, operation, scope)?;
         let registering =
-            Arc::clone(&self.state).register_softphone((scope, name.to_owned()), profile, config, deadline, pass);
+            Arc::clone(&self.state).register_softphone((scope, name.to_owned()), profile, config, deadline, (gate, pass));
         let _busy = self.state.opening(&self.runtime);
         let outer = deadline.saturating_add(SLACK).saturating_add(UNREGISTER);
         self.wait("register softphone", operation, outer, Unwatched::Drop, async move {

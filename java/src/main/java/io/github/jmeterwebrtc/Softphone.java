@@ -51,8 +51,8 @@ public final class Softphone implements AutoCloseable {
 
     /**
      * What is known of it now, without asking anybody: {@code state} ({@code registered}, {@code reconnecting},
-     * {@code pending} or {@code ended}), {@code why} (null while registered), {@code nextAttemptMs} (null unless
-     * reconnecting), {@code registrations}, {@code registeredMs} (how long it has been registered, else null),
+     * {@code pending} or {@code ended}), {@code why} (null while registered), {@code nextAttemptMs} (how long until the next
+     * attempt) and {@code delayMs} (how long it is waited for in all; both null unless reconnecting), {@code registrations}, {@code registeredMs} (how long it has been registered, else null),
      * {@code problems}, {@code notice}, {@code calls} (its sessions that are open), {@code callsWaiting} (calls that came in
      * and were not taken), {@code callsMissed} (calls that were over before they were taken), {@code verdict} (why it is not
      * registered, else null), {@code identity}.
