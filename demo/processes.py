@@ -76,6 +76,8 @@ class Lab:
             ready = json.loads(line or "")
             self.signaling_url: str = ready["signalingUrl"]
             self.stun_url: str = ready["stunUrl"]
+            #: Base URL of its Genesys Cloud counterpart, if it has one.
+            self.genesys_url: str | None = ready.get("genesysUrl")
         except (queue.Empty, ValueError, KeyError) as error:
             terminate(self._process)
             raise RunError(f"webrtc-lab did not say that it is ready; its messages are in {log}") from error

@@ -28,7 +28,7 @@ impl ConfigError {
 }
 
 /// Fields whose values are never shown, in lower case.
-const SECRETS: [&str; 5] = ["credential", "headers", "keypem", "password", "secret"];
+const SECRETS: [&str; 6] = ["credential", "headers", "keypem", "params", "password", "secret"];
 
 /// What is shown instead of a secret.
 const HIDDEN: &str = "***";

@@ -24,7 +24,7 @@ use jni::{Env, JavaVM, jni_str};
 pub use error::{BridgeError, Throw};
 
 /// Must equal `Native.ABI` of the jar; it changes with every change of meaning that a signature does not show.
-pub const ABI: jint = 1;
+pub const ABI: jint = 2;
 
 /// Called by the JVM when the library is loaded: registers every native function of `io.github.jmeterwebrtc.Native`.
 ///

@@ -228,6 +228,8 @@ pub struct SocketFacts {
     pub dns_from_cache: bool,
     /// `host:port`, no path and no query.
     pub server: String,
+    /// What was asked for, where it was not the upgrade to a WebSocket, such as `the HTTP request 'channel'`.
+    pub request: Option<String>,
     /// Whether the plan gave a source address.
     pub source_address: bool,
     /// The generator meanwhile.

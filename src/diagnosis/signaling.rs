@@ -228,11 +228,11 @@ pub(super) fn of_socket(facts: &SocketFacts, findings: &mut Vec<Finding>) {
             findings.push(verdict.at(at, detail).with("server", "the proxy").into());
         }
         Some(SocketError::Status { status, status_line, headers, .. }) => {
-            findings.push(
-                refused_upgrade(*status, status_line, headers, server)
-                    .at(at, format!("{server} did not upgrade"))
-                    .into(),
-            );
+            let (expected, fact) = match &facts.request {
+                None => ("101", format!("{server} did not upgrade")),
+                Some(request) => ("a success", format!("{server} refused {request}")),
+            };
+            findings.push(refused_upgrade(*status, (status_line, expected), headers, server).at(at, fact).into());
         }
         Some(SocketError::Upgrade { ended: Some(cause), .. }) => {
             closed(cause, at, None, &facts.identity, findings);
@@ -295,7 +295,12 @@ fn connect(
     findings.push(verdict.with("server", &facts.server).into());
 }
 
-fn refused_upgrade(status: u16, status_line: &str, headers: &[(String, String)], server: &str) -> Verdict {
+fn refused_upgrade(
+    status: u16,
+    (status_line, expected): (&str, &str),
+    headers: &[(String, String)],
+    server: &str,
+) -> Verdict {
     let verdict = match status {
         401 | 403 | 407 => Verdict::certain(Cause::UpgradeUnauthorized),
         429 | 503 => {
@@ -311,5 +316,5 @@ fn refused_upgrade(status: u16, status_line: &str, headers: &[(String, String)],
         }
         status => Verdict::certain(Cause::UpgradeRefused).with("status", status.to_string()),
     };
-    verdict.fact(format!("'{status_line}' instead of 101")).with("server", server)
+    verdict.fact(format!("'{status_line}' instead of {expected}")).with("server", server)
 }

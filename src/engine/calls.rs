@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::diagnosis::facts::IdentityFacts;
-use crate::signaling::call::{self, Call, CallConfig, Registration};
+use crate::signaling::call::{self, CallConfig, Registration};
 use crate::signaling::outcome::{CallCode, CallFailure};
 use crate::socket::Socket;
 
@@ -32,19 +32,23 @@ pub struct Placed {
 }
 
 /// Which side of the call we are.
-enum Role {
+pub(super) enum Role {
     Calling,
     /// The duration is how long an offer may keep us waiting.
     Answering(Duration),
 }
 
+/// A call that did not come up, with what only the engine knows of it: the same user elsewhere, and how many other sessions
+/// have the same TURN account.
+pub(super) type Failed = (CallFailure, IdentityFacts, u32);
+
 impl State {
-    fn count_call(&self, role: &Role, result: &Result<Call, CallFailure>) {
+    fn count_call(&self, role: &Role, result: Result<(), &CallFailure>) {
         let mut tables = self.tables();
         let tally = &mut tables.tally;
         match (role, result) {
-            (Role::Calling, Ok(_)) => tally.udp_sockets_opened += 1,
-            (Role::Answering(_), Ok(_)) => {
+            (Role::Calling, Ok(())) => tally.udp_sockets_opened += 1,
+            (Role::Answering(_), Ok(())) => {
                 tally.softphones_started += 1;
                 tally.udp_sockets_opened += 1;
             }
@@ -58,6 +62,37 @@ impl State {
         }
     }
 
+    /// Hangs up the session that a scope has under a name, for another one to take its place.
+    pub(super) async fn make_room(self: &Arc<Self>, scope: ScopeKey, name: &str) -> Result<(), EngineError> {
+        let before = self.tables().scope(scope)?.sessions.get(name).copied();
+        if let Some((key, softphone)) = before.and_then(|key| Some((key, self.start_leaving(key)?))) {
+            self.end_session(key, softphone, HANG_UP).await;
+        }
+        Ok(())
+    }
+
+    /// Counts what a set-up came to, keeps the session of a call that is up, and tells it to the caller. `waited`: in the gate.
+    pub(super) fn placed(
+        self: &Arc<Self>,
+        role: &Role,
+        (scope, name): (ScopeKey, String),
+        result: Result<Softphone, Failed>,
+        waited: Option<Duration>,
+    ) -> Result<Placed, EngineError> {
+        self.count_call(role, result.as_ref().map(|_| ()).map_err(|(failure, ..)| failure));
+        match result {
+            Ok(softphone) => {
+                let outcome = with_gate_wait(json!(softphone.outcome()), waited);
+                let session = self.keep_session(scope, name, softphone).map_err(|(closed, _)| closed)?;
+                Ok(Placed { outcome, session: Some(session) })
+            }
+            Err((mut failure, identity, turn_others)) => {
+                self.explain_call(&mut failure, identity, turn_others);
+                Ok(Placed { outcome: with_gate_wait(json!(failure.outcome), waited), session: None })
+            }
+        }
+    }
+
     async fn set_up(
         self: Arc<Self>,
         role: Role,
@@ -67,10 +102,7 @@ impl State {
         pass: Option<Pass>,
     ) -> Result<Placed, EngineError> {
         let waited = pass.as_ref().map(|pass| pass.waited);
-        let before = self.tables().scope(scope)?.sessions.get(&name).copied();
-        if let Some((key, softphone)) = before.and_then(|key| Some((key, self.start_leaving(key)?))) {
-            self.end_session(key, softphone, HANG_UP).await;
-        }
+        self.make_room(scope, &name).await?;
         let turn = self.identities.of_turn(&config.session).map(|identity| self.identities.login(identity));
         let result = match role {
             Role::Calling => {
@@ -79,21 +111,14 @@ impl State {
             }
             Role::Answering(deadline) => call::answer_next(socket, &config, deadline).await,
         };
-        self.count_call(&role, &result);
-        match result {
+        let result = match result {
             Ok(mut call) => {
-                let up = Instant::now();
-                call.starved(self.starved_reasons(call.started(), up));
-                let outcome = with_gate_wait(json!(call.outcome()), waited);
-                let session =
-                    self.keep_session(scope, name, Softphone::of_call(call, turn)).map_err(|(closed, _)| closed)?;
-                Ok(Placed { outcome, session: Some(session) })
+                call.starved(self.starved_reasons(call.started(), Instant::now()));
+                Ok(Softphone::of_call(call, turn))
             }
-            Err(mut failure) => {
-                self.explain_call(&mut failure, self.identity_of(signaling), turn.as_ref().map_or(0, Login::others));
-                Ok(Placed { outcome: with_gate_wait(json!(failure.outcome), waited), session: None })
-            }
-        }
+            Err(failure) => Err((failure, self.identity_of(signaling), turn.as_ref().map_or(0, Login::others))),
+        };
+        self.placed(&role, (scope, name), result, waited)
     }
 }
 

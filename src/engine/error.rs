@@ -83,6 +83,14 @@ pub enum EngineError {
         /// How long it was waited for, ms.
         deadline_ms: u64,
     },
+    /// A call cannot do what it was told to.
+    #[error("'{command}' cannot be done: {why}")]
+    Unsupported {
+        /// What was asked for.
+        command: String,
+        /// Who does not know how, by name, and what to do.
+        why: String,
+    },
     /// A WebSocket could not be opened or used.
     #[error(transparent)]
     Socket(#[from] SocketError),
@@ -106,7 +114,9 @@ impl EngineError {
             }
             Self::Call(failure) => failure.code().cause().unwrap_or(Cause::EngineFailed),
             Self::Cancelled { .. } | Self::Stale { .. } | Self::Peer(PeerError::Closed) => Cause::Cancelled,
-            Self::Config(_) | Self::Lab(_) | Self::Peer(PeerError::Config(_)) => Cause::Config,
+            Self::Config(_) | Self::Lab(_) | Self::Peer(PeerError::Config(_)) | Self::Unsupported { .. } => {
+                Cause::Config
+            }
             Self::Deadline { .. } | Self::Unfinished { .. } => Cause::SignalingTimeout,
             Self::Panicked { .. } | Self::Runtime { .. } => Cause::EngineFailed,
             Self::Peer(PeerError::UdpSocket { errno, .. }) => cause_of_bind_error(*errno),
@@ -137,6 +147,7 @@ impl EngineError {
             Self::Socket(error) => socket_code(error),
             Self::Stale { .. } => "STALE",
             Self::Unfinished { .. } => "UNFINISHED",
+            Self::Unsupported { .. } => "UNSUPPORTED",
         }
     }
 
@@ -164,6 +175,7 @@ impl EngineError {
             Self::Lab(LabError::Listen { address, detail }) => json!({"address": address, "detail": detail}),
             Self::Peer(error) => peer_details(error),
             Self::Socket(error) => socket_details(error),
+            Self::Unsupported { command, .. } => json!({"command": command}),
             Self::Cancelled { what } | Self::Panicked { what, .. } => json!({"what": what}),
             Self::Config(_) | Self::Lab(_) | Self::Runtime { .. } | Self::Stale { .. } => json!({}),
         }

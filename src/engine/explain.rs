@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
-use crate::diagnosis::facts::{End, GeneratorFacts, IdentityFacts, SessionFacts, SocketFacts, Step};
+use crate::diagnosis::facts::{End, GeneratorFacts, IdentityFacts, SessionFacts, SignalingFacts, SocketFacts, Step};
 use crate::diagnosis::{Verdict, diagnose, diagnose_socket};
 use crate::peer::{ConnectionState, PeerError, Session, census};
 use crate::signaling::outcome::CallFailure;
+use crate::signaling::softphone::Failure;
 use crate::socket::{CloseCause, Phases, SocketError};
 
 use super::error::EngineError;
@@ -85,14 +86,11 @@ impl State {
     /// Why a softphone was lost: members for its `lost` object.
     pub(super) fn explain_loss(&self, softphone: &Softphone) -> Map<String, Value> {
         let session = softphone.session();
-        let (mut facts, started) = match softphone.call() {
-            Some(call) => (call.facts(), call.started()),
-            None => {
-                let mut facts = session.facts();
-                facts.end = end_of(&facts, session.connection_state());
-                (facts, session.started())
-            }
-        };
+        let (mut facts, started) = softphone.call_facts().unwrap_or_else(|| {
+            let mut facts = session.facts();
+            facts.end = end_of(&facts, session.connection_state());
+            (facts, session.started())
+        });
         let at = session.started() + Duration::from_micros(facts.now_us);
         facts.generator = self.watch.between(at.checked_sub(BEFORE_A_LOSS).unwrap_or(started), at);
         facts.identity.same_turn_account_here = softphone.same_turn_account();
@@ -149,6 +147,49 @@ impl State {
             ..SocketFacts::default()
         };
         explained(error, &facts)
+    }
+
+    /// Why a softphone is not registered, of an attempt that began and ended then.
+    pub(super) fn explain_registration(
+        &self,
+        failure: &Failure,
+        identity: IdentityFacts,
+        (began, ended): (Instant, Instant),
+    ) -> Explanation {
+        let generator = self.watch.between(began, ended);
+        let starved_reasons = reasons(&generator);
+        let now_us = micros(ended.saturating_duration_since(began));
+        let of_socket = SocketFacts {
+            ended_us: Some(now_us),
+            generator: generator.clone(),
+            identity: identity.clone(),
+            ..SocketFacts::default()
+        };
+        let of_login = |signaling: SignalingFacts| {
+            let end = End::SetUp(Step::Signaling);
+            diagnose(&SessionFacts { now_us, end, signaling, generator, identity, ..SessionFacts::default() })
+        };
+        let verdict = match failure {
+            Failure::Unreached { request, server, error, phases } => diagnose_socket(&SocketFacts {
+                error: Some((**error).clone()),
+                request: request.clone(),
+                server: server.clone(),
+                dns_us: phases.as_ref().and_then(|phases| phases.dns_us),
+                dns_from_cache: phases.as_ref().and_then(|phases| phases.dns_from_cache).unwrap_or_default(),
+                ..of_socket
+            }),
+            Failure::Closed { cause, idle } => {
+                diagnose_socket(&SocketFacts { closed: Some(cause.clone()), idle_us: idle.map(micros), ..of_socket })
+            }
+            Failure::Refused { why } => {
+                of_login(SignalingFacts { refused: Some((why.clone(), String::new())), ..SignalingFacts::default() })
+            }
+            Failure::Late { waited, .. } => {
+                of_login(SignalingFacts { waited_us: Some(micros(*waited)), ..SignalingFacts::default() })
+            }
+            Failure::Ours { .. } => None,
+        };
+        Explanation { verdict, starved_reasons }
     }
 
     /// The error of using a WebSocket with its explanation; other errors as they are.

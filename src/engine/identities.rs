@@ -50,6 +50,11 @@ impl Identities {
         Identity(self.hashing.hash_one((server, name)))
     }
 
+    /// The user of a softphone, by whatever its profile says tells users apart; `None` where nothing does.
+    pub(super) fn of_softphone(&self, profile: &str, tells: &[&str]) -> Option<Identity> {
+        (!tells.is_empty()).then(|| Identity(self.hashing.hash_one((profile, tells))))
+    }
+
     /// The account of a session's TURN servers.
     pub(super) fn of_turn(&self, config: &SessionConfig) -> Option<Identity> {
         let server = config.ice_servers.iter().find(|server| !server.username.is_empty())?;

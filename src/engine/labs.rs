@@ -35,14 +35,21 @@ impl Engine {
         })
     }
 
-    /// `{"signalingUrl":…,"stunUrl":…}`, and `genesysUrl` of a lab that has a Genesys Cloud counterpart.
+    /// `{"signalingUrl":…,"stunUrl":…,"softphones":{profile:{parameter:…}}}`, and `genesysUrl` of a lab that has a Genesys Cloud
+    /// counterpart; the parameters are those that lead a softphone of the profile to the lab.
     ///
     /// # Errors
     /// A stale key.
     pub fn lab_urls(&self, key: LabKey) -> Result<Value, EngineError> {
         let lab = self.lab(key)?;
-        let mut urls = json!({"signalingUrl": lab.signaling_url(), "stunUrl": lab.stun_url()});
+        let mut urls = json!({
+            "signalingUrl": lab.signaling_url(),
+            "stunUrl": lab.stun_url(),
+            "softphones": {"json": {"url": lab.signaling_url()}},
+        });
         if let Some(url) = lab.genesys_url() {
+            let streaming = url.replacen("http", "ws", 1);
+            urls["softphones"]["genesys"] = json!({"api": url, "streaming": streaming});
             urls["genesysUrl"] = url.into();
         }
         Ok(urls)

@@ -22,6 +22,7 @@ mod scopes;
 mod sessions;
 mod snapshot;
 mod sockets;
+mod softphones;
 mod tables;
 mod tally;
 
@@ -44,7 +45,8 @@ pub use matcher::Matcher;
 pub use runtime::panic_text;
 pub use sessions::Milestone;
 pub use sockets::{ABORTED, Exchanged, Received, cause_json};
-pub use tables::{ChannelKey, Handle, Kind, LabKey, OperationKey, ScopeKey, SessionKey, SocketKey};
+pub use softphones::Registering;
+pub use tables::{ChannelKey, Handle, Kind, LabKey, OperationKey, ScopeKey, SessionKey, SocketKey, SoftphoneKey};
 
 use auto_ice::AutoIce;
 use gate::{Gates, LONGEST_WAIT, Pass, Start};

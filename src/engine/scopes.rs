@@ -1,7 +1,7 @@
 //! Scopes: who owns what, and how it ends.
 //!
 //! Closing a scope forgets its names at once, decides what became of its Auto ICE calls and then says good-bye: calls first (bounded by 2 s, all at the same time),
-//! then sockets (close frame 1000, bounded by 500 ms), then TCP. What is being opened in it is ended. Closing again finds
+//! then softphones (unregistered as their profile says) and sockets (close frame 1000), bounded by 500 ms, then TCP. What is being opened in it is ended. Closing again finds
 //! nothing. Dropping the future of a close leaves the rest to the bounds of the sockets and sessions themselves.
 
 use std::sync::Arc;
@@ -17,7 +17,8 @@ use super::error::EngineError;
 use super::runtime::Unwatched;
 use super::sessions::Softphone;
 use super::sockets::{CLOSE_SOCKET, NORMAL_CLOSURE, SocketEntry, cause_json};
-use super::tables::{OperationKey, ScopeKey, SessionKey, SocketKey, Tables};
+use super::softphones::SoftphoneEntry;
+use super::tables::{OperationKey, ScopeKey, SessionKey, SocketKey, SoftphoneKey, Tables};
 use super::{Engine, State};
 
 /// How long the good-byes of the calls of a scope may take together.
@@ -28,6 +29,7 @@ pub(super) const HANG_UP: Duration = Duration::from_secs(2);
 struct Estate {
     sessions: Vec<(SessionKey, String, Arc<Softphone>)>,
     sockets: Vec<SocketEntry>,
+    softphones: Vec<SoftphoneEntry>,
     auto_ice: Vec<Arc<ScopeIce>>,
     scopes: usize,
 }
@@ -45,6 +47,8 @@ impl Tables {
         }
         let sockets: Vec<SocketKey> = entry.sockets.into_values().collect();
         estate.sockets.extend(sockets.into_iter().filter_map(|key| self.sockets.remove(key)));
+        let softphones: Vec<SoftphoneKey> = entry.softphones.into_values().collect();
+        estate.softphones.extend(softphones.into_iter().filter_map(|key| self.softphones.remove(key)));
         for key in entry.channels {
             self.channels.remove(key);
         }
@@ -82,7 +86,7 @@ impl Engine {
     pub fn close_scope(&self, scope: ScopeKey, deadline: Duration) -> Result<Value, EngineError> {
         let mut estate = Estate::default();
         self.state.tables().dissolve(scope, &mut estate);
-        if estate.sessions.is_empty() && estate.sockets.is_empty() {
+        if estate.sessions.is_empty() && estate.sockets.is_empty() && estate.softphones.is_empty() {
             let results = take_results(&estate.auto_ice);
             return Ok(json!({"sockets": [], "sessions": [], "autoIce": results, "scopes": estate.scopes}));
         }
@@ -130,6 +134,11 @@ async fn settle(state: Arc<State>, estate: Estate, deadline: Duration) -> Value 
         });
     }
     let sessions = calls.join_all().await;
+    let mut farewells = JoinSet::new();
+    for SoftphoneEntry { name, phone, .. } in estate.softphones {
+        let state = Arc::clone(&state);
+        farewells.spawn(async move { json!({"name": name, "report": state.say_farewell(phone, for_sockets).await}) });
+    }
     let mut closes = JoinSet::new();
     for SocketEntry { name, socket, .. } in estate.sockets {
         closes.spawn(async move {
@@ -142,8 +151,13 @@ async fn settle(state: Arc<State>, estate: Estate, deadline: Duration) -> Value 
         });
     }
     let sockets = closes.join_all().await;
+    let softphones = farewells.join_all().await;
     let results = take_results(&estate.auto_ice);
-    json!({"sockets": sockets, "sessions": sessions, "autoIce": results, "scopes": estate.scopes})
+    let mut closed = json!({"sockets": sockets, "sessions": sessions, "autoIce": results, "scopes": estate.scopes});
+    if let (Value::Object(members), false) = (&mut closed, softphones.is_empty()) {
+        members.insert("softphones".to_owned(), json!(softphones));
+    }
+    closed
 }
 
 /// What Auto ICE has to tell of these scopes.

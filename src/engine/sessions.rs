@@ -11,9 +11,12 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::config::{ConfigError, from_json};
+use crate::diagnosis::facts::SessionFacts;
 use crate::peer::{ConnectionState, IceCandidateInit, MediaCounters, PeerError, Session, SessionConfig};
 use crate::signaling::call::Call;
-use crate::signaling::outcome::CallCode;
+use crate::signaling::outcome::{CallCode, CallLoss, CallOutcome};
+use crate::signaling::softphone::PhoneCall;
+use crate::socket::CloseCause;
 
 use super::error::EngineError;
 use super::identities::Login;
@@ -37,30 +40,105 @@ pub(super) struct SessionEntry {
 
 /// A session and the call it carries, if a call of ours made it.
 pub(super) struct Softphone {
-    session: Session,
-    call: Option<Call>,
+    carries: Carries,
     /// The TURN account it uses.
     turn: Option<Login>,
     last_check: Mutex<Option<(Instant, MediaCounters)>>,
 }
 
+/// What a session belongs to.
+enum Carries {
+    /// Nothing of ours: the plan carries its descriptions.
+    Nothing(Session),
+    /// A call over a signaling WebSocket.
+    Call(Box<Call>),
+    /// A call of a registered softphone.
+    Phone(Box<Phoned>),
+}
+
+/// A call of a registered softphone.
+pub(super) struct Phoned {
+    pub(super) call: PhoneCall,
+    /// How long a hang-up waits for the other side's consent.
+    pub(super) bye_timeout: Duration,
+    /// Counts it as one of its softphone's.
+    pub(super) _counted: Arc<()>,
+    /// What it began with; another one may have replaced it.
+    pub(super) first: Session,
+}
+
 impl Softphone {
     pub(super) fn of_session(session: Session, turn: Option<Login>) -> Self {
-        Self { session, call: None, turn, last_check: Mutex::new(None) }
+        Self { carries: Carries::Nothing(session), turn, last_check: Mutex::new(None) }
     }
 
     pub(super) fn of_call(call: Call, turn: Option<Login>) -> Self {
-        Self { session: call.session().clone(), call: Some(call), turn, last_check: Mutex::new(None) }
+        Self { carries: Carries::Call(Box::new(call)), turn, last_check: Mutex::new(None) }
     }
 
-    /// The call it carries.
-    pub(super) fn call(&self) -> Option<&Call> {
-        self.call.as_ref()
+    pub(super) fn of_phone(phoned: Phoned, turn: Option<Login>) -> Self {
+        Self { carries: Carries::Phone(Box::new(phoned)), turn, last_check: Mutex::new(None) }
+    }
+
+    /// What a diagnosis may know of the call it carries, and when that started; `None` where no call of ours made it.
+    pub(super) fn call_facts(&self) -> Option<(SessionFacts, Instant)> {
+        match &self.carries {
+            Carries::Nothing(_) => None,
+            Carries::Call(call) => Some((call.facts(), call.started())),
+            Carries::Phone(phoned) => Some((phoned.call.facts(), phoned.call.started())),
+        }
+    }
+
+    /// The call of a registered softphone that it carries.
+    pub(super) fn phoned(&self) -> Option<&Phoned> {
+        match &self.carries {
+            Carries::Phone(phoned) => Some(phoned),
+            Carries::Nothing(_) | Carries::Call(_) => None,
+        }
+    }
+
+    /// What setting its call up came to.
+    pub(super) fn outcome(&self) -> Option<&CallOutcome> {
+        match &self.carries {
+            Carries::Nothing(_) => None,
+            Carries::Call(call) => Some(call.outcome()),
+            Carries::Phone(phoned) => phoned.call.outcome(),
+        }
     }
 
     /// When it began.
     fn began(&self) -> Instant {
-        self.call.as_ref().map_or_else(|| self.session.started(), Call::started)
+        match &self.carries {
+            Carries::Nothing(session) => session.started(),
+            Carries::Call(call) => call.started(),
+            Carries::Phone(phoned) => phoned.call.started(),
+        }
+    }
+
+    /// How the call it carries was lost; `None` while it is up, and where no call of ours made it.
+    fn call_lost(&self) -> Option<CallLoss> {
+        match &self.carries {
+            Carries::Nothing(_) => None,
+            Carries::Call(call) => call.lost(),
+            Carries::Phone(phoned) => phoned.call.lost(),
+        }
+    }
+
+    /// How the connection of its signaling was lost.
+    fn signaling_lost(&self) -> Option<CloseCause> {
+        match &self.carries {
+            Carries::Nothing(_) => None,
+            Carries::Call(call) => call.signaling_lost(),
+            Carries::Phone(phoned) => phoned.call.signaling_lost(),
+        }
+    }
+
+    /// Packet accounts of all that it carried.
+    fn counters(&self) -> MediaCounters {
+        match &self.carries {
+            Carries::Phone(phoned) => phoned.call.counters(),
+            Carries::Nothing(_) | Carries::Call(_) => self.session().counters(),
+        }
     }
 
     /// Other sessions of this process with the same TURN account.
@@ -68,29 +146,38 @@ impl Softphone {
         self.turn.as_ref().map_or(0, Login::others)
     }
 
-    pub(super) fn session(&self) -> &Session {
-        &self.session
+    /// Its session, the newest where one replaced another.
+    pub(super) fn session(&self) -> Session {
+        match &self.carries {
+            Carries::Nothing(session) => session.clone(),
+            Carries::Call(call) => call.session().clone(),
+            Carries::Phone(phoned) => phoned.call.session().unwrap_or_else(|| phoned.first.clone()),
+        }
     }
 
     /// What is counted of it now.
     pub(super) fn count(&self) -> SessionCount {
-        let connected = self.session.phases().dtls_connected_us.is_some();
-        let failed = self.session.connection_state() == ConnectionState::Failed && !connected;
-        SessionCount { connected, failed, media: self.session.counters() }
+        let session = self.session();
+        // A session that replaced another may not be connected yet; its call has been.
+        let connected = session.phases().dtls_connected_us.is_some() || self.phoned().is_some();
+        let failed = session.connection_state() == ConnectionState::Failed && !connected;
+        SessionCount { connected, failed, media: self.counters() }
     }
 
     /// Whether media flows in: connected, not hung up by the other side, and at least one RTP packet came.
     pub(super) fn is_talking(&self) -> bool {
-        self.session.connection_state() == ConnectionState::Connected
-            && self.session.phases().first_rtp_us.is_some()
-            && self.call.as_ref().is_none_or(|call| call.lost().is_none())
+        let session = self.session();
+        session.connection_state() == ConnectionState::Connected
+            && session.phases().first_rtp_us.is_some()
+            && self.call_lost().is_none()
     }
 
     async fn hang_up(&self, deadline: Duration) -> Value {
-        if let Some(call) = &self.call {
-            return json!(call.hang_up(deadline).await);
-        }
-        let session = &self.session;
+        let session = match &self.carries {
+            Carries::Nothing(session) => session,
+            Carries::Call(call) => return json!(call.hang_up(deadline).await),
+            Carries::Phone(phoned) => return json!(phoned.call.hang_up(deadline, phoned.bye_timeout).await),
+        };
         let (lost, up) = (self.lost(), session.phases().dtls_connected_us);
         let duration = up.map_or(0, |up| micros(session.started().elapsed()).saturating_sub(up));
         let begun = Instant::now();
@@ -111,39 +198,39 @@ impl Softphone {
 
     /// How it ended against our will; `None` while it is up.
     fn lost(&self) -> Option<Value> {
-        match &self.call {
-            Some(call) => call.lost().map(|loss| json!(loss)),
-            None if self.session.connection_state() == ConnectionState::Failed => {
-                let detail = self.session.pending_phase().map(|pending| pending.detail);
+        match &self.carries {
+            Carries::Nothing(session) if session.connection_state() == ConnectionState::Failed => {
+                let detail = session.pending_phase().map(|pending| pending.detail);
                 Some(json!({"code": CallCode::ConnectionLost, "message": detail}))
             }
-            None => None,
+            _ => self.call_lost().map(|loss| json!(loss)),
         }
     }
 
     pub(super) fn report(&self, lost: Option<Value>) -> Value {
-        let session = &self.session;
+        let session = self.session();
         json!({
             "state": session.connection_state(),
-            "counters": session.counters(),
+            "counters": self.counters(),
             "phases": session.phases(),
             "timeline": session.timeline(),
             "selectedPair": session.selected_pair(),
             "lost": lost,
-            "signalingLost": self.call.as_ref().and_then(Call::signaling_lost),
-            "outcome": self.call.as_ref().map(Call::outcome),
+            "signalingLost": self.signaling_lost(),
+            "outcome": self.outcome(),
         })
     }
 
     async fn check(&self) -> Value {
-        let stats = self.session.stats().await;
+        let session = self.session();
+        let stats = session.stats().await;
         let now = Instant::now();
-        let totals = self.session.counters();
+        let totals = self.counters();
         let (since, before) = self
             .last_check
             .lock()
             .replace((now, totals))
-            .unwrap_or_else(|| (self.session.started(), MediaCounters::default()));
+            .unwrap_or_else(|| (session.started(), MediaCounters::default()));
         json!({
             "intervalMs": now.saturating_duration_since(since).as_secs_f64() * 1e3,
             "packetsSent": totals.packets_sent.saturating_sub(before.packets_sent),
@@ -155,7 +242,7 @@ impl Softphone {
             "bytesReceived": totals.bytes_received.saturating_sub(before.bytes_received),
             "jitterMs": totals.jitter * 1e3,
             "roundTripTimeMs": round_trip_time_ms(&stats),
-            "state": self.session.connection_state(),
+            "state": session.connection_state(),
             "totals": totals,
         })
     }
@@ -328,7 +415,7 @@ impl Engine {
             match state.keep_session(scope, name, Softphone::of_session(session, turn)) {
                 Ok(key) => Ok(key),
                 Err((closed, softphone)) => {
-                    softphone.session.close(HANG_UP).await;
+                    softphone.session().close(HANG_UP).await;
                     Err(closed)
                 }
             }
@@ -356,7 +443,7 @@ impl Engine {
     ) -> Result<String, EngineError> {
         let softphone = self.state.softphone(key)?;
         self.wait("create offer", operation, deadline, Unwatched::Drop, async move {
-            Ok(softphone.session.create_offer().await?)
+            Ok(softphone.session().create_offer().await?)
         })
     }
 
@@ -374,8 +461,8 @@ impl Engine {
         let softphone = self.state.softphone(key)?;
         let (state, began) = (Arc::clone(&self.state), Instant::now());
         self.wait("create answer", operation, deadline, Unwatched::Drop, async move {
-            let answer = softphone.session.create_answer(&offer).await;
-            answer.map_err(|error| state.explain_session(error, Some(&softphone.session), began))
+            let answer = softphone.session().create_answer(&offer).await;
+            answer.map_err(|error| state.explain_session(error, Some(&softphone.session()), began))
         })
     }
 
@@ -393,8 +480,8 @@ impl Engine {
         let softphone = self.state.softphone(key)?;
         let (state, began) = (Arc::clone(&self.state), Instant::now());
         self.wait("apply remote answer", operation, deadline, Unwatched::Drop, async move {
-            let applied = softphone.session.set_remote_answer(&answer).await;
-            applied.map_err(|error| state.explain_session(error, Some(&softphone.session), began))
+            let applied = softphone.session().set_remote_answer(&answer).await;
+            applied.map_err(|error| state.explain_session(error, Some(&softphone.session()), began))
         })
     }
 
@@ -406,7 +493,7 @@ impl Engine {
         let candidate: IceCandidateInit = from_json(candidate)?;
         let softphone = self.state.softphone(key)?;
         let added = self.wait("add candidate", OperationKey::default(), NEW_SESSION, Unwatched::Drop, async move {
-            Ok(softphone.session.add_ice_candidate(candidate).await?)
+            Ok(softphone.session().add_ice_candidate(candidate).await?)
         });
         added.map_err(own_deadline)
     }
@@ -423,7 +510,7 @@ impl Engine {
     ) -> Result<Option<IceCandidateInit>, EngineError> {
         let softphone = self.state.softphone(key)?;
         self.wait("next candidate", operation, deadline, Unwatched::Drop, async move {
-            Ok(softphone.session.next_local_candidate().await)
+            Ok(softphone.session().next_local_candidate().await)
         })
     }
 
@@ -446,11 +533,11 @@ impl Engine {
         let (state, began) = (Arc::clone(&self.state), Instant::now());
         self.wait(what, operation, deadline, Unwatched::Drop, async move {
             let reached = match milestone {
-                Milestone::Connected => softphone.session.connected().await,
-                Milestone::Media => softphone.session.first_rtp().await,
+                Milestone::Connected => softphone.session().connected().await,
+                Milestone::Media => softphone.session().first_rtp().await,
             };
-            reached.map_err(|error| state.explain_session(error, Some(&softphone.session), began))?;
-            Ok(softphone.session.connection_state())
+            reached.map_err(|error| state.explain_session(error, Some(&softphone.session()), began))?;
+            Ok(softphone.session().connection_state())
         })
     }
 
@@ -502,13 +589,9 @@ impl Engine {
     /// A stale key, the deadline, a cancel.
     pub fn stats(&self, key: SessionKey, operation: OperationKey, deadline: Duration) -> Result<Value, EngineError> {
         let softphone = self.state.softphone(key)?;
-        self.wait(
-            "get statistics",
-            operation,
-            deadline,
-            Unwatched::Drop,
-            async move { Ok(softphone.session.stats().await) },
-        )
+        self.wait("get statistics", operation, deadline, Unwatched::Drop, async move {
+            Ok(softphone.session().stats().await)
+        })
     }
 
     /// Hangs up, closes and forgets; says how the call was.

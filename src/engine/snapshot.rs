@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 
 use super::State;
 use super::generator::{ProcessClock, ProcessSize};
-use super::tally::{SessionCount, Tally};
+use super::tables::Tables;
+use super::tally::{RegistrationTally, SessionCount, Tally};
+use crate::signaling::softphone::Registration;
 
 /// Where a test began.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +50,7 @@ impl State {
             talking += usize::from(entry.softphone.is_talking());
         }
         let sessions_open = tables.sessions.len();
+        let registrations = registrations(&tables);
         let sockets_open = tables.sockets.values().filter(|entry| entry.socket.close_cause().is_none()).count();
         drop(tables);
 
@@ -98,6 +101,9 @@ impl State {
         if let (Value::Object(members), Some(auto_ice)) = (&mut snapshot, self.auto_ice.snapshot()) {
             members.insert("autoIce".to_owned(), auto_ice);
         }
+        if let (Value::Object(members), Some(registrations)) = (&mut snapshot, registrations) {
+            members.insert("registrations".to_owned(), registrations);
+        }
         snapshot
     }
 
@@ -119,6 +125,27 @@ impl State {
             }
         });
     }
+}
+
+/// What is counted of softphones that are registered by a profile; `None` where there have been none.
+fn registrations(tables: &Tables) -> Option<Value> {
+    let tally = tables.tally.registrations;
+    if tally == RegistrationTally::default() && tables.softphones.is_empty() {
+        return None;
+    }
+    let views: Vec<_> = tables.softphones.values().map(|entry| entry.phone.view()).collect();
+    let registered = views.iter().filter(|view| matches!(view.registration, Registration::Registered(_))).count();
+    let again: u32 = views.iter().map(|view| view.registrations.saturating_sub(1)).sum();
+    Some(json!({
+        "started": tally.started,
+        "registered": tally.registered,
+        "failed": tally.failed,
+        "ended": tally.ended,
+        "callsMissed": tally.calls_missed,
+        "open": views.len(),
+        "registeredNow": registered,
+        "again": again,
+    }))
 }
 
 /// How late audio packets left, 99th percentile in ms; `None` when none left.

@@ -17,6 +17,7 @@ use super::labs::LabEntry;
 use super::operations::Operation;
 use super::sessions::SessionEntry;
 use super::sockets::SocketEntry;
+use super::softphones::SoftphoneEntry;
 use super::tally::Tally;
 
 new_key_type! {
@@ -32,6 +33,8 @@ new_key_type! {
     pub struct SessionKey;
     /// Names a socket.
     pub struct SocketKey;
+    /// Names a softphone that is registered by a profile.
+    pub struct SoftphoneKey;
 }
 
 /// The kinds of things that have handles.
@@ -49,6 +52,8 @@ pub enum Kind {
     Session,
     /// A WebSocket.
     Socket,
+    /// A softphone that is registered by a profile.
+    Softphone,
 }
 
 impl fmt::Display for Kind {
@@ -60,6 +65,7 @@ impl fmt::Display for Kind {
             Self::Scope => "scope",
             Self::Session => "session",
             Self::Socket => "socket",
+            Self::Softphone => "softphone",
         })
     }
 }
@@ -114,6 +120,9 @@ impl Handle for SessionKey {
 impl Handle for SocketKey {
     const KIND: Kind = Kind::Socket;
 }
+impl Handle for SoftphoneKey {
+    const KIND: Kind = Kind::Softphone;
+}
 
 /// A scope: an owner of names, and where names are looked up that it does not have.
 pub(super) struct ScopeEntry {
@@ -121,6 +130,7 @@ pub(super) struct ScopeEntry {
     pub(super) children: Vec<ScopeKey>,
     pub(super) sockets: HashMap<String, SocketKey>,
     pub(super) sessions: HashMap<String, SessionKey>,
+    pub(super) softphones: HashMap<String, SoftphoneKey>,
     pub(super) channels: Vec<ChannelKey>,
     pub(super) auto_ice: Arc<ScopeIce>,
     /// Cancelled when the scope closes: ends what is being opened in it.
@@ -137,6 +147,7 @@ pub(super) struct Tables {
     pub(super) scopes: SlotMap<ScopeKey, ScopeEntry>,
     pub(super) sessions: SlotMap<SessionKey, SessionEntry>,
     pub(super) sockets: SlotMap<SocketKey, SocketEntry>,
+    pub(super) softphones: SlotMap<SoftphoneKey, SoftphoneEntry>,
     pub(super) tally: Tally,
 }
 
@@ -151,6 +162,7 @@ impl Tables {
             children: Vec::new(),
             sockets: HashMap::new(),
             sessions: HashMap::new(),
+            softphones: HashMap::new(),
             channels: Vec::new(),
             auto_ice: self.auto_ice.scope(),
             ending: CancellationToken::new(),
@@ -191,7 +203,7 @@ impl Tables {
 
     /// Whether anything is open that the runtime works for.
     pub(super) fn is_anything_open(&self) -> bool {
-        !(self.sockets.is_empty() && self.sessions.is_empty() && self.labs.is_empty())
+        !(self.sockets.is_empty() && self.sessions.is_empty() && self.softphones.is_empty() && self.labs.is_empty())
     }
 }
 

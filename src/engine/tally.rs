@@ -36,6 +36,21 @@ pub(super) struct SessionCount {
     pub(super) media: MediaCounters,
 }
 
+/// Softphones that are registered by a profile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct RegistrationTally {
+    /// Begun.
+    pub(super) started: i64,
+    /// Succeeded.
+    pub(super) registered: i64,
+    /// Failed; one that was cancelled did not.
+    pub(super) failed: i64,
+    /// Unregistered, by the plan or with their scope.
+    pub(super) ended: i64,
+    /// Calls that were over before anybody took them.
+    pub(super) calls_missed: i64,
+}
+
 /// Counts since the test began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tally {
@@ -46,6 +61,7 @@ pub(super) struct Tally {
     pub(super) web_sockets_opened: i64,
     pub(super) web_sockets_failed: i64,
     pub(super) udp_sockets_opened: i64,
+    pub(super) registrations: RegistrationTally,
     pub(super) media: MediaTally,
 }
 

@@ -22,7 +22,7 @@ use crate::config::ConfigError;
 use crate::net::resolver::{self, DnsMode, ResolveOptions};
 use crate::net::retry_after;
 use crate::net::tcp;
-use crate::socket::{Trust, tls_client};
+use crate::socket::{SocketError, Trust, of_tls, tls_client};
 
 /// Largest accepted response body, bytes.
 pub const MAX_BODY_BYTES: usize = 4 << 20;
@@ -66,6 +66,8 @@ pub enum HttpError {
         phase: &'static str,
         /// What happened.
         detail: String,
+        /// What happened as data, where the phase is one that WebSockets have, too.
+        cause: Option<Box<SocketError>>,
     },
     /// The deadline passed.
     #[error("{authority}: no response within {ms} ms: {phase} was not done")]
@@ -132,7 +134,13 @@ pub async fn exchange(
     let target = Target::parse(url)?;
     let request = request(&target, method, headers, body)?;
     let authority = target.authority.clone();
-    let fail = |phase, detail: String| HttpError::Failed { authority: authority.clone(), phase, detail };
+    let fail = |phase, detail: String| HttpError::Failed { authority: authority.clone(), phase, detail, cause: None };
+    let unreached = |phase, cause: SocketError| HttpError::Failed {
+        authority: authority.clone(),
+        phase,
+        detail: cause.to_string(),
+        cause: Some(Box::new(cause)),
+    };
     let late = |phase| HttpError::Deadline {
         authority: authority.clone(),
         phase,
@@ -143,13 +151,13 @@ pub async fn exchange(
     let addresses = match resolver::resolve_with(&target.host, within, options).await {
         Ok(resolved) => resolved.addresses,
         Err(error) if error.timed_out => return Err(late("dns")),
-        Err(error) => return Err(fail("dns", error.to_string())),
+        Err(error) => return Err(unreached("dns", error.into())),
     };
     let left = end.saturating_duration_since(Instant::now());
     let tcp = match tcp::connect(&addresses, target.port, reach.source_address, left).await {
         Ok(tcp) => tcp,
         Err(error) if error.timed_out && Instant::now() >= end => return Err(late("tcp")),
-        Err(error) => return Err(fail("tcp", error.to_string())),
+        Err(error) => return Err(unreached("tcp", error.into())),
     };
     let (status, headers, body) = if target.secure {
         let config = tls_client(&reach.trust)?;
@@ -158,7 +166,7 @@ pub async fn exchange(
         let stream = timeout_at(end, TlsConnector::from(config).connect(name, tcp))
             .await
             .map_err(|_| late("tls"))?
-            .map_err(|error| fail("tls", error.to_string()))?;
+            .map_err(|error| unreached("tls", of_tls(&error)))?;
         timeout_at(end, converse(stream, request)).await
     } else {
         timeout_at(end, converse(tcp, request)).await

@@ -119,6 +119,22 @@ pub struct MediaCounters {
     pub rtcp_received: u64,
 }
 
+impl MediaCounters {
+    /// Adds the accounts of a session that was replaced; the jitter stays that of the newer one.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.packets_sent += other.packets_sent;
+        self.bytes_sent += other.bytes_sent;
+        self.packets_received += other.packets_received;
+        self.other_packets_received += other.other_packets_received;
+        self.bytes_received += other.bytes_received;
+        self.packets_lost += other.packets_lost;
+        self.socket_drops += other.socket_drops;
+        self.packets_skipped += other.packets_skipped;
+        self.rtcp_sent += other.rtcp_sent;
+        self.rtcp_received += other.rtcp_received;
+    }
+}
+
 /// A phase that has not been reached, and what the wire says about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::accounts;
 use super::json::Message;
-use super::outcome::Moment;
+use super::outcome::{self, Moment};
 use crate::diagnosis::facts::SessionFacts;
 use crate::peer::{IceCandidateInit, MediaCounters, PeerError, Session};
 use crate::socket::{CloseCause, Frame, Opcode, Sent, Socket, SocketError, Tap, TapGuard};
@@ -204,19 +204,7 @@ impl Dialog {
 
     /// Session states and signaling, in order of time, µs since `started`.
     pub(super) fn timeline(&self, started: Instant) -> Vec<Moment> {
-        let offset = micros(self.session.started().saturating_duration_since(started));
-        let mut timeline: Vec<Moment> = self
-            .session
-            .timeline()
-            .into_iter()
-            .map(|(at, machine, state)| (at.saturating_add(offset), machine, state))
-            .collect();
-        let moments = self.moments.lock();
-        timeline.extend(
-            moments.iter().map(|(at, what)| (micros(at.saturating_duration_since(started)), "signaling", what.clone())),
-        );
-        timeline.sort_by_key(|(at, _, _)| *at);
-        timeline
+        outcome::timeline(Some(&self.session), self.moments.lock().iter().cloned(), started)
     }
 
     /// What a diagnosis may ask of the session and of its signaling.

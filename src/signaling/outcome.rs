@@ -8,9 +8,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::diagnosis::facts::SessionFacts;
-use crate::diagnosis::{Cause, Verdict};
+use crate::diagnosis::{Cause, Verdict, diagnose};
 use crate::media::AudioCodec;
 use crate::peer::{ConnectionState, MediaCounters, Session};
+use crate::signaling::call::trouble::Trouble;
 use crate::signaling::dialog::micros;
 use crate::socket::CloseCause;
 
@@ -154,6 +155,121 @@ impl Marks {
             first_rtp: since(phases.first_rtp_us),
         }
     }
+}
+
+/// The course of a set-up, from which its outcome is made.
+pub(crate) struct Course<'a> {
+    /// When the call started.
+    pub(crate) started: Instant,
+    /// Its name in the protocol.
+    pub(crate) call: String,
+    pub(crate) session: Option<&'a Session>,
+    pub(crate) timeline: Vec<Moment>,
+    pub(crate) offer: Option<String>,
+    pub(crate) answer: Option<String>,
+    pub(crate) signaling_us: Option<u64>,
+    /// The answer was applied (calling) or sent (answering).
+    pub(crate) checks_began: Option<Instant>,
+}
+
+impl Course<'_> {
+    /// What it came to.
+    pub(crate) fn outcome(self, result: Result<(), Trouble>) -> CallOutcome {
+        let Course { started, call, session, timeline, offer, answer, signaling_us, checks_began } = self;
+        let now = micros(started.elapsed());
+        let marks = session.map(|session| Marks::of(session, started)).unwrap_or_default();
+        let phases = CallPhases {
+            gather_us: marks.gather_us,
+            signaling_us,
+            ice_us: marks
+                .ice_connected
+                .zip(checks_began)
+                .map(|(connected, began)| connected.saturating_sub(micros(began.saturating_duration_since(started)))),
+            dtls_us: marks.dtls_connected.zip(marks.ice_connected).map(|(dtls, ice)| dtls.saturating_sub(ice)),
+            first_rtp_us: marks.first_rtp.zip(marks.dtls_connected).map(|(rtp, dtls)| rtp.saturating_sub(dtls)),
+        };
+        let negotiated = session.and_then(Session::codec);
+        let success = result.is_ok();
+        let (code, message, error) = match result {
+            Ok(()) => (CallCode::Ok, "OK".to_owned(), None),
+            Err(Trouble { code, message, details, fact: _ }) => {
+                (code, message, Some(CallError { error: code.heading(), code, details, verdict: None }))
+            }
+        };
+        CallOutcome {
+            success,
+            code,
+            message,
+            call,
+            elapsed_us: if success {
+                // The first packet may come before our side of the handshake is done; the call is up with both.
+                marks.first_rtp.max(marks.dtls_connected).unwrap_or(now)
+            } else {
+                now
+            },
+            connect_us: marks.ice_connected,
+            latency_us: marks.dtls_connected,
+            phases,
+            selected_pair: session.and_then(Session::selected_pair),
+            codec: negotiated.map(|(codec, _)| codec),
+            payload_type: negotiated.map(|(_, payload_type)| payload_type),
+            state: session.map_or(ConnectionState::New, Session::connection_state),
+            timeline,
+            offer_sdp: offer,
+            answer_sdp: answer,
+            error,
+            starved: false,
+            starved_reasons: Vec::new(),
+        }
+    }
+
+    /// The failure, with the verdict that `facts` of this call alone give.
+    pub(crate) fn failure(self, trouble: Trouble, facts: SessionFacts) -> CallFailure {
+        let started = self.started;
+        let session_started = self.session.map_or(started, Session::started);
+        let mut outcome = Box::new(self.outcome(Err(trouble)));
+        if let Some(error) = &mut outcome.error {
+            let offset = session_started.saturating_duration_since(started);
+            error.verdict = diagnose(&facts).map(|verdict| verdict.later_by(offset));
+        }
+        CallFailure { outcome, facts: Box::new(facts), started, session_started }
+    }
+}
+
+/// A session's states and `moments` of its signaling, in order of time, µs since `started`.
+pub(crate) fn timeline(
+    session: Option<&Session>,
+    moments: impl IntoIterator<Item = (Instant, String)>,
+    started: Instant,
+) -> Vec<Moment> {
+    let since = |at: Instant| micros(at.saturating_duration_since(started));
+    let of_session = session.into_iter().flat_map(|session| {
+        let offset = since(session.started());
+        session.timeline().into_iter().map(move |(at, machine, state)| (at.saturating_add(offset), machine, state))
+    });
+    let mut timeline: Vec<Moment> = of_session.collect();
+    timeline.extend(moments.into_iter().map(|(at, what)| (since(at), "signaling", what)));
+    timeline.sort_by_key(|(at, _, _)| *at);
+    timeline
+}
+
+/// How the connection of a call that was up was lost; `None` while it is there.
+pub(crate) fn connection_lost(session: &Session, timeline: &[Moment], started: Instant) -> Option<CallLoss> {
+    let state = session.connection_state();
+    if !matches!(state, ConnectionState::Failed | ConnectionState::Closed) {
+        return None;
+    }
+    let state = state.name();
+    let at_us = timeline
+        .iter()
+        .rfind(|(_, machine, new)| *machine == "connectionState" && *new == state)
+        .map_or_else(|| micros(started.elapsed()), |(at, _, _)| *at);
+    let media = session.counters();
+    let message = format!(
+        "the connection is {state}; {} packets had been sent and {} received",
+        media.packets_sent, media.packets_received
+    );
+    Some(CallLoss { code: CallCode::ConnectionLost, message, at_us, verdict: None })
 }
 
 /// What failed, as it stands in a result: `{"error":"ICE Connection Failed","code":"ICE_FAILED","details":{…}}`.

@@ -409,7 +409,7 @@ fn of_upgrade(error: &io::Error, bytes: usize) -> SocketError {
 }
 
 /// What an I/O error of TLS means, with what to do about it.
-fn of_tls(error: &io::Error) -> SocketError {
+pub(crate) fn of_tls(error: &io::Error) -> SocketError {
     let Some(tls) = tls_error(error) else {
         let detail = match error.kind() {
             io::ErrorKind::UnexpectedEof => "TLS: the server closed the connection during the handshake".to_owned(),

@@ -32,6 +32,7 @@ use std::time::{Duration, Instant};
 pub use close_cause::CloseCause;
 pub use config::{ClientCertificate, Proxy, SocketConfig, Trust};
 pub use connection::{Sent, SocketCounters, TapGuard};
+pub(crate) use dial::of_tls;
 pub use dial::{OpenFailure, Opened, Phases};
 pub use error::SocketError;
 pub use frame::{Frame, Opcode};

@@ -165,6 +165,33 @@ def call_sampler(kind: str, name: str, **properties: Value) -> Node:
     return node(test_class, f"{test_class}Gui", name, **properties)
 
 
+def register(parameters: dict[str, Value], name: str = "register", profile: str = "genesys", **properties: Value) -> Node:
+    """WebRTC Softphone Register with the parameters of a profile."""
+    lines = "\n".join(f"{key}={value}" for key, value in parameters.items())
+    return softphone_sampler("Register", name, profile=profile, parameters=lines, **properties)
+
+
+def unregister(name: str = "unregister", **properties: Value) -> Node:
+    """WebRTC Softphone Unregister of the thread's softphone."""
+    return softphone_sampler("Unregister", name, **properties)
+
+
+def answer_call(name: str = "answer", **properties: Value) -> Node:
+    """WebRTC Answer Call of the thread's softphone."""
+    return call_sampler("AnswerCall", name, **properties)
+
+
+def call_control(command: str, **properties: Value) -> Node:
+    """WebRTC Call Control of the thread's call, labelled by its command."""
+    return call_sampler("CallControl", command, command=command, **properties)
+
+
+def softphone_sampler(kind: str, name: str, **properties: Value) -> Node:
+    """One of the softphone samplers by the middle of its class name."""
+    test_class = f"{PACKAGE}.softphone.{kind}Sampler"
+    return node(test_class, f"{test_class}Gui", name, **properties)
+
+
 def setting_properties(settings: dict[str, Value]) -> dict[str, Value]:
     """Settings by the property names of WebRTC Defaults."""
     return {f"WebRTC__{name}": value for name, value in settings.items()}

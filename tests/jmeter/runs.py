@@ -80,9 +80,13 @@ class RealJMeter(unittest.TestCase):
         self.addCleanup(lab.__exit__, None, None, None)
         return lab
 
-    def run_plan(
+    def run_plan(self, *children: Node, **how: Any) -> Finished:
+        """Runs a plan with these elements to its end; `how` as of `run_file`."""
+        return self.run_file(write_plan(self.folder / "plan.jmx", *children), **how)
+
+    def run_file(
         self,
-        *children: Node,
+        plan: Path,
         seconds: float = 150,
         jvm: list[str] | None = None,
         when: Callable[[list[Row]], bool] | None = None,
@@ -90,11 +94,10 @@ class RealJMeter(unittest.TestCase):
         report: Path | None = None,
         **properties: Any,
     ) -> Finished:
-        """Runs a plan to its end, at most `seconds`.
+        """Runs the plan of a file to its end, at most `seconds`.
 
         `report` is the folder for the HTML report, if wanted. As soon as the results so far satisfy `when`, the command `then` (`StopTestNow` or `Shutdown`) is sent to JMeter.
         """
-        plan = write_plan(self.folder / "plan.jmx", *children)
         results, counters = self.folder / "results.jtl", self.folder / "generator.json"
         command_port = free_port()
         given = {

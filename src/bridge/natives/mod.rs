@@ -6,6 +6,7 @@ mod lab;
 mod preflight;
 mod session;
 mod socket;
+mod softphone;
 #[cfg(feature = "test-natives")]
 mod test_natives;
 
@@ -18,6 +19,7 @@ use lab::*;
 use preflight::*;
 use session::*;
 use socket::*;
+use softphone::*;
 
 /// What a native function gives.
 type Answer<T> = Result<T, BridgeError>;
@@ -137,6 +139,36 @@ pub(super) const METHODS: [NativeMethod<'static>; METHOD_COUNT] = [
         error_policy = Throw
     },
     native_method! { static fn close_session(session: jlong), error_policy = Throw },
+    native_method! {
+        static fn control_session(session: jlong, operation: jlong, command: [jbyte], deadline_ms: jlong) -> [jbyte],
+        error_policy = Throw
+    },
+    native_method! {
+        static fn register_softphone(
+            scope: jlong, operation: jlong, name: [jbyte], config: [jbyte], deadline_ms: jlong
+        ) -> [jbyte],
+        error_policy = Throw
+    },
+    native_method! { static fn find_softphone(scope: jlong, name: [jbyte]) -> jlong, error_policy = Throw },
+    native_method! { static fn is_softphone_registered(softphone: jlong) -> jboolean, error_policy = Throw },
+    native_method! { static fn softphone_report(softphone: jlong) -> [jbyte], error_policy = Throw },
+    native_method! {
+        static fn softphone_call(
+            softphone: jlong, scope: jlong, operation: jlong, name: [jbyte], config: [jbyte], deadline_ms: jlong
+        ) -> [jbyte],
+        error_policy = Throw
+    },
+    native_method! {
+        static fn softphone_answer(
+            softphone: jlong, scope: jlong, operation: jlong, name: [jbyte], config: [jbyte], deadline_ms: jlong
+        ) -> [jbyte],
+        error_policy = Throw
+    },
+    native_method! {
+        static fn unregister_softphone(softphone: jlong, operation: jlong, deadline_ms: jlong) -> [jbyte],
+        error_policy = Throw
+    },
+    native_method! { static fn close_softphone(softphone: jlong), error_policy = Throw },
     native_method! { static fn auto_ice_waiting(scope: jlong) -> jlong, error_policy = Throw },
     native_method! { static fn take_auto_ice(scope: jlong) -> [jbyte], error_policy = Throw },
     native_method! { static fn end_auto_ice(scope: jlong, deadline_ms: jlong) -> [jbyte], error_policy = Throw },
@@ -188,4 +220,4 @@ pub(super) const METHODS: [NativeMethod<'static>; METHOD_COUNT] = [
 ];
 
 /// How many there are; a Java test compares them with the class by name and signature.
-const METHOD_COUNT: usize = 62;
+const METHOD_COUNT: usize = 71;

@@ -23,6 +23,8 @@ pub struct GenesysConfig {
     pub turn: Option<TurnService>,
     /// A STUN service is named: the lab's own (default true); false is what a station's "force TURN" comes to.
     pub stun: bool,
+    /// The customer of a chat (`POST /lab/chats`) writes this often, ms (default 5000).
+    pub chat_every_ms: u64,
     /// Server pings to clients that asked for them, ms (default 30000).
     pub ping_interval_ms: u64,
     /// Faults (default none).
@@ -39,6 +41,7 @@ impl Default for GenesysConfig {
             terminate_reason: "success".to_owned(),
             turn: None,
             stun: true,
+            chat_every_ms: 5_000,
             ping_interval_ms: 30_000,
             faults: GenesysFaults::default(),
         }
@@ -104,6 +107,7 @@ impl GenesysConfig {
         for (field, value) in [
             ("genesys.callEveryMs", self.call_every_ms),
             ("genesys.callHoldMs", self.call_hold_ms),
+            ("genesys.chatEveryMs", self.chat_every_ms),
             ("genesys.pingIntervalMs", self.ping_interval_ms),
             ("genesys.faults.extdiscoDelayMs", self.faults.extdisco_delay_ms),
             ("genesys.faults.moveAfterMs", self.faults.move_after_ms),

@@ -1,16 +1,18 @@
 //! A counterpart for Genesys Cloud softphones: REST, XMPP over WebSocket (RFC 7395), calls by JSON-RPC in
 //! `genesys-webrtc` elements. It offers, the agent answers; Jingle is not spoken.
 //!
-//! Any bearer token is accepted and is a user of its own. `POST /lab/calls` with `{"userId":…}` calls a softphone.
+//! Any bearer token is accepted and is a user of its own; `POST /oauth/token` makes one. `POST /lab/calls` with
+//! `{"userId":…}` calls a softphone.
 //! Guarantees: a call lives without its WebSocket, as at the vendor's; a second WebSocket on a channel closes the first; an
 //! answer to an IQ comes `from` whom it was sent `to`; nothing waits without a deadline but for clients, who may leave at
 //! any time. Everything ends with the lab.
 mod call;
 mod config;
+mod desk;
 mod rest;
 mod stream;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -45,6 +47,9 @@ pub(super) struct Cloud {
     agents: Mutex<HashMap<String, Agent>>,
     /// Calls by session id.
     calls: Mutex<HashMap<String, Ongoing>>,
+    /// Users who will be called.
+    due: Mutex<HashSet<String>>,
+    chats: Mutex<desk::Chats>,
 }
 
 struct Channel {
@@ -63,6 +68,7 @@ struct Agent {
 }
 
 struct Ongoing {
+    user: String,
     conversation: String,
     events: mpsc::Sender<CallEvent>,
 }
@@ -94,6 +100,8 @@ impl Cloud {
             channels: Mutex::default(),
             agents: Mutex::default(),
             calls: Mutex::default(),
+            due: Mutex::default(),
+            chats: Mutex::default(),
         });
         lab.spawn(rest::accept(listener, cloud));
         Ok(address)
@@ -122,7 +130,7 @@ impl Cloud {
         let number = self.number();
         let (session, conversation) = (format!("session-{number}"), format!("conversation-{number}"));
         let (events, inbox) = mpsc::channel(MAILBOX);
-        let ongoing = Ongoing { conversation: conversation.clone(), events };
+        let ongoing = Ongoing { user: user.to_owned(), conversation: conversation.clone(), events };
         self.calls.lock().insert(session.clone(), ongoing);
         let call = call::CloudCall::new(Arc::clone(self), user.to_owned(), session, conversation.clone(), number);
         self.lab.spawn(call.run(inbox));
@@ -139,15 +147,20 @@ impl Cloud {
         }
     }
 
-    /// Calls a user who is still there after so long.
+    /// Calls a user after so long who is still there and has no call then; the end of a call is what the next one counts from.
     fn call_after(self: &Arc<Self>, user: String, ms: u64) {
+        if !self.due.lock().insert(user.clone()) {
+            return;
+        }
         let cloud = Arc::clone(self);
         self.lab.spawn(async move {
             tokio::select! {
                 () = cloud.lab.end_calls.cancelled() => return,
                 () = tokio::time::sleep(Duration::from_millis(ms)) => {}
             }
-            if cloud.agents.lock().contains_key(&user) {
+            cloud.due.lock().remove(&user);
+            let talks = cloud.calls.lock().values().any(|call| call.user == user);
+            if !talks && cloud.agents.lock().contains_key(&user) {
                 cloud.call(&user);
             }
         });

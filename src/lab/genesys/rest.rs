@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tungstenite::handshake::derive_accept_key;
 use tungstenite::protocol::{Role, WebSocketConfig};
 
-use super::{Channel, Cloud, MAX_CHANNELS, stream};
+use super::{Channel, Cloud, MAX_CHANNELS, desk, stream};
 use crate::lab::ACCEPT_REST;
 
 /// Largest accepted request body, bytes.
@@ -61,9 +61,9 @@ pub(super) async fn accept(listener: TcpListener, cloud: Arc<Cloud>) {
     }
 }
 
-type Answer = Response<Full<Bytes>>;
+pub(super) type Answer = Response<Full<Bytes>>;
 
-fn answer(status: StatusCode, body: &Value) -> Answer {
+pub(super) fn answer(status: StatusCode, body: &Value) -> Answer {
     let text = if body.is_null() { String::new() } else { body.to_string() };
     let mut response = Response::new(Full::new(Bytes::from(text)));
     *response.status_mut() = status;
@@ -71,7 +71,7 @@ fn answer(status: StatusCode, body: &Value) -> Answer {
     response
 }
 
-fn refused(status: StatusCode, code: &str) -> Answer {
+pub(super) fn refused(status: StatusCode, code: &str) -> Answer {
     answer(status, &json!({"status": status.as_u16(), "code": code, "message": "refused by the lab"}))
 }
 
@@ -100,6 +100,14 @@ async fn respond(cloud: Arc<Cloud>, mut request: Request<Incoming>) -> Result<An
         };
         return Ok(answer(StatusCode::OK, &json!({"id": cloud.call(user)})));
     }
+    let method = request.method().clone();
+    if let ["lab", "chats", rest @ ..] = &*parts {
+        let query = request.uri().query().unwrap_or_default().to_owned();
+        return Ok(desk::chats(&cloud, &method, rest, &query).await);
+    }
+    if let (&Method::POST, ["oauth", "token"]) = (&method, &*parts) {
+        return Ok(desk::token(&cloud, &String::from_utf8_lossy(&bytes(request).await)));
+    }
     let faults = &cloud.config.faults;
     if cloud.requests.fetch_add(1, Ordering::Relaxed) < faults.too_many_requests {
         let mut response = refused(StatusCode::TOO_MANY_REQUESTS, "too.many.requests");
@@ -110,7 +118,6 @@ async fn respond(cloud: Arc<Cloud>, mut request: Request<Incoming>) -> Result<An
     let Some(user) = user(&request) else {
         return Ok(refused(StatusCode::UNAUTHORIZED, "authentication.required"));
     };
-    let method = request.method().clone();
     Ok(match (&method, rest) {
         (&Method::GET, ["users", "me"]) => {
             answer(StatusCode::OK, &json!({"id": user, "name": user, "chat": {"jabberId": jid(&user)}}))
@@ -130,6 +137,10 @@ async fn respond(cloud: Arc<Cloud>, mut request: Request<Incoming>) -> Result<An
             }
             answer(StatusCode::OK, &json!({"entities": topics}))
         }
+        (&Method::GET, ["presencedefinitions"]) => desk::presences(),
+        (&Method::PATCH, ["users", _, "presences", _]) => answer(StatusCode::OK, &body(request).await),
+        (&Method::DELETE, ["tokens", "me"]) => answer(StatusCode::OK, &Value::Null),
+        (&Method::GET, ["conversations", "calls"]) => desk::conversations(&cloud, &user),
         (&Method::POST, ["conversations", "calls"]) => {
             let id = cloud.call(&user);
             let own = format!("/api/v2/conversations/calls/{id}");
@@ -151,10 +162,13 @@ async fn respond(cloud: Arc<Cloud>, mut request: Request<Incoming>) -> Result<An
 }
 
 async fn body(request: Request<Incoming>) -> Value {
-    match Limited::new(request.into_body(), MAX_BODY_BYTES).collect().await {
-        Ok(body) => serde_json::from_slice(&body.to_bytes()).unwrap_or_default(),
-        Err(_) => Value::Null,
-    }
+    serde_json::from_slice(&bytes(request).await).unwrap_or_default()
+}
+
+/// The body; nothing of one that is too long.
+async fn bytes(request: Request<Incoming>) -> Bytes {
+    let limited = Limited::new(request.into_body(), MAX_BODY_BYTES);
+    limited.collect().await.map(|body| body.to_bytes()).unwrap_or_default()
 }
 
 fn channel(cloud: &Arc<Cloud>, user: String) -> Answer {

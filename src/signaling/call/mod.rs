@@ -26,7 +26,7 @@ use crate::peer::{ConnectionState, Session};
 use crate::signaling::accounts;
 use crate::signaling::dialog::{Ending, Hold, View, micros};
 use crate::signaling::outcome::{
-    CallCode, CallFailure, CallLoss, CallOutcome, CallReport, EndedBy, WorstStates, missing,
+    CallCode, CallFailure, CallLoss, CallOutcome, CallReport, EndedBy, WorstStates, connection_lost, missing,
 };
 use crate::socket::{CloseCause, Socket, TapGuard};
 
@@ -116,26 +116,7 @@ impl Call {
 
     fn connection_lost(&self) -> Option<CallLoss> {
         let dialog = &self.hold.dialog;
-        let state = dialog.session.connection_state();
-        if !matches!(state, ConnectionState::Failed | ConnectionState::Closed) {
-            return None;
-        }
-        let timeline = dialog.timeline(self.started);
-        let state = state.name();
-        let at_us = timeline
-            .iter()
-            .rfind(|(_, machine, new)| *machine == "connectionState" && *new == state)
-            .map_or_else(|| micros(self.started.elapsed()), |(at, _, _)| *at);
-        let media = dialog.session.counters();
-        Some(CallLoss {
-            code: CallCode::ConnectionLost,
-            message: format!(
-                "the connection is {state}; {} packets had been sent and {} received",
-                media.packets_sent, media.packets_received
-            ),
-            at_us,
-            verdict: None,
-        })
+        connection_lost(&dialog.session, &dialog.timeline(self.started), self.started)
     }
 
     /// Notes why the generator could not keep its own times during the set-up; nothing when it could.

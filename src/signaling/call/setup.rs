@@ -12,12 +12,11 @@ use tokio::time::{timeout, timeout_at};
 
 use super::trouble::{Fact, Trouble};
 use super::{Call, CallConfig};
-use crate::diagnosis::diagnose;
 use crate::diagnosis::facts::SessionFacts;
-use crate::peer::{ConnectionState, PeerError, Session};
+use crate::peer::{PeerError, Session};
 use crate::signaling::dialog::{CallTap, Dialog, Ending, Event, Hold, View, call_message, micros};
 use crate::signaling::json::Message;
-use crate::signaling::outcome::{CallCode, CallError, CallFailure, CallOutcome, CallPhases, Marks};
+use crate::signaling::outcome::{CallCode, CallFailure, Course};
 use crate::socket::{Frame, Opcode, Sent, Socket, Tap};
 
 /// How long telling the caller that it cannot be answered may take.
@@ -212,89 +211,39 @@ impl SetUp {
             .await
         {
             Waited::Done(Ok(())) => Ok(()),
-            Waited::Done(Err(error)) => Err(Trouble::new(
-                CallCode::ConnectionLost,
-                format!("the connection was lost before the first RTP packet: {error}"),
-                json!({"media": dialog.session.counters()}),
-            )),
+            Waited::Done(Err(error)) => Err(Trouble::lost_before_media(&dialog.session, &error)),
             Waited::OtherSide(trouble) => Err(trouble),
-            Waited::Late => {
-                let media = dialog.session.counters();
-                Err(Trouble::new(
-                    CallCode::MediaNoneIn,
-                    format!(
-                        "ICE and DTLS are connected, but no RTP packet came in within {} ms ({} sent, {} dropped by the \
-                         kernel at our socket)",
-                        first_rtp.as_millis(),
-                        media.packets_sent,
-                        media.socket_drops
-                    ),
-                    json!({
-                        "firstRtpTimeoutMs": config.first_rtp_timeout_ms,
-                        "pending": dialog.session.pending_phase(),
-                        "media": media,
-                        "wire": dialog.session.wire(),
-                    }),
-                ))
-            }
+            Waited::Late => Err(Trouble::no_media(&dialog.session, first_rtp)),
         }
     }
 
     /// Why a session did not connect: which of ICE and DTLS, and whether it gave up or ran out of time.
     fn not_connected(&self, dialog: &Dialog, error: Option<&PeerError>, within: Duration) -> Trouble {
-        let phases = dialog.session.phases();
-        let code = match (error, phases.ice_connected_us) {
-            (Some(PeerError::Closed), _) => CallCode::SessionClosed,
-            (Some(_), None) => CallCode::IceFailed,
-            (Some(_), Some(_)) => CallCode::DtlsFailed,
-            (None, None) => CallCode::IceTimeout,
-            (None, Some(_)) => CallCode::DtlsTimeout,
-        };
+        let mut trouble = Trouble::not_connected(&dialog.session, error, within, self.signaling_us);
         let view = dialog.view.borrow().clone();
-        let what = if phases.ice_connected_us.is_some() { "DTLS" } else { "ICE" };
-        let pending = dialog.session.pending_phase();
-        let evidence = pending.as_ref().map_or("no phase is open", |pending| &*pending.detail);
-        let mut message = match error {
-            Some(PeerError::Failed { .. }) => format!("{what} failed: {evidence}"),
-            Some(error) => format!("{what} failed: {error}: {evidence}"),
-            None => format!("{what} did not connect within {} ms: {evidence}", within.as_millis()),
-        };
-        message.push_str(&format!("; signaling took {} ms", self.signaling_us.unwrap_or_default() / 1000));
         if let Some((count, last)) = &view.refused_candidates {
-            message.push_str(&format!("; {count} remote candidates were not usable ({last})"));
+            trouble.message.push_str(&format!("; {count} remote candidates were not usable ({last})"));
         }
         if let Some(cause) = &view.socket_closed {
-            message.push_str(&format!(
+            trouble.message.push_str(&format!(
                 "; the signaling WebSocket closed meanwhile ({cause}), so candidates may be missing"
             ));
         }
-        let details = json!({
-            "phase": what,
-            "pending": pending,
-            "signalingMs": self.signaling_us.map(|us| us / 1000),
-            "connectTimeoutMs": u64::try_from(within.as_millis()).unwrap_or(u64::MAX),
-            "candidatesTrickledOut": view.local_candidates,
-            "candidatesTrickledIn": view.remote_candidates,
-            "candidatesRefused": view.refused_candidates.as_ref().map_or(0, |(count, _)| *count),
-            "connectionState": dialog.session.connection_state(),
-            "session": error.map(ToString::to_string),
-            "signalingClosed": view.socket_closed,
-            "wire": dialog.session.wire(),
-        });
-        let fact = match error {
-            Some(PeerError::Failed { state: ConnectionState::Closed, .. }) => {
-                Fact::PeerEnded(Some("DTLS close_notify".to_owned()))
-            }
-            _ => Fact::None,
-        };
-        Trouble::new(code, message, details).with(fact)
+        if let Value::Object(details) = &mut trouble.details {
+            let refused = view.refused_candidates.as_ref().map_or(0, |(count, _)| *count);
+            details.insert("candidatesTrickledOut".to_owned(), json!(view.local_candidates));
+            details.insert("candidatesTrickledIn".to_owned(), json!(view.remote_candidates));
+            details.insert("candidatesRefused".to_owned(), json!(refused));
+            details.insert("signalingClosed".to_owned(), json!(view.socket_closed));
+        }
+        trouble
     }
 
     /// The call, or the failure whose session and signaling end in the background.
     pub(super) fn finish(mut self, result: Result<(), Trouble>, config: &CallConfig) -> Result<Call, CallFailure> {
         match (result, self.hold.take()) {
             (Ok(()), Some(hold)) => {
-                let outcome = self.outcome_of(Some(&hold.dialog), Ok(()));
+                let outcome = self.course(Some(&hold.dialog)).outcome(Ok(()));
                 Ok(Call {
                     hold,
                     outcome,
@@ -319,13 +268,7 @@ impl SetUp {
     /// The failure, with the verdict that the facts of this call alone give.
     pub(super) fn failure(&self, dialog: Option<&Dialog>, trouble: Trouble) -> CallFailure {
         let facts = self.facts(dialog, &trouble);
-        let session_started = dialog.map_or(self.started, |dialog| dialog.session.started());
-        let mut outcome = Box::new(self.outcome_of(dialog, Err(trouble)));
-        if let Some(error) = &mut outcome.error {
-            let offset = session_started.saturating_duration_since(self.started);
-            error.verdict = diagnose(&facts).map(|verdict| verdict.later_by(offset));
-        }
-        CallFailure { outcome, facts: Box::new(facts), started: self.started, session_started }
+        self.course(dialog).failure(trouble, facts)
     }
 
     fn facts(&self, dialog: Option<&Dialog>, trouble: &Trouble) -> SessionFacts {
@@ -341,51 +284,16 @@ impl SetUp {
         facts
     }
 
-    fn outcome_of(&self, dialog: Option<&Dialog>, result: Result<(), Trouble>) -> CallOutcome {
-        let now = micros(self.started.elapsed());
-        let session = dialog.map(|dialog| &dialog.session);
-        let marks = session.map(|session| Marks::of(session, self.started)).unwrap_or_default();
-        let phases = CallPhases {
-            gather_us: marks.gather_us,
-            signaling_us: self.signaling_us,
-            ice_us: marks.ice_connected.zip(self.checks_began).map(|(connected, began)| {
-                connected.saturating_sub(micros(began.saturating_duration_since(self.started)))
-            }),
-            dtls_us: marks.dtls_connected.zip(marks.ice_connected).map(|(dtls, ice)| dtls.saturating_sub(ice)),
-            first_rtp_us: marks.first_rtp.zip(marks.dtls_connected).map(|(rtp, dtls)| rtp.saturating_sub(dtls)),
-        };
-        let negotiated = session.and_then(Session::codec);
-        let success = result.is_ok();
-        let (code, message, error) = match result {
-            Ok(()) => (CallCode::Ok, "OK".to_owned(), None),
-            Err(Trouble { code, message, details, fact: _ }) => {
-                (code, message, Some(CallError { error: code.heading(), code, details, verdict: None }))
-            }
-        };
-        CallOutcome {
-            success,
-            code,
-            message,
+    fn course<'a>(&self, dialog: Option<&'a Dialog>) -> Course<'a> {
+        Course {
+            started: self.started,
             call: self.call.clone(),
-            elapsed_us: if success {
-                // The first packet may come before our side of the handshake is done; the call is up with both.
-                marks.first_rtp.max(marks.dtls_connected).unwrap_or(now)
-            } else {
-                now
-            },
-            connect_us: marks.ice_connected,
-            latency_us: marks.dtls_connected,
-            phases,
-            selected_pair: session.and_then(Session::selected_pair),
-            codec: negotiated.map(|(codec, _)| codec),
-            payload_type: negotiated.map(|(_, payload_type)| payload_type),
-            state: session.map_or(ConnectionState::New, Session::connection_state),
+            session: dialog.map(|dialog| &dialog.session),
             timeline: dialog.map(|dialog| dialog.timeline(self.started)).unwrap_or_default(),
-            offer_sdp: self.offer.clone(),
-            answer_sdp: self.answer.clone(),
-            error,
-            starved: false,
-            starved_reasons: Vec::new(),
+            offer: self.offer.clone(),
+            answer: self.answer.clone(),
+            signaling_us: self.signaling_us,
+            checks_began: self.checks_began,
         }
     }
 }

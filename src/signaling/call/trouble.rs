@@ -1,10 +1,12 @@
 //! What went wrong with a call, in the words and with the code it is reported by. Pure.
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::config::ConfigError;
 use crate::diagnosis::facts::{End, SessionFacts, Step};
 use crate::diagnosis::{cause_of_bind_error, cause_of_close, cause_of_socket_error};
-use crate::peer::PeerError;
+use crate::peer::{ConnectionState, PeerError, Session};
 use crate::signaling::dialog::{Ending, View};
 use crate::signaling::outcome::CallCode;
 use crate::socket::{CloseCause, SocketError};
@@ -122,6 +124,76 @@ impl Trouble {
             _ => Fact::None,
         };
         Self::new(code, error.to_string(), details).with(fact)
+    }
+
+    /// Why a session did not connect: which of ICE and DTLS, and whether it gave up or ran out of time.
+    pub(crate) fn not_connected(
+        session: &Session,
+        error: Option<&PeerError>,
+        within: Duration,
+        signaling_us: Option<u64>,
+    ) -> Self {
+        let phases = session.phases();
+        let code = match (error, phases.ice_connected_us) {
+            (Some(PeerError::Closed), _) => CallCode::SessionClosed,
+            (Some(_), None) => CallCode::IceFailed,
+            (Some(_), Some(_)) => CallCode::DtlsFailed,
+            (None, None) => CallCode::IceTimeout,
+            (None, Some(_)) => CallCode::DtlsTimeout,
+        };
+        let what = if phases.ice_connected_us.is_some() { "DTLS" } else { "ICE" };
+        let pending = session.pending_phase();
+        let evidence = pending.as_ref().map_or("no phase is open", |pending| &*pending.detail);
+        let mut message = match error {
+            Some(PeerError::Failed { .. }) => format!("{what} failed: {evidence}"),
+            Some(error) => format!("{what} failed: {error}: {evidence}"),
+            None => format!("{what} did not connect within {} ms: {evidence}", within.as_millis()),
+        };
+        message.push_str(&format!("; signaling took {} ms", signaling_us.unwrap_or_default() / 1000));
+        let details = json!({
+            "phase": what,
+            "pending": pending,
+            "signalingMs": signaling_us.map(|us| us / 1000),
+            "connectTimeoutMs": u64::try_from(within.as_millis()).unwrap_or(u64::MAX),
+            "connectionState": session.connection_state(),
+            "session": error.map(ToString::to_string),
+            "wire": session.wire(),
+        });
+        let fact = match error {
+            Some(PeerError::Failed { state: ConnectionState::Closed, .. }) => {
+                Fact::PeerEnded(Some("DTLS close_notify".to_owned()))
+            }
+            _ => Fact::None,
+        };
+        Self::new(code, message, details).with(fact)
+    }
+
+    /// A connection that was lost before it brought media.
+    pub(crate) fn lost_before_media(session: &Session, error: &PeerError) -> Self {
+        Self::new(
+            CallCode::ConnectionLost,
+            format!("the connection was lost before the first RTP packet: {error}"),
+            json!({"media": session.counters()}),
+        )
+    }
+
+    /// A connection that brought no media in time.
+    pub(crate) fn no_media(session: &Session, within: Duration) -> Self {
+        let media = session.counters();
+        let text = format!(
+            "ICE and DTLS are connected, but no RTP packet came in within {} ms ({} sent, {} dropped by the kernel at our \
+             socket)",
+            within.as_millis(),
+            media.packets_sent,
+            media.socket_drops
+        );
+        let details = json!({
+            "firstRtpTimeoutMs": u64::try_from(within.as_millis()).unwrap_or(u64::MAX),
+            "pending": session.pending_phase(),
+            "media": media,
+            "wire": session.wire(),
+        });
+        Self::new(CallCode::MediaNoneIn, text, details)
     }
 
     /// The peer refused or hung up during the set-up, or the socket closed before the answer.

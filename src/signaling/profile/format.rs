@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::codec::Codec;
+use super::messages::Command;
 use super::place;
 use super::selector::Selector;
 use super::template::{Body, Reference, Template, is_name};
@@ -134,6 +135,9 @@ pub struct Param {
     /// Never shown (default false).
     #[serde(default)]
     pub secret: bool,
+    /// Names the user: two softphones with the same value are the same user twice (default false).
+    #[serde(default)]
+    pub identity: bool,
 }
 
 /// One HTTP request. A status from 200 to 299 is success.
@@ -727,6 +731,35 @@ fn yes() -> bool {
 }
 
 impl Profile {
+    /// Whether it says how `command` is done.
+    pub fn knows(&self, command: &Command) -> bool {
+        let commands = &self.commands;
+        let list = match command {
+            Command::Place { .. } => &commands.place,
+            Command::Accept => &commands.accept,
+            Command::Reject => &commands.reject,
+            Command::HangUp => &commands.hang_up,
+            Command::Mute => &commands.mute,
+            Command::Unmute => &commands.unmute,
+            Command::Hold => &commands.hold,
+            Command::Resume => &commands.resume,
+            Command::Transfer { .. } => &commands.transfer,
+            Command::Dtmf { .. } => &commands.dtmf,
+        };
+        !list.is_empty()
+    }
+
+    /// What tells users apart among softphones with these parameters: whatever names the user, and whatever says where the
+    /// server is; empty where nothing names the user.
+    pub fn identity<'a>(&self, params: &'a BTreeMap<String, String>) -> Vec<&'a str> {
+        let is_identity = |name: &String| self.params.get(name).is_some_and(|param| param.identity);
+        if !params.keys().any(|name| is_identity(name)) {
+            return Vec::new();
+        }
+        let tells = params.iter().filter(|(name, value)| is_identity(name) || value.contains("://"));
+        tells.map(|(_, value)| value.as_str()).collect()
+    }
+
     /// Parses and checks a profile; `name` is what errors call it, such as its file.
     ///
     /// # Errors

@@ -231,6 +231,16 @@ impl Machine {
         self.phase == Phase::Ready
     }
 
+    /// Whether an attempt to register is being made.
+    pub fn is_attempting(&self) -> bool {
+        matches!(self.phase, Phase::Prologue | Phase::Dialing | Phase::Login)
+    }
+
+    /// When the server was heard last.
+    pub fn heard(&self) -> Instant {
+        self.heard
+    }
+
     /// How many calls it knows.
     pub fn calls_open(&self) -> usize {
         self.calls.len()

@@ -6,15 +6,16 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 
+use super::failure::{self, Failure};
 use super::line::{self, Line};
 use super::talk::{PeerCommand, Talk};
-use super::{CallState, CallView, PROBLEMS, Registration, SoftphoneCall, SoftphoneConfig, SoftphoneView};
+use super::{Attempt, CallState, CallView, Described, Registration, SoftphoneCall, SoftphoneConfig, SoftphoneView};
 use crate::net::http::{self, Reach};
 use crate::peer::{IceServer, IceTransportPolicy};
 use crate::signaling::profile::{
     Action, CallKey, Command, EndedBy, HttpCall, Input, Machine, Next, PeerEvent, PeerNumber, Profile,
 };
-use crate::socket::{Socket, SocketConfig};
+use crate::socket::{CloseCause, Opened, Socket, SocketConfig, SocketError};
 
 /// Commands that may wait for a PeerConnection.
 const PEER_COMMANDS: usize = 256;
@@ -22,15 +23,23 @@ const PEER_COMMANDS: usize = 256;
 /// What reaches the task.
 pub(super) enum Note {
     Input(Input),
-    /// Of a WebSocket; without effect once another one took its place.
+    /// Of an HTTP request: with what it is if it ends the registration.
+    Http {
+        input: Input,
+        failure: Option<Failure>,
+    },
+    /// Of a WebSocket, as of `at`; without effect once another one took its place.
     Socket {
         generation: u64,
         input: Input,
+        at: Instant,
+        failure: Option<Failure>,
     },
     /// A WebSocket is open.
     Opened {
         generation: u64,
         socket: Socket,
+        opened: Box<Opened>,
     },
     Place {
         to: String,
@@ -55,6 +64,37 @@ pub(super) struct Actor {
     peers: HashMap<(CallKey, PeerNumber), mpsc::Sender<PeerCommand>>,
     servers: Vec<IceServer>,
     relay_only: bool,
+    /// When what is being worked off arrived or happened.
+    at: Instant,
+    /// What ended the registration, where the input at hand did.
+    because: Option<Failure>,
+    /// The call whose description is being sent.
+    describing: Option<CallKey>,
+    /// The last attempt to register is over, and the next has not begun.
+    between_attempts: bool,
+    /// When the server was heard last, before the input at hand.
+    heard: Instant,
+}
+
+/// What the machine was told, as far as it says why a registration ended.
+#[derive(Clone, Copy)]
+enum Doing {
+    /// Something of the server.
+    Hearing,
+    /// Time has passed.
+    Waiting,
+    /// The user's wish.
+    Stopping,
+}
+
+impl Doing {
+    fn of(input: &Input) -> Self {
+        match input {
+            Input::Tick => Self::Waiting,
+            Input::Start | Input::Stop | Input::Command { .. } | Input::Abandon { .. } => Self::Stopping,
+            _ => Self::Hearing,
+        }
+    }
 }
 
 /// A task that ends with its owner.
@@ -93,6 +133,11 @@ impl Actor {
             peers: HashMap::new(),
             servers: Vec::new(),
             relay_only: false,
+            at: Instant::now(),
+            because: None,
+            describing: None,
+            between_attempts: false,
+            heard: Instant::now(),
         }
     }
 
@@ -107,18 +152,33 @@ impl Actor {
                 },
                 () = at(due) => Note::Input(Input::Tick),
             };
+            self.at = Instant::now();
             match note {
                 Note::Input(input) => self.step(input),
-                Note::Socket { generation, input } if generation == self.generation => {
-                    if matches!(input, Input::SocketClosed { .. }) {
-                        self.line = None;
+                Note::Http { input, failure } => {
+                    self.because = failure;
+                    self.step(input);
+                }
+                Note::Socket { generation, input, at, failure } if generation == self.generation => {
+                    self.at = at;
+                    self.because = failure;
+                    match &input {
+                        Input::SocketClosed { .. } => self.line = None,
+                        Input::Text(_) if self.view.borrow().attempt.answered.is_none() => {
+                            self.view.send_modify(|view| view.attempt.answered = Some(at));
+                        }
+                        _ => {}
                     }
                     self.step(input);
                 }
                 Note::Socket { .. } => {}
-                Note::Opened { generation, socket } => {
+                Note::Opened { generation, socket, opened } => {
                     if generation == self.generation {
                         self.dialing = None;
+                        self.view.send_modify(|view| {
+                            view.attempt.opened = Some(self.at);
+                            view.attempt.phases = Some(line::phases(&opened));
+                        });
                         self.line = Some(Line::new(socket, generation, self.notes.clone()));
                         self.step(Input::SocketOpened);
                     }
@@ -139,17 +199,71 @@ impl Actor {
     }
 
     fn step(&mut self, input: Input) {
+        if let Input::Peer { call, event: PeerEvent::LocalOffer(_) | PeerEvent::LocalAnswer(_), .. } = &input {
+            self.describing = Some(*call);
+        }
+        let doing = Doing::of(&input);
+        self.heard = self.machine.heard();
         for action in self.machine.step(input, Instant::now()) {
-            self.perform(action);
+            self.perform(action, doing);
+        }
+        self.because = None;
+        self.describing = None;
+    }
+
+    /// Why the registration ended, where the input itself does not say.
+    fn failure(&self, why: &str, doing: Doing) -> Failure {
+        let why = why.to_owned();
+        let view = self.view.borrow();
+        match doing {
+            Doing::Stopping => Failure::Ours { why },
+            Doing::Hearing => Failure::Refused { why },
+            Doing::Waiting => {
+                let since = |at: Instant| self.at.saturating_duration_since(at);
+                let attempt = &view.attempt;
+                match (&view.registration, attempt.dialed, attempt.opened) {
+                    // Nothing was heard on a connection that nobody closed.
+                    (Registration::Registered(_), ..) => {
+                        let silent_ms = u64::try_from(since(self.heard).as_millis()).unwrap_or(u64::MAX);
+                        Failure::Closed { cause: CloseCause::PingTimeout { silent_ms }, idle: None }
+                    }
+                    (_, Some(dialed), None) => {
+                        let waited = since(dialed).as_millis();
+                        let deadline_ms = u64::try_from(waited).unwrap_or(u64::MAX);
+                        Failure::Unreached {
+                            request: None,
+                            server: attempt.server.clone().unwrap_or_default(),
+                            error: Box::new(SocketError::Deadline { phase: "open WebSocket", deadline_ms }),
+                            phases: None,
+                        }
+                    }
+                    (.., opened) => Failure::Late { why, waited: since(opened.unwrap_or(attempt.began)) },
+                }
+            }
         }
     }
 
-    fn perform(&mut self, action: Action) {
+    /// A new attempt to register begins, unless one is being made.
+    fn attempting(&mut self) {
+        if self.between_attempts && self.machine.is_attempting() {
+            self.between_attempts = false;
+            self.view.send_modify(|view| view.attempt = Attempt::beginning(self.at));
+        }
+    }
+
+    fn perform(&mut self, action: Action, doing: Doing) {
         match action {
-            Action::Http(call) => self.exchange(call),
-            Action::OpenSocket { url, headers } => self.open(url, headers),
+            Action::Http(call) => {
+                self.attempting();
+                self.exchange(call);
+            }
+            Action::OpenSocket { url, headers } => {
+                self.attempting();
+                self.open(url, headers);
+            }
             Action::Send { text, template } => {
-                let queued = self.line.as_ref().is_some_and(|line| line.send(text));
+                let describes = self.describing.and_then(|key| self.calls.get(&key)).cloned();
+                let queued = self.line.as_ref().is_some_and(|line| line.send(text, describes));
                 if !queued {
                     self.problem(format!("'{template}' was not sent: the server's TCP takes no more"));
                 }
@@ -163,23 +277,36 @@ impl Actor {
                 }
             }
             Action::IceServers { servers, relay_only } => {
+                self.view.send_modify(|view| {
+                    view.ice_servers = servers.len();
+                    view.relay_only = relay_only;
+                });
                 self.servers = servers;
                 self.relay_only = relay_only;
             }
-            Action::Registered => self.view.send_modify(|view| {
-                view.registration = Registration::Registered(Instant::now());
-                view.registrations += 1;
-            }),
-            Action::Unregistered { why, next } => self.view.send_modify(|view| {
-                view.registration = match next {
-                    Next::Again(delay) => Registration::Reconnecting { why, delay },
-                    Next::Nothing => Registration::Ended { why },
-                };
-            }),
+            Action::Registered => {
+                self.between_attempts = true;
+                self.view.send_modify(|view| view.registered(self.at));
+            }
+            Action::Unregistered { why, next } => {
+                self.between_attempts = true;
+                let failure = self.because.take().unwrap_or_else(|| self.failure(&why, doing));
+                self.view.send_modify(|view| {
+                    view.failure = Some(failure);
+                    view.registration = match next {
+                        Next::Again(delay) => Registration::Reconnecting { why, delay, since: self.at },
+                        Next::Nothing => Registration::Ended { why },
+                    };
+                });
+            }
             Action::Incoming { call, answered } => {
-                if !answered {
-                    self.change(call, |view| view.state = CallState::Incoming);
-                }
+                let at = self.at;
+                self.calls.entry(call).or_insert_with(|| new_view(at)).send_modify(|view| {
+                    view.note(at, if answered { "call came in, answered" } else { "call came in" });
+                    if !answered {
+                        view.state = CallState::Incoming;
+                    }
+                });
                 // A call that the user placed is in the user's hands already.
                 if self.placed.contains(&call) {
                     return;
@@ -191,12 +318,27 @@ impl Actor {
                 }
             }
             Action::Named { call, name } => {
-                self.calls.entry(call).or_insert_with(new_view).send_modify(|view| view.name = Some(name));
+                let at = self.at;
+                self.calls.entry(call).or_insert_with(|| new_view(at)).send_modify(|view| view.name = Some(name));
             }
-            Action::Ringing { call } => self.change(call, |view| view.state = CallState::Ringing),
+            Action::Ringing { call } => {
+                let at = self.at;
+                self.change(call, |view| {
+                    view.note(at, "ringing");
+                    view.state = CallState::Ringing;
+                });
+            }
             Action::MakeOffer { call, peer } => self.tell(call, peer, PeerCommand::Offer),
-            Action::MakeAnswer { call, peer, offer } => self.tell(call, peer, PeerCommand::Answer(offer)),
-            Action::ApplyAnswer { call, peer, answer } => self.tell(call, peer, PeerCommand::Apply(answer)),
+            Action::MakeAnswer { call, peer, offer } => {
+                let described = Described::new(offer.clone(), false, self.at);
+                self.change(call, |view| view.offer = Some(described));
+                self.tell(call, peer, PeerCommand::Answer(offer));
+            }
+            Action::ApplyAnswer { call, peer, answer } => {
+                let described = Described::new(answer.clone(), false, self.at);
+                self.change(call, |view| view.answer = Some(described));
+                self.tell(call, peer, PeerCommand::Apply(answer));
+            }
             Action::AddCandidate { call, peer, candidate } => {
                 self.tell(call, peer, PeerCommand::Candidate(candidate));
             }
@@ -211,10 +353,7 @@ impl Actor {
 
     fn problem(&self, what: String) {
         log::warn!("softphone ({}): {what}", self.profile.name);
-        self.view.send_modify(|view| {
-            view.problems.push_front(what);
-            view.problems.truncate(PROBLEMS);
-        });
+        self.view.send_modify(|view| view.problem(what));
     }
 
     /// Makes the vendor's rule known where a URL leads to the vendor.
@@ -234,17 +373,18 @@ impl Actor {
         self.exchanges.retain(|task| !task.0.is_finished());
         let (notes, reach) = (self.notes.clone(), self.reach.clone());
         let task = tokio::spawn(async move {
-            let HttpCall { ticket, method, url, headers, body, within, .. } = call;
-            let input = match http::exchange(method.as_str(), &url, &headers, body, within, &reach).await {
-                Ok(response) => Input::HttpDone {
-                    ticket,
-                    status: response.status,
-                    retry_after: response.retry_after,
-                    body: response.body,
-                },
-                Err(error) => Input::HttpFailed { ticket, detail: error.to_string() },
+            let HttpCall { ticket, name, method, url, headers, body, within } = call;
+            let (input, error) = match http::exchange(method.as_str(), &url, &headers, body, within, &reach).await {
+                Ok(response) => {
+                    let (status, retry_after) = (response.status, response.retry_after);
+                    let refused = !(200..300).contains(&status);
+                    let error = refused.then(|| failure::of_status(status, retry_after));
+                    (Input::HttpDone { ticket, status, retry_after, body: response.body }, error)
+                }
+                Err(error) => (Input::HttpFailed { ticket, detail: error.to_string() }, Some(failure::of_http(&error))),
             };
-            note(&notes, Note::Input(input)).await;
+            let failure = error.map(|error| Failure::of_request(&name, &url, error));
+            note(&notes, Note::Http { input, failure }).await;
         });
         self.exchanges.push(Task(task.abort_handle()));
     }
@@ -253,6 +393,10 @@ impl Actor {
         self.visit(&url);
         self.generation += 1;
         let generation = self.generation;
+        self.view.send_modify(|view| {
+            view.attempt.server = Some(failure::server_of(&url));
+            view.attempt.dialed = Some(self.at);
+        });
         let mut config = SocketConfig::new(url);
         config.headers = headers;
         config.trust = self.config.trust.clone();
@@ -260,8 +404,8 @@ impl Actor {
         let notes = self.notes.clone();
         let task = tokio::spawn(async move {
             let told = match line::open(config).await {
-                Ok(socket) => Note::Opened { generation, socket },
-                Err(input) => Note::Socket { generation, input },
+                Ok((socket, opened)) => Note::Opened { generation, socket, opened: Box::new(opened) },
+                Err((input, failure)) => Note::Socket { generation, input, at: Instant::now(), failure: Some(failure) },
             };
             note(&notes, told).await;
         });
@@ -271,8 +415,10 @@ impl Actor {
     /// A call that its owner can hold; nothing when nobody holds the softphone.
     fn call(&mut self, key: CallKey) -> Option<SoftphoneCall> {
         let notes = self.notes.upgrade()?;
-        let view = self.calls.entry(key).or_insert_with(new_view).subscribe();
-        Some(SoftphoneCall { key, notes, view })
+        let at = self.at;
+        let view = self.calls.entry(key).or_insert_with(|| new_view(at)).subscribe();
+        let (profile, phone) = (Arc::clone(&self.profile), self.view.subscribe());
+        Some(SoftphoneCall { profile, key, notes, view, phone })
     }
 
     fn change(&self, key: CallKey, change: impl FnOnce(&mut CallView)) {
@@ -311,13 +457,14 @@ impl Actor {
         self.peers.retain(|(call, _), _| *call != key);
         self.placed.remove(&key);
         if let Some(view) = self.calls.remove(&key) {
-            view.send_modify(|view| view.state = CallState::Ended { by, reason });
+            let at = self.at;
+            view.send_modify(|view| view.end(at, by, reason));
         }
     }
 }
 
-fn new_view() -> watch::Sender<CallView> {
-    watch::Sender::new(CallView { name: None, state: CallState::Pending, session: None, failure: None })
+fn new_view(began: Instant) -> watch::Sender<CallView> {
+    watch::Sender::new(CallView::beginning(began))
 }
 
 async fn note(notes: &mpsc::WeakSender<Note>, note: Note) {

@@ -52,6 +52,17 @@ pub enum LibraryError {
     Profile(#[from] ProfileError),
 }
 
+/// The profile that a user chose: the file of a path (whatever has a `/`, a `\\` or ends with `.json`), else that of a name.
+///
+/// # Errors
+/// As [`find`].
+pub fn open(profile: &str, folder: Option<&Path>) -> Result<Arc<Profile>, LibraryError> {
+    if profile.contains(['/', '\\']) || profile.ends_with(".json") {
+        return of_file(Path::new(profile));
+    }
+    find(profile, folder)
+}
+
 /// The profile `name`: the file `name.json` in the user's `folder` if there is one, else the shipped one.
 ///
 /// # Errors
@@ -156,6 +167,18 @@ mod tests {
         std::fs::write(&path, OWN.replace("own", "changed")).expect("writable");
         assert_eq!(find("json", Some(&folder.0)).expect("usable").name, "changed");
         assert_eq!(find("json", None).expect("shipped").name, "json");
+    }
+
+    #[test]
+    fn a_path_is_the_file_itself_wherever_it_is() {
+        let folder = Folder::new("path");
+        let path = folder.0.join("mine.json");
+        std::fs::write(&path, OWN).expect("writable");
+        let path = path.display().to_string();
+        assert_eq!(open(&path, None).expect("usable").name, "own");
+        assert_eq!(open("json", None).expect("shipped").name, "json");
+        let error = open(&format!("{path}/none.json"), None).expect_err("no file").to_string();
+        assert!(error.contains("mine.json/none.json: "), "{error}");
     }
 
     #[test]

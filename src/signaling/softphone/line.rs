@@ -2,15 +2,16 @@
 //!
 //! Drop: the writing task ends, and with it the last hold on the socket.
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::actor::Note;
+use super::{CallView, Failure, failure};
 use crate::signaling::profile::Input;
 use crate::signaling::profile::codec::MAX_BYTES;
-use crate::socket::{CloseCause, Frame, Opcode, Socket, SocketConfig, SocketError, Tap, TapGuard};
+use crate::socket::{CloseCause, Frame, Opcode, Opened, Phases, Socket, SocketConfig, SocketError, Tap, TapGuard};
 
 /// Messages that may wait to be written.
 const OUTGOING: usize = 256;
@@ -19,7 +20,8 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
 
 /// What is to be written.
 enum Outgoing {
-    Text(String),
+    /// With the call whose description it carries, if it does.
+    Text(String, Option<watch::Sender<CallView>>),
     Close,
 }
 
@@ -39,11 +41,18 @@ impl Line {
         tokio::spawn(async move {
             while let Some(next) = waiting.recv().await {
                 match next {
-                    Outgoing::Text(text) => {
-                        if let Err(error) = writer.send(Opcode::Text, true, text.as_bytes()).await {
-                            // The tap tells of the end.
-                            log::debug!("a softphone's message was not sent: {error}");
-                            return;
+                    Outgoing::Text(text, describes) => {
+                        match writer.send(Opcode::Text, true, text.as_bytes()).await {
+                            Ok(sent) => {
+                                if let Some(view) = describes {
+                                    view.send_modify(|view| view.sent(sent.at));
+                                }
+                            }
+                            Err(error) => {
+                                // The tap tells of the end.
+                                log::debug!("a softphone's message was not sent: {error}");
+                                return;
+                            }
                         }
                     }
                     Outgoing::Close => {
@@ -56,9 +65,10 @@ impl Line {
         Self { outgoing, socket, _tap: tap }
     }
 
-    /// Queues a message; false when the server's TCP has taken none for too long.
-    pub(super) fn send(&self, text: String) -> bool {
-        self.outgoing.try_send(Outgoing::Text(text)).is_ok()
+    /// Queues a message; `describes` is the call whose description it carries, if it does. False when the server's TCP has
+    /// taken none for too long.
+    pub(super) fn send(&self, text: String, describes: Option<watch::Sender<CallView>>) -> bool {
+        self.outgoing.try_send(Outgoing::Text(text, describes)).is_ok()
     }
 
     /// The server's address.
@@ -74,19 +84,43 @@ impl Line {
     }
 }
 
-/// Opens a WebSocket and says how that went.
-pub(super) async fn open(config: SocketConfig) -> Result<Socket, Input> {
-    match Socket::open(&config).await {
-        Ok((socket, _)) => Ok(socket),
-        Err(error) => {
-            let (status, retry_after) = match &error {
+/// Opens a WebSocket: how that went, or what to make of it.
+pub(super) async fn open(config: SocketConfig) -> Result<(Socket, Opened), (Input, Failure)> {
+    match Socket::open_phased(&config).await {
+        Ok(open) => Ok(open),
+        Err(failed) => {
+            let (status, retry_after) = match &failed.error {
                 SocketError::Status { status, headers, .. } => {
                     (Some(*status), crate::net::retry_after(headers, std::time::SystemTime::now()))
                 }
                 _ => (None, None),
             };
-            Err(Input::SocketFailed { status, retry_after, detail: error.to_string() })
+            let input = Input::SocketFailed { status, retry_after, detail: failed.error.to_string() };
+            let failure = Failure::Unreached {
+                request: None,
+                server: failure::server_of(&config.url),
+                error: Box::new(failed.error),
+                phases: Some(Box::new(failed.phases)),
+            };
+            Err((input, failure))
         }
+    }
+}
+
+/// The phases of an opening that succeeded.
+pub(super) fn phases(opened: &Opened) -> Phases {
+    Phases {
+        dns_us: opened.dns_us,
+        dns_from_cache: opened.dns_from_cache,
+        tcp_us: Some(opened.tcp_us),
+        proxy_us: opened.proxy_us,
+        tls_us: opened.tls_us,
+        upgrade_us: Some(opened.upgrade_us),
+        first_byte_us: Some(opened.first_byte_us),
+        total_us: opened.total_us,
+        request_bytes: opened.request_bytes,
+        peer: Some(opened.peer),
+        local: Some(opened.local),
     }
 }
 
@@ -98,9 +132,9 @@ struct TextTap {
 }
 
 impl TextTap {
-    fn hand_on(&self, input: Input) {
+    fn hand_on(&self, input: Input, at: Instant, failure: Option<Failure>) {
         let Some(notes) = self.notes.upgrade() else { return };
-        if notes.try_send(Note::Socket { generation: self.generation, input }).is_err() {
+        if notes.try_send(Note::Socket { generation: self.generation, input, at, failure }).is_err() {
             log::warn!("a softphone's message was dropped: too many wait already");
         }
     }
@@ -136,7 +170,7 @@ impl Tap for TextTap {
         drop(partial);
         if let Some(whole) = whole {
             match String::from_utf8(whole) {
-                Ok(text) => self.hand_on(Input::Text(text)),
+                Ok(text) => self.hand_on(Input::Text(text), frame.at, None),
                 Err(_) => log::warn!("a softphone's message was dropped: it is not UTF-8"),
             }
         }
@@ -144,6 +178,7 @@ impl Tap for TextTap {
     }
 
     fn closed(&self, cause: &CloseCause) {
-        self.hand_on(Input::SocketClosed { detail: cause.to_string() });
+        let failure = Failure::Closed { cause: cause.clone(), idle: None };
+        self.hand_on(Input::SocketClosed { detail: cause.to_string() }, Instant::now(), Some(failure));
     }
 }

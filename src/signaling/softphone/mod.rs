@@ -11,6 +11,8 @@
 //! Drop and cancel: every future here may be dropped at any time. With the last clone of a [`Softphone`] and of its
 //! [`SoftphoneCall`]s its task ends: WebSocket, dialing and HTTP end at once, calls close their sessions in the background.
 mod actor;
+pub mod call;
+mod failure;
 pub mod library;
 mod line;
 mod talk;
@@ -24,16 +26,20 @@ use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use self::actor::{Actor, Note};
+pub use self::call::{PhoneCall, PhoneCallConfig};
+pub use self::failure::{Failure, SessionFault};
 use super::profile::{CallKey, Command, EndedBy, Input, Machine, Profile};
 use crate::config::{ConfigError, from_json};
 use crate::net::http::Reach;
-use crate::peer::{Session, SessionConfig};
-use crate::socket::Trust;
+use crate::peer::{MediaCounters, Session, SessionConfig};
+use crate::socket::{Phases, Trust};
 
 /// Calls that may ring unanswered at a time; the task drops its offer of any more.
 const RINGING: usize = 64;
 /// Problems that are kept for reports.
 const PROBLEMS: usize = 32;
+/// Moments of one call that are kept; a server that offers again and again makes no more of them.
+pub const MOMENTS: usize = 64;
 /// Notes that may wait for the task.
 const NOTES: usize = 1024;
 
@@ -74,6 +80,8 @@ pub enum Registration {
         why: String,
         /// The delay.
         delay: Duration,
+        /// When it was lost, or the last attempt failed.
+        since: Instant,
     },
     /// Not registered, and no further attempt.
     Ended {
@@ -91,8 +99,75 @@ pub struct SoftphoneView {
     pub registrations: u32,
     /// What was not done, the last first.
     pub problems: VecDeque<String>,
+    /// How many problems there were.
+    pub problems_so_far: u64,
     /// The vendor's rule for load tests, where a URL led to the vendor.
     pub notice: Option<String>,
+    /// The attempt to register that is being made, or was made last.
+    pub attempt: Attempt,
+    /// Why it is not registered, as data; `None` while it is, and before the first attempt has failed.
+    pub failure: Option<Failure>,
+    /// How many ICE servers the server named.
+    pub ice_servers: usize,
+    /// Whether the server leaves only relayed candidates.
+    pub relay_only: bool,
+}
+
+impl SoftphoneView {
+    /// Of a softphone that begins to register at `now`.
+    pub(super) fn beginning(now: Instant) -> Self {
+        Self {
+            registration: Registration::Pending,
+            registrations: 0,
+            problems: VecDeque::new(),
+            problems_so_far: 0,
+            notice: None,
+            attempt: Attempt::beginning(now),
+            failure: None,
+            ice_servers: 0,
+            relay_only: false,
+        }
+    }
+
+    /// Notes what was not done.
+    pub(super) fn problem(&mut self, what: String) {
+        self.problems.push_front(what);
+        self.problems.truncate(PROBLEMS);
+        self.problems_so_far += 1;
+    }
+
+    /// It is registered.
+    pub(super) fn registered(&mut self, now: Instant) {
+        self.registration = Registration::Registered(now);
+        self.registrations += 1;
+        self.attempt.registered = Some(now);
+        self.failure = None;
+    }
+}
+
+/// One attempt to register, as far as it has come. What a protocol does not have stays `None`.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// When it began.
+    pub began: Instant,
+    /// The server, as `host:port`, no path and no query.
+    pub server: Option<String>,
+    /// When the connection was begun; HTTP requests before it were done then.
+    pub dialed: Option<Instant>,
+    /// The phases of opening the connection.
+    pub phases: Option<Phases>,
+    /// When the connection was open.
+    pub opened: Option<Instant>,
+    /// When the server's first message on it arrived.
+    pub answered: Option<Instant>,
+    /// When the softphone was registered.
+    pub registered: Option<Instant>,
+}
+
+impl Attempt {
+    pub(super) fn beginning(began: Instant) -> Self {
+        Self { began, server: None, dialed: None, phases: None, opened: None, answered: None, registered: None }
+    }
 }
 
 /// How far a call is.
@@ -115,17 +190,90 @@ pub enum CallState {
     },
 }
 
+/// A session description of a call.
+#[derive(Clone, Debug)]
+pub struct Described {
+    /// SDP.
+    pub sdp: String,
+    /// Whether we made it.
+    pub ours: bool,
+    /// Ours: when it was with the kernel, until then when it was made. Theirs: when it arrived.
+    pub at: Instant,
+    /// Theirs: when it was applied.
+    pub applied: Option<Instant>,
+}
+
+impl Described {
+    pub(super) fn new(sdp: String, ours: bool, at: Instant) -> Self {
+        Self { sdp, ours, at, applied: None }
+    }
+}
+
 /// What is known of a call now.
 #[derive(Clone)]
 pub struct CallView {
+    /// When it was placed, or came in.
+    pub began: Instant,
     /// Its name in the protocol.
     pub name: Option<String>,
     /// How far it is.
     pub state: CallState,
+    /// When it ended.
+    pub ended: Option<Instant>,
     /// Its session, once there is one; the newest where one replaced another. Readable after the end, too.
     pub session: Option<Session>,
+    /// Packet accounts of sessions that were replaced.
+    pub earlier: MediaCounters,
     /// Why its session failed.
-    pub failure: Option<String>,
+    pub failure: Option<SessionFault>,
+    /// The last offer.
+    pub offer: Option<Described>,
+    /// The last answer.
+    pub answer: Option<Described>,
+    /// Remote candidates that could not be used, with the last reason.
+    pub refused_candidates: Option<(u32, String)>,
+    /// What happened in its signaling when, at most [`MOMENTS`].
+    pub moments: Vec<(Instant, String)>,
+}
+
+impl CallView {
+    /// Of a call that was placed or came in at `began`.
+    pub(super) fn beginning(began: Instant) -> Self {
+        Self {
+            began,
+            name: None,
+            state: CallState::Pending,
+            ended: None,
+            session: None,
+            earlier: MediaCounters::default(),
+            failure: None,
+            offer: None,
+            answer: None,
+            refused_candidates: None,
+            moments: Vec::new(),
+        }
+    }
+
+    /// Notes a moment for the timeline.
+    pub(super) fn note(&mut self, at: Instant, what: impl Into<String>) {
+        if self.moments.len() < MOMENTS {
+            self.moments.push((at, what.into()));
+        }
+    }
+
+    /// Our last description is with the kernel.
+    pub(super) fn sent(&mut self, at: Instant) {
+        let ours = [&mut self.offer, &mut self.answer].into_iter().flatten().filter(|described| described.ours);
+        if let Some(last) = ours.max_by_key(|described| described.at) {
+            last.at = at;
+        }
+    }
+
+    /// It is over.
+    pub(super) fn end(&mut self, at: Instant, by: EndedBy, reason: Option<String>) {
+        self.ended = Some(at);
+        self.state = CallState::Ended { by, reason };
+    }
 }
 
 /// Why a softphone cannot do what was asked.
@@ -171,6 +319,7 @@ impl SoftphoneError {
 /// A softphone. Cloning shares it.
 #[derive(Clone)]
 pub struct Softphone {
+    profile: Arc<Profile>,
     notes: mpsc::Sender<Note>,
     view: watch::Receiver<SoftphoneView>,
     incoming: Arc<Mutex<mpsc::Receiver<SoftphoneCall>>>,
@@ -191,18 +340,12 @@ impl Softphone {
         crate::socket::tls_client(&reach.trust)?;
         let (notes, inbox) = mpsc::channel(NOTES);
         let (ringing, incoming) = mpsc::channel(RINGING);
-        let view = SoftphoneView {
-            registration: Registration::Pending,
-            registrations: 0,
-            problems: VecDeque::new(),
-            notice: None,
-        };
-        let (view, views) = watch::channel(view);
-        let actor = Actor::new(machine, profile, config, reach, notes.downgrade(), ringing, view);
+        let (view, views) = watch::channel(SoftphoneView::beginning(Instant::now()));
+        let actor = Actor::new(machine, Arc::clone(&profile), config, reach, notes.downgrade(), ringing, view);
         tokio::spawn(actor.run(inbox));
         // There is room: nobody else knows the channel yet.
         notes.try_send(Note::Input(Input::Start)).map_err(|_| SoftphoneError::gone())?;
-        Ok(Self { notes, view: views, incoming: Arc::new(Mutex::new(incoming)) })
+        Ok(Self { profile, notes, view: views, incoming: Arc::new(Mutex::new(incoming)) })
     }
 
     /// Waits until it is registered; returns at once if it is.
@@ -221,6 +364,17 @@ impl Softphone {
             Ok(Err(_)) => Err(SoftphoneError::gone()),
             Err(_) => Err(SoftphoneError::deadline("registering", within)),
         }
+    }
+
+    /// Its profile.
+    pub fn profile(&self) -> &Arc<Profile> {
+        &self.profile
+    }
+
+    /// Calls that came in and wait to be taken.
+    pub fn calls_waiting(&self) -> usize {
+        // Who holds the lock waits for a call: there is none.
+        self.incoming.try_lock().map_or(0, |incoming| incoming.len())
     }
 
     /// What is known of it now.
@@ -271,15 +425,27 @@ impl Softphone {
 /// A call of a softphone. Cloning shares it.
 #[derive(Clone)]
 pub struct SoftphoneCall {
+    profile: Arc<Profile>,
     key: CallKey,
     notes: mpsc::Sender<Note>,
     view: watch::Receiver<CallView>,
+    phone: watch::Receiver<SoftphoneView>,
 }
 
 impl SoftphoneCall {
     /// What is known of it now.
     pub fn view(&self) -> CallView {
         self.view.borrow().clone()
+    }
+
+    /// The profile of its softphone.
+    pub fn profile(&self) -> &Arc<Profile> {
+        &self.profile
+    }
+
+    /// What is known of its softphone now.
+    pub fn phone(&self) -> SoftphoneView {
+        self.phone.borrow().clone()
     }
 
     /// Does `command`; of what a profile does not know the softphone's view tells.
@@ -316,7 +482,7 @@ impl SoftphoneCall {
             Ok(Ok(view)) => match (&view.state, &view.session) {
                 (CallState::Connected, Some(session)) => Ok(session.clone()),
                 (CallState::Ended { by, reason }, _) => {
-                    let reason = view.failure.clone().or_else(|| reason.clone());
+                    let reason = view.failure.as_ref().map(ToString::to_string).or_else(|| reason.clone());
                     Err(SoftphoneError::Ended {
                         by: *by,
                         reason: reason.unwrap_or_else(|| "no reason given".to_owned()),

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::actor::Note;
-use super::{CallState, CallView};
+use super::{CallState, CallView, Described, SessionFault};
 use crate::peer::{ConnectionState, IceCandidateInit, PeerError, Session, SessionConfig};
 use crate::signaling::profile::{CallKey, Input, PeerEvent, PeerNumber};
 
@@ -42,9 +42,21 @@ impl Talk {
         }
     }
 
-    async fn failed(&self, detail: String) {
-        self.view.send_modify(|view| view.failure = Some(detail.clone()));
+    async fn failed(&self, fault: impl Into<SessionFault>) {
+        let fault = fault.into();
+        let detail = fault.to_string();
+        self.view.send_modify(|view| view.failure = Some(fault));
         self.tell(PeerEvent::Failed { detail }).await;
+    }
+
+    /// The descriptions of the call, for who sets it up; one that is known keeps its time.
+    fn described(&self, described: Described, is_offer: bool) {
+        self.view.send_modify(|view| {
+            let place = if is_offer { &mut view.offer } else { &mut view.answer };
+            if place.as_ref().is_none_or(|known| known.sdp != described.sdp) {
+                *place = Some(described);
+            }
+        });
     }
 
     /// Carries the PeerConnection from its first command to its end.
@@ -52,11 +64,17 @@ impl Talk {
         let connect_within = Duration::from_millis(config.connect_timeout_ms);
         let session = match Session::new(config).await {
             Ok(session) => session,
-            Err(error) => return self.failed(error.to_string()).await,
+            Err(error) => return self.failed(error).await,
         };
         self.view.send_modify(|view| view.session = Some(session.clone()));
         self.carry(&session, connect_within, &mut commands).await;
         session.close(CLOSE_DEADLINE).await;
+        self.view.send_modify(|view| {
+            // What was replaced stays counted; the last one counts for itself.
+            if view.session.as_ref().is_some_and(|now| now.started() != session.started()) {
+                view.earlier.add(&session.counters());
+            }
+        });
     }
 
     async fn carry(&self, session: &Session, connect_within: Duration, commands: &mut mpsc::Receiver<PeerCommand>) {
@@ -82,7 +100,7 @@ impl Talk {
                         }
                         Err(error) if !over => {
                             over = true;
-                            self.failed(error.to_string()).await;
+                            self.failed(error).await;
                         }
                         Err(error) => log::debug!("a session that has failed was told more: {error}"),
                     }
@@ -107,14 +125,13 @@ impl Talk {
                     }
                     Err(error) => {
                         over = true;
-                        self.failed(error.to_string()).await;
+                        self.failed(SessionFault::GaveUp { error }).await;
                     }
                 },
                 () = at(connect_by), if !connected && !over => {
                     over = true;
                     let evidence = session.pending_phase().map_or_else(String::new, |phase| format!(": {}", phase.detail));
-                    let ms = connect_within.as_millis();
-                    self.failed(format!("not connected within {ms} ms{evidence}")).await;
+                    self.failed(SessionFault::NotConnected { within: connect_within, evidence }).await;
                 }
                 _ = look.tick(), if connected && !over => {
                     let now = session.connection_state();
@@ -126,7 +143,7 @@ impl Talk {
                         ConnectionState::Disconnected => self.tell(PeerEvent::Disconnected).await,
                         ConnectionState::Failed | ConnectionState::Closed => {
                             over = true;
-                            self.failed(format!("the connection is {}", now.name())).await;
+                            self.failed(SessionFault::Lost(now)).await;
                         }
                         _ => {}
                     }
@@ -140,19 +157,35 @@ impl Talk {
         match command {
             PeerCommand::Offer => {
                 let offer = session.create_offer().await?;
+                self.described(Described::new(offer.clone(), true, std::time::Instant::now()), true);
                 self.tell(PeerEvent::LocalOffer(offer)).await;
                 Ok(true)
             }
             PeerCommand::Answer(offer) => {
+                self.described(Described::new(offer.clone(), false, std::time::Instant::now()), true);
                 let answer = session.create_answer(&offer).await?;
+                self.described(Described::new(answer.clone(), true, std::time::Instant::now()), false);
                 self.tell(PeerEvent::LocalAnswer(answer)).await;
                 Ok(true)
             }
-            PeerCommand::Apply(answer) => session.set_remote_answer(&answer).await.map(|()| false),
+            PeerCommand::Apply(answer) => {
+                self.described(Described::new(answer.clone(), false, std::time::Instant::now()), false);
+                session.set_remote_answer(&answer).await?;
+                self.view.send_modify(|view| {
+                    if let Some(answer) = &mut view.answer {
+                        answer.applied = Some(std::time::Instant::now());
+                    }
+                });
+                Ok(false)
+            }
             PeerCommand::Candidate(candidate) => {
                 // One candidate that is not usable is no reason to give the others up.
                 if let Err(error) = session.add_ice_candidate(candidate).await {
                     log::warn!("a softphone's call: a remote candidate is not usable: {error}");
+                    self.view.send_modify(|view| {
+                        let refused = view.refused_candidates.get_or_insert_with(|| (0, String::new()));
+                        *refused = (refused.0 + 1, error.to_string());
+                    });
                 }
                 Ok(false)
             }

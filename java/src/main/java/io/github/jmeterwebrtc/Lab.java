@@ -12,11 +12,12 @@ public final class Lab implements AutoCloseable {
     private final AtomicBoolean stopped = new AtomicBoolean();
     private final String signalingUrl;
     private final String stunUrl;
+    private final JsonNode urls;
 
     Lab(long handle) {
         this.handle = handle;
         this.watch = LeakAlarm.watch(this, "lab", () -> Native.stopLab(handle, CLOSE_MS) != null);
-        JsonNode urls = Json.parse(Native.labUrls(handle));
+        this.urls = Json.parse(Native.labUrls(handle));
         this.signalingUrl = urls.path("signalingUrl").asText();
         this.stunUrl = urls.path("stunUrl").asText();
     }
@@ -37,6 +38,17 @@ public final class Lab implements AutoCloseable {
      */
     public String stunUrl() {
         return stunUrl;
+    }
+
+    /**
+     * Where everything is that was started: {@code signalingUrl}, {@code stunUrl}, {@code genesysUrl} (the REST base URL, where
+     * a Genesys Cloud counterpart was started), and {@code softphones}: by profile the parameters that lead a softphone to this
+     * lab, such as {@code {"json":{"url"},"genesys":{"api","streaming"}}}.
+     *
+     * @return a JSON object
+     */
+    public JsonNode urls() {
+        return urls;
     }
 
     /**

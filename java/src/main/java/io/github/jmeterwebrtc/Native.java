@@ -10,7 +10,7 @@ package io.github.jmeterwebrtc;
  */
 final class Native {
     /** Must equal the native side's number; it changes with every change of meaning that a signature does not show. */
-    static final int ABI = 1;
+    static final int ABI = 2;
 
     private Native() {
     }
@@ -143,6 +143,33 @@ final class Native {
 
     /** Does nothing for a stale handle. */
     static native void closeSession(long session);
+
+    static native byte[] controlSession(long session, long operation, byte[] command, long deadlineMs)
+            throws EngineException, java.util.concurrent.TimeoutException;
+
+    /** {@code {"outcome":{…},"softphone":handle or null}}. */
+    static native byte[] registerSoftphone(long scope, long operation, byte[] name, byte[] config, long deadlineMs)
+            throws EngineException, java.util.concurrent.TimeoutException;
+
+    /** 0 when there is none. */
+    static native long findSoftphone(long scope, byte[] name);
+
+    /** False for a stale handle. */
+    static native boolean isSoftphoneRegistered(long softphone);
+
+    static native byte[] softphoneReport(long softphone);
+
+    /** {@code {"outcome":{…},"session":handle or null}}; the session is kept in {@code scope}. */
+    static native byte[] softphoneCall(long softphone, long scope, long operation, byte[] name, byte[] config,
+            long deadlineMs) throws EngineException, java.util.concurrent.TimeoutException;
+
+    static native byte[] softphoneAnswer(long softphone, long scope, long operation, byte[] name, byte[] config,
+            long deadlineMs) throws EngineException, java.util.concurrent.TimeoutException;
+
+    static native byte[] unregisterSoftphone(long softphone, long operation, long deadlineMs) throws EngineException;
+
+    /** Does nothing for a stale handle. */
+    static native void closeSoftphone(long softphone);
 
     /** 0 when there is nothing to take; costs one atomic read then. */
     static native long autoIceWaiting(long scope);

@@ -120,7 +120,40 @@ public final class Scope implements AutoCloseable {
                 signaling.handle(), Json.utf8("configuration", callConfigJson), deadlineMs));
     }
 
-    private CallOutcome outcome(byte[] answer) {
+    /**
+     * Registers a softphone in the language of a profile, and keeps it under a name. A softphone that this scope already has
+     * under the name is unregistered first. Afterwards it stays registered until it is unregistered or the scope closes.
+     *
+     * @param operation  cancels it; may be null
+     * @param name       the name, at most 256 characters; empty for the one softphone of a thread
+     * @param configJson {@code {"profile":"genesys","profilesDir":"/my/profiles","params":{"token":"…"},"session":{…},
+     *                   "trust":{…},"byeTimeoutMs":5000}}; only {@code profile} must be there: a name, or the path of a file
+     * @param deadlineMs for becoming registered; the profile's own limit counts, too
+     * @return how it went
+     * @throws EngineException  only for what is not the registration's outcome
+     * @throws TimeoutException when the engine could not even say how it went
+     */
+    public Registered registerSoftphone(Operation operation, String name, String configJson, long deadlineMs)
+            throws EngineException, TimeoutException {
+        JsonNode json = Json.parse(Native.registerSoftphone(handle, Operation.handle(operation), Json.utf8("name", name),
+                Json.utf8("configuration", configJson), deadlineMs));
+        JsonNode softphone = json.path("softphone");
+        return new Registered(json.path("outcome"),
+                softphone.isNumber() ? new Softphone(softphone.asLong(), name, this) : null);
+    }
+
+    /**
+     * The softphone of that name, here or in the parent, registered or not.
+     *
+     * @param name the name
+     * @return null if there is none
+     */
+    public Softphone findSoftphone(String name) {
+        long softphone = Native.findSoftphone(handle, Json.utf8("name", name));
+        return softphone == 0 ? null : new Softphone(softphone, name, this);
+    }
+
+    CallOutcome outcome(byte[] answer) {
         JsonNode json = Json.parse(answer);
         JsonNode session = json.path("session");
         return new CallOutcome(json.path("outcome"), session.isNumber() ? new Session(session.asLong(), this) : null);
@@ -279,7 +312,8 @@ public final class Scope implements AutoCloseable {
      * Closes what the scope owns, and the scopes under it. Idempotent: a second close finds nothing left.
      *
      * @param deadlineMs after this time what is left is dropped
-     * @return {@code {"sockets":[{"name","cause"}],"sessions":[{"name","state","report"}],"autoIce":[…],"scopes":n}};
+     * @return {@code {"sockets":[{"name","cause"}],"sessions":[{"name","state","report"}],"autoIce":[…],"scopes":n}}, and
+     *         {@code "softphones":[{"name","report"}]} where there were any;
      *         {@code autoIce} is what {@link AutoIceResult#list(JsonNode)} reads
      */
     public JsonNode close(long deadlineMs) {

@@ -169,6 +169,25 @@ public final class Session implements AutoCloseable {
     }
 
     /**
+     * Does something with the call of a {@link Softphone}, as its profile says. Returns when the command is given; what the
+     * server makes of it is for its protocol to say.
+     *
+     * @param operation   cancels it; may be null
+     * @param commandJson {@code {"command":"mute"}}, {@code unmute}, {@code hold}, {@code resume},
+     *                    {@code {"command":"dtmf","digits":"12#"}} or {@code {"command":"transfer","to":"…"}}
+     * @param deadlineMs  how long it may take
+     * @return {@code {"command","elapsedUs","state","problems"}}; {@code problems} is what the softphone could not do since
+     * @throws EngineException  code {@code UNSUPPORTED}: the profile does not say how; code {@code SESSION_CLOSED}: the call is
+     *                          over
+     * @throws TimeoutException when the deadline passed
+     */
+    public JsonNode control(Operation operation, String commandJson, long deadlineMs)
+            throws EngineException, TimeoutException {
+        return Json.parse(Native.controlSession(handle, Operation.handle(operation), Json.utf8("command", commandJson),
+                deadlineMs));
+    }
+
+    /**
      * Ends the call: stops our audio, says good-bye, settles the accounts with the other side, closes the session and
      * forgets it. A session without a call is closed. The session is closed whatever happens.
      *

@@ -24,7 +24,8 @@ class MenuTest {
     @Test
     void theSamplersAreInTheSamplerMenu() {
         assertEquals(sorted(
-                "WebRTC Await Connected", "WebRTC Call", "WebRTC Hang Up", "WebRTC Media Check", "WebRTC Preflight",
+                "WebRTC Answer Call", "WebRTC Await Connected", "WebRTC Call", "WebRTC Call Control", "WebRTC Hang Up",
+                "WebRTC Media Check", "WebRTC Preflight", "WebRTC Softphone Register", "WebRTC Softphone Unregister",
                 "WebSocket Close (jmeter-webrtc)", "WebSocket Open Connection (jmeter-webrtc)",
                 "WebSocket Ping/Pong (jmeter-webrtc)", "WebSocket Single Read Sampler (jmeter-webrtc)",
                 "WebSocket Single Write Sampler (jmeter-webrtc)", "WebSocket Wait for Message",

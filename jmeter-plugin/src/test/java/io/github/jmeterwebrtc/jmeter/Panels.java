@@ -10,7 +10,9 @@ import io.github.jmeterwebrtc.jmeter.dropin.OpenWebSocketSamplerGui;
 import io.github.jmeterwebrtc.jmeter.dropin.RequestResponseWebSocketSamplerGui;
 import io.github.jmeterwebrtc.jmeter.dropin.SingleReadWebSocketSamplerGui;
 import io.github.jmeterwebrtc.jmeter.dropin.SingleWriteWebSocketSamplerGui;
+import io.github.jmeterwebrtc.jmeter.call.AnswerCallSamplerGui;
 import io.github.jmeterwebrtc.jmeter.call.AwaitConnectedSamplerGui;
+import io.github.jmeterwebrtc.jmeter.call.CallControlSamplerGui;
 import io.github.jmeterwebrtc.jmeter.call.CallSamplerGui;
 import io.github.jmeterwebrtc.jmeter.call.HangUpSamplerGui;
 import io.github.jmeterwebrtc.jmeter.call.MediaCheckSamplerGui;
@@ -21,6 +23,8 @@ import io.github.jmeterwebrtc.jmeter.gui.FormPostProcessorGui;
 import io.github.jmeterwebrtc.jmeter.gui.FormSamplerGui;
 import io.github.jmeterwebrtc.jmeter.lab.LabServerGui;
 import io.github.jmeterwebrtc.jmeter.preflight.PreflightSamplerGui;
+import io.github.jmeterwebrtc.jmeter.softphone.RegisterSamplerGui;
+import io.github.jmeterwebrtc.jmeter.softphone.UnregisterSamplerGui;
 import io.github.jmeterwebrtc.jmeter.websocket.CloseSamplerGui;
 import io.github.jmeterwebrtc.jmeter.websocket.OpenConnectionSamplerGui;
 import io.github.jmeterwebrtc.jmeter.websocket.PingPongSamplerGui;
@@ -50,6 +54,7 @@ public final class Panels {
                 OpenConnectionSamplerGui::new, RequestResponseSamplerGui::new, SingleReadSamplerGui::new,
                 SingleWriteSamplerGui::new, PingPongSamplerGui::new, CloseSamplerGui::new, WaitForMessageSamplerGui::new,
                 CallSamplerGui::new, AwaitConnectedSamplerGui::new, MediaCheckSamplerGui::new, HangUpSamplerGui::new,
+                RegisterSamplerGui::new, UnregisterSamplerGui::new, AnswerCallSamplerGui::new, CallControlSamplerGui::new,
                 PreflightSamplerGui::new,
                 WebRtcDefaultsGui::new, AutoIceGui::new, ApplyRemoteSdpGui::new, LabServerGui::new, PingFrameFilterGui::new, TextFrameFilterGui::new,
                 BinaryFrameFilterGui::new, BinaryResponseAssertionGui::new).map(Supplier::get);

@@ -14,6 +14,7 @@ import io.github.jmeterwebrtc.jmeter.run.BoundedWait;
 import io.github.jmeterwebrtc.jmeter.run.Connection;
 import io.github.jmeterwebrtc.jmeter.run.InvalidElementException;
 import io.github.jmeterwebrtc.jmeter.run.PlacedCall;
+import io.github.jmeterwebrtc.jmeter.run.RegisteredSoftphone;
 import io.github.jmeterwebrtc.jmeter.run.Setting;
 import io.github.jmeterwebrtc.jmeter.run.ThreadScope;
 import io.github.jmeterwebrtc.jmeter.websocket.SignalingConnection;
@@ -36,6 +37,11 @@ public class CallSampler extends WebRtcSampler {
     // Property names appear in plan files: never change them.
     /** Name of the WebSocket that carries the signaling (default empty, which is a name too). */
     public static final String CONNECTION_ID = "connectionId";
+    /**
+     * Name of the softphone that places the call (default empty, which is a name too). It counts when such a softphone is
+     * registered in the thread and none of {@link #CONNECTION_ID}, {@link #SIGNALING_URL} and {@link #REGISTER_AS} is filled in.
+     */
+    public static final String SOFTPHONE = "softphone";
     /** {@code ws} or {@code wss} URL to open when there is no such WebSocket (default empty = fail). */
     public static final String SIGNALING_URL = "signalingUrl";
     /** Whom to call (default empty: the server decides). */
@@ -77,6 +83,17 @@ public class CallSampler extends WebRtcSampler {
             thread.calls().remove(plan.callName);
             thread.reportIfLost(existing, existing.session().hangUp(bounded.operation(), bounded.clip(plan.byeTimeoutMs)));
         }
+        if (plan.isForSoftphone()) {
+            RegisteredSoftphone softphone = thread.softphones().get(plan.softphone);
+            if (softphone != null) {
+                finish(thread, plan, throughSoftphone(softphone, bounded, plan), result);
+                return;
+            }
+            if (!plan.softphone.isEmpty()) {
+                result.failure(Codes.CONFIG, RegisteredSoftphone.missing(plan.softphone));
+                return;
+            }
+        }
         Connection signaling = SignalingConnection.findOrOpen(thread, bounded, result, plan.connectionId, plan.signalingUrl,
                 plan.settings.config().get("gate"));
         if (signaling == null) {
@@ -87,10 +104,26 @@ public class CallSampler extends WebRtcSampler {
                 ? answer(thread, bounded, signaling, plan)
                 : thread.scope().placeCall(bounded.operation(), plan.engineName(), signaling.socket(),
                         plan.settings.config().toString(), bounded.clip(plan.settings.overallTimeoutMs()));
+        finish(thread, plan, outcome, result);
+    }
+
+    private void finish(ThreadScope thread, Plan plan, CallOutcome outcome, ResultBuilder result) {
         record(outcome, result);
         if (outcome.success()) {
             thread.calls().put(plan.callName, new PlacedCall(plan.callName, outcome));
         }
+    }
+
+    private static CallOutcome throughSoftphone(RegisteredSoftphone softphone, BoundedWait bounded, Plan plan)
+            throws EngineException, TimeoutException {
+        ObjectNode config = plan.settings.softphoneCall();
+        if (!plan.answers) {
+            return softphone.softphone().call(bounded.operation(), plan.engineName(), config.toString(),
+                    bounded.clip(plan.settings.softphoneTimeoutMs()));
+        }
+        config.put("incomingTimeoutMs", plan.incomingTimeoutMs);
+        return softphone.softphone().answer(bounded.operation(), plan.engineName(), config.toString(),
+                bounded.clip(plan.incomingTimeoutMs + plan.settings.softphoneTimeoutMs()));
     }
 
     private CallOutcome answer(ThreadScope thread, BoundedWait bounded, Connection signaling, Plan plan)
@@ -140,6 +173,7 @@ public class CallSampler extends WebRtcSampler {
         private final String callName;
         private final String connectionId;
         private final String signalingUrl;
+        private final String softphone;
         private final String to;
         private final boolean answers;
         private final String registerAs;
@@ -152,6 +186,7 @@ public class CallSampler extends WebRtcSampler {
             callName = sampler.getCallName();
             connectionId = sampler.getConnectionId();
             signalingUrl = sampler.getSignalingUrl();
+            softphone = sampler.getSoftphone();
             to = sampler.getTo();
             answers = ANSWER.equals(choice("mode", sampler.getMode(), OFFER, ANSWER));
             registerAs = sampler.getRegisterAs();
@@ -160,6 +195,10 @@ public class CallSampler extends WebRtcSampler {
             newCall = sampler.getNewCall();
             settings = CallSettings.of(sampler);
             byeTimeoutMs = settings.byeTimeoutMs();
+            if (!softphone.isEmpty() && !isForSoftphone()) {
+                throw new InvalidElementException("softphone: '" + softphone + "' cannot be had together with connectionId,"
+                        + " signalingUrl or registerAs");
+            }
             boolean media = MEDIA.equals(choice(WAIT_FOR, sampler.getWaitFor(), MEDIA, CONNECTED));
             ObjectNode config = settings.config();
             config.put("awaitMedia", media);
@@ -168,20 +207,26 @@ public class CallSampler extends WebRtcSampler {
             }
         }
 
+        /** Whether a softphone may carry the call: nothing else was named for that. */
+        boolean isForSoftphone() {
+            return connectionId.isEmpty() && signalingUrl.isEmpty() && registerAs.isEmpty();
+        }
+
         String engineName() {
             return CallName.ofEngine(callName);
         }
 
-        private static String choice(String field, String value, String usual, String other)
-                throws InvalidElementException {
-            if (value.isEmpty()) {
-                return usual;
-            }
-            if (!value.equals(usual) && !value.equals(other)) {
-                throw new InvalidElementException(field + ": '" + value + "' is not " + usual + " or " + other);
-            }
-            return value;
+    }
+
+    /** One of two words; the first is that of an empty field. */
+    static String choice(String field, String value, String usual, String other) throws InvalidElementException {
+        if (value.isEmpty()) {
+            return usual;
         }
+        if (!value.equals(usual) && !value.equals(other)) {
+            throw new InvalidElementException(field + ": '" + value + "' is not " + usual + " or " + other);
+        }
+        return value;
     }
 
     /** @return {@link #CONNECTION_ID}, trimmed */
@@ -202,6 +247,16 @@ public class CallSampler extends WebRtcSampler {
     /** @param url {@link #SIGNALING_URL} */
     public void setSignalingUrl(String url) {
         setProperty(SIGNALING_URL, url);
+    }
+
+    /** @return {@link #SOFTPHONE}, trimmed */
+    public String getSoftphone() {
+        return getPropertyAsString(SOFTPHONE).trim();
+    }
+
+    /** @param name {@link #SOFTPHONE} */
+    public void setSoftphone(String name) {
+        setProperty(SOFTPHONE, name);
     }
 
     /** @return {@link #TO}, trimmed */

@@ -21,6 +21,9 @@ public class CallSamplerGui extends FormSamplerGui {
                         .check(CallSampler.NEW_CALL, "New call: hang up a call of that name that is still connected", false,
                                 "Otherwise the existing call is used again")
                         .section("Signaling")
+                        .text(CallSampler.SOFTPHONE, "Softphone:", "",
+                                "Name of a softphone that is registered in this thread; may be empty. It carries the call unless"
+                                        + " a field below says otherwise")
                         .text(CallSampler.CONNECTION_ID, "Connection id:", "",
                                 "Name of the WebSocket that a WebSocket Open Connection made; may be empty")
                         .text(CallSampler.SIGNALING_URL, "Signaling URL:", "",

@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.jmeterwebrtc.jmeter.run.InvalidElementException;
 import io.github.jmeterwebrtc.jmeter.run.Setting;
+import java.util.Arrays;
 import java.util.Locale;
 import org.apache.jmeter.testelement.TestElement;
 
@@ -24,6 +25,8 @@ public final class CallSettings {
     private static final long BYE_MS = 5_000;
     /** What the deadline of a call leaves beyond the deadlines of its phases, ms. */
     private static final long MARGIN_MS = 2_000;
+    /** How long the call of a softphone may ring unless set, ms. */
+    private static final long SOFTPHONE_ANSWER_MS = 30_000;
 
     private final ObjectNode config;
     private final long overallTimeoutMs;
@@ -79,6 +82,31 @@ public final class CallSettings {
      */
     public ObjectNode config() {
         return config;
+    }
+
+    /**
+     * The engine's configuration of a call of a softphone, to be completed by the sampler. The settings of its session are
+     * those that it was registered with.
+     *
+     * @return a JSON object of its own
+     */
+    public ObjectNode softphoneCall() {
+        ObjectNode call = config.deepCopy();
+        JsonNode connectTimeoutMs = call.path("session").path("connectTimeoutMs");
+        call.remove(Arrays.asList("session", "byeTimeoutMs"));
+        if (connectTimeoutMs.isNumber()) {
+            call.set("connectTimeoutMs", connectTimeoutMs);
+        }
+        return call;
+    }
+
+    /**
+     * As {@link #overallTimeoutMs()}, for a call of a softphone, which may ring longer.
+     *
+     * @return ms
+     */
+    public long softphoneTimeoutMs() {
+        return config.has("answerTimeoutMs") ? overallTimeoutMs : overallTimeoutMs - ANSWER_MS + SOFTPHONE_ANSWER_MS;
     }
 
     /**

@@ -19,8 +19,15 @@ public class LabServerGui extends FormConfigGui {
                         .text(LabServer.STUN_PORT, "STUN port:", "0", "0 = any free port")
                         .section("Behaviour")
                         .text(LabServer.IDLE_CUT, "Cut silent WebSockets after (ms):", "0", "0 = never")
+                        .area(LabServer.FAULTS, "Faults (JSON):", "",
+                                "Of the signaling server, such as {\"upgradesPerSecond\":10,\"retryAfterS\":1}; empty = none")
+                        .section("Softphones of a profile")
+                        .choice(LabServer.KIND, "Counterpart:", new String[] {"", "genesys"},
+                                "Server of softphones that is played too, by its profile; empty = none")
+                        .area(LabServer.SETTINGS, "Its settings (JSON):", "",
+                                "Such as {\"callEveryMs\":5000,\"faults\":{\"tooManyRequests\":2}}; empty = its defaults")
                         .section("Variables")
                         .text(LabServer.VARIABLE_PREFIX, "Variable prefix:", "webrtc_lab",
-                                "Makes ${webrtc_labUrl}, ${webrtc_labHost}, ${webrtc_labPort} and ${webrtc_labStun}"));
+                                "Makes ${webrtc_labUrl}, ${webrtc_labHost}, ${webrtc_labPort}, ${webrtc_labStun}; and such as ${webrtc_labGenesysApi}"));
     }
 }

@@ -63,6 +63,10 @@ public final class Columns {
     public static final String STARVED = "webrtc_starved";
     /** Wait in the start gate, ms; not part of the elapsed time; empty without a gate. */
     public static final String GATE_WAIT_MS = "webrtc_gateWaitMs";
+    /** HTTP requests of a softphone's profile before its WebSocket, ms. */
+    public static final String HTTP_MS = "webrtc_httpMs";
+    /** WebSocket of a softphone open → registered, ms. */
+    public static final String LOGIN_MS = "webrtc_loginMs";
     /** What {@link #CAUSE} rests on: facts with their times, in one line; empty on success. */
     public static final String EVIDENCE = "webrtc_evidence";
 
@@ -70,7 +74,7 @@ public final class Columns {
     public static final List<String> NAMES = Collections.unmodifiableList(Arrays.asList(
             DNS_MS, TCP_MS, TLS_MS, UPGRADE_MS, GATHER_MS, SIGNALING_MS, ICE_MS, DTLS_MS, FIRST_RTP_MS,
             PACKETS_SENT, PACKETS_RECEIVED, PACKETS_LOST, JITTER_MS, STATE, SELECTED_PAIR, CAUSE,
-            CONFIDENCE, STARVED, GATE_WAIT_MS, EVIDENCE));
+            CONFIDENCE, STARVED, GATE_WAIT_MS, EVIDENCE, HTTP_MS, LOGIN_MS));
 
     private static final Logger LOG = LoggerFactory.getLogger(Columns.class);
     private static final double MICROS_PER_MILLI = 1000.0;

@@ -29,6 +29,7 @@ public final class ThreadScope {
     private final Scope kept;
     private final Map<String, Connection> connections = new HashMap<>();
     private final Map<String, PlacedCall> calls = new LinkedHashMap<>();
+    private final Map<String, RegisteredSoftphone> softphones = new HashMap<>();
     private final SampleDelivery delivery = new SampleDelivery();
     /** Where messages of this thread may start calls by themselves. */
     private final Set<Scope> autoIce = new LinkedHashSet<>();
@@ -125,6 +126,15 @@ public final class ThreadScope {
      */
     public Map<String, PlacedCall> calls() {
         return calls;
+    }
+
+    /**
+     * Softphones that are not unregistered yet, by name; the engine scope of this thread owns them.
+     *
+     * @return the live map
+     */
+    public Map<String, RegisteredSoftphone> softphones() {
+        return softphones;
     }
 
     /**

@@ -14,14 +14,20 @@ import java.util.Collections;
  * Whom a {@code wss} connection trusts: {@code javax.net.ssl.trustStore} where JMeter is started with one, the system's
  * certificates otherwise. Read anew for every connection, as PEM for the engine.
  */
-final class TrustStore {
+public final class TrustStore {
     private static final String PROPERTY = "javax.net.ssl.trustStore";
 
     private TrustStore() {
     }
 
-    /** Adds {@code trust} to a socket configuration. */
-    static void put(ObjectNode config, boolean verify) throws InvalidElementException {
+    /**
+     * Adds {@code trust} to a configuration of the engine.
+     *
+     * @param config gets it
+     * @param verify false = everybody is trusted
+     * @throws InvalidElementException naming the property of a trust store that cannot be read
+     */
+    public static void put(ObjectNode config, boolean verify) throws InvalidElementException {
         String path = System.getProperty(PROPERTY, "");
         if (!verify) {
             config.put("trust", "all");

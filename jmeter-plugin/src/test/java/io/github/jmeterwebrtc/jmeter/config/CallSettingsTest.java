@@ -54,6 +54,21 @@ class CallSettingsTest {
     }
 
     @Test
+    void aCallOfASoftphoneTakesTheTimeoutsAndTheGateOnly() throws Exception {
+        CallSampler sampler = new CallSampler();
+        sampler.setProperty(WebRtcDefaults.TRICKLE, "false");
+        sampler.setProperty(WebRtcDefaults.CONNECT_TIMEOUT, "2");
+        sampler.setProperty(WebRtcDefaults.BYE_TIMEOUT, "6");
+        sampler.setProperty(WebRtcDefaults.GATE_IN_FLIGHT, "3");
+        CallSettings settings = CallSettings.of(sampler);
+        assertEquals("{\"gate\":{\"inFlight\":3},\"connectTimeoutMs\":2}", settings.softphoneCall().toString());
+        assertEquals(settings.overallTimeoutMs() + 20_000, settings.softphoneTimeoutMs(), "it may ring for 30 s");
+        sampler.setProperty(WebRtcDefaults.ANSWER_TIMEOUT, "4");
+        settings = CallSettings.of(sampler);
+        assertEquals(settings.overallTimeoutMs(), settings.softphoneTimeoutMs());
+    }
+
+    @Test
     void innerDefaultsWinFieldByField() throws Exception {
         WebRtcDefaults inner = new WebRtcDefaults();
         inner.setProperty(WebRtcDefaults.TRICKLE, "false");

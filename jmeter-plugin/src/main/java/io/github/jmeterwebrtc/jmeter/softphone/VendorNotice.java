@@ -1,0 +1,44 @@
+package io.github.jmeterwebrtc.jmeter.softphone;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import org.apache.jmeter.gui.GuiPackage;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * What has to be said once in a test about the servers of its softphones: the vendor's rule for load tests, and users that
+ * are logged in twice. One for each test. Thread safe.
+ */
+public final class VendorNotice implements AutoCloseable {
+    private static final Logger LOG = LoggerFactory.getLogger(VendorNotice.class);
+
+    private final Set<String> said = ConcurrentHashMap.newKeySet();
+
+    /**
+     * Looks at what became of a registration.
+     *
+     * @param registered the engine's JSON; {@code notice} and {@code identity.sameUserHere} count
+     */
+    void heard(JsonNode registered) {
+        String notice = registered.path("notice").asText("");
+        if (registered.path("notice").isTextual() && !notice.isEmpty() && said.add(notice)) {
+            LOG.warn("{}", notice);
+            if (GuiPackage.getInstance() == null) {
+                // As JMeter's own summary: people who run a plan look there.
+                System.out.println("WebRTC softphones: " + notice);
+            }
+        }
+        long others = registered.path("identity").path("sameUserHere").asLong();
+        if (others > 0 && said.add("identity")) {
+            LOG.warn("A user is logged in {} more times in this JMeter: softphones of one user push each other out. Give each thread"
+                    + " a user of its own, for example from a CSV file. This is said once", others);
+        }
+    }
+
+    @Override
+    public void close() {
+        said.clear();
+    }
+}
