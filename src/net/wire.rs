@@ -742,7 +742,12 @@ mod tests {
         let wire = Wire::new(Instant::now());
         wire.negotiated(48_000, 0);
         for (number, at_ms) in [(1, 0), (2, 20), (5, 95)] {
-            wire.received(&rtp(number, 960 * u32::from(number)), PEER, wire.started() + Duration::from_millis(at_ms), Duration::ZERO);
+            wire.received(
+                &rtp(number, 960 * u32::from(number)),
+                PEER,
+                wire.started() + Duration::from_millis(at_ms),
+                Duration::ZERO,
+            );
         }
         let facts = wire.facts();
         let seen = wire.media(|counted, inbound| (counted.rtp_received, inbound));
