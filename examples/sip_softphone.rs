@@ -53,7 +53,9 @@ fn main() -> ExitCode {
     };
     let done = runtime.block_on(async {
         match options.idle {
-            0 => tokio::time::timeout(WHOLE, talk(&options)).await.unwrap_or_else(|_| Err("not done in 45 s".to_owned())),
+            0 => {
+                tokio::time::timeout(WHOLE, talk(&options)).await.unwrap_or_else(|_| Err("not done in 45 s".to_owned()))
+            }
             count => idle(&options, count).await,
         }
     });

@@ -390,9 +390,9 @@ mod tests {
         assert_eq!(other.tones_heard(), "19");
         let types: Vec<u8> = packets.iter().map(|packet| packet.header.payload_type).collect();
         assert_eq!((types[0], types[1], types[10], types[11]), (96, 110, 110, 96));
-        let numbers = packets.windows(2).all(|pair| {
-            pair[1].header.sequence_number == pair[0].header.sequence_number.wrapping_add(1)
-        });
+        let numbers = packets
+            .windows(2)
+            .all(|pair| pair[1].header.sequence_number == pair[0].header.sequence_number.wrapping_add(1));
         assert!(numbers, "one stream of numbers");
         assert_eq!(packets[11].header.timestamp.wrapping_sub(packets[0].header.timestamp), 11 * 960);
         talker.silence();

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{Binding, Exchange, call, user_of};
 use crate::signaling::sip::digest;
-use crate::signaling::sip::message::{Message, Start, parameter, phrase, uri_of};
+use crate::signaling::sip::message::{Message, Start, parameter, parameters, phrase, uri_of};
 
 /// Begins the branch of a `Via` of the proxy.
 const BRANCH: &str = "z9hG4bKproxy-";
@@ -159,8 +159,6 @@ impl Exchange {
 
 /// A contact without its `expires`.
 fn without_expires(contact: &str) -> String {
-    let end = contact.rfind('>').map_or(contact.len(), |end| end + 1);
-    let (address, parameters) = contact.split_at(end);
-    let kept = parameters.split(';').skip(1).filter(|parameter| !parameter.trim_start().starts_with("expires="));
-    kept.fold(address.to_owned(), |contact, parameter| contact + ";" + parameter)
+    let kept = parameters(contact).into_iter().filter(|parameter| !parameter.starts_with("expires="));
+    kept.fold(format!("<{}>", uri_of(contact)), |contact, parameter| contact + ";" + parameter)
 }

@@ -1195,9 +1195,8 @@ pub(crate) fn given(
             };
             if default.references().next().is_some() == refers {
                 let value = default.render(&mut Given(&values));
-                let value = value.map_err(|error| {
-                    ConfigError::new(format!("params.{name}"), "(its default)", error.to_string())
-                })?;
+                let value = value
+                    .map_err(|error| ConfigError::new(format!("params.{name}"), "(its default)", error.to_string()))?;
                 values.insert(name.clone(), Value::String(value));
             }
         }

@@ -11,9 +11,7 @@ use super::digest;
 use super::message::{Message, parameter, phrase, uri_of};
 use super::settings::Settings;
 use crate::config::ConfigError;
-use crate::signaling::profile::{
-    Action, Backoff, CallKey, EndedBy, Input, Next, Profile, Speaker, given, rendered,
-};
+use crate::signaling::profile::{Action, Backoff, CallKey, EndedBy, Input, Next, Profile, Speaker, given, rendered};
 
 /// How long a final response may take: 64 × T1 (RFC 3261 §17.1.1.2, timers B and F).
 pub(super) const TRANSACTION: Duration = Duration::from_secs(32);
@@ -365,9 +363,10 @@ impl UserAgent {
 
     fn registered(&mut self, response: &Message, now: Instant) {
         // Only what the registrar says of our own binding counts (RFC 3261 §10.2.4).
-        let ours = response.list("Contact").into_iter().find(|contact| {
-            uri_of(contact).contains(&self.identity.host) || contact.contains(&self.identity.instance)
-        });
+        let ours = response
+            .list("Contact")
+            .into_iter()
+            .find(|contact| uri_of(contact).contains(&self.identity.host) || contact.contains(&self.identity.instance));
         let granted = ours.and_then(|contact| parameter(contact, "expires")).and_then(|text| text.parse::<u32>().ok());
         let granted = granted.or_else(|| response.seconds("Expires")).unwrap_or(self.expires).max(1);
         // Somewhere from half of the interval to nine tenths (RFC 5626 §4.4.1), so that many do not come at once.
@@ -573,7 +572,8 @@ impl UserAgent {
                 self.left();
             } else {
                 let ms = self.profile.socket.login_timeout_ms;
-                let step = if self.phase == Phase::Dialing { "the WebSocket is not open" } else { "REGISTER has no answer" };
+                let step =
+                    if self.phase == Phase::Dialing { "the WebSocket is not open" } else { "REGISTER has no answer" };
                 self.attempt_failed(false, None, &format!("{step} within {ms} ms"), now);
             }
         }
@@ -629,7 +629,9 @@ impl UserAgent {
         if method == "INVITE" && status >= 300 {
             self.acknowledge_refusal(&transaction.request, &response);
         }
-        if matches!(status, 401 | 407) && transaction.challenges < MAX_CHALLENGES && self.wants_answer(&transaction, &response)
+        if matches!(status, 401 | 407)
+            && transaction.challenges < MAX_CHALLENGES
+            && self.wants_answer(&transaction, &response)
         {
             match self.with_credentials(&transaction, &response, now) {
                 Ok(()) => return,

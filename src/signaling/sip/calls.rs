@@ -464,7 +464,8 @@ impl UserAgent {
         if request.method() == "INVITE" {
             let number = request.cseq().map_or(0, |(number, _)| number);
             let (next, until) = (now + T1, now + TRANSACTION);
-            call.unacknowledged = Some(Unacknowledged { response: response.clone(), number, next, interval: T1, until });
+            call.unacknowledged =
+                Some(Unacknowledged { response: response.clone(), number, next, interval: T1, until });
             call.stage = Stage::Established;
         }
         self.send(&response);
@@ -541,7 +542,8 @@ impl UserAgent {
         let known = self.calls.values().find(|call| call.dialog.has(response));
         if let Some(call) = known {
             // The ACK of the same INVITE is sent again.
-            if let Some((_, ack)) = call.acknowledged.clone().filter(|(acknowledged, _)| Some(*acknowledged) == number) {
+            if let Some((_, ack)) = call.acknowledged.clone().filter(|(acknowledged, _)| Some(*acknowledged) == number)
+            {
                 self.send(&ack);
             }
             return;
@@ -938,7 +940,7 @@ impl UserAgent {
             }
             let Some(call) = self.calls.get_mut(&key) else { continue };
             if let Some(waiting) = &mut call.unacknowledged
-                && waiting.next <= now
+                && waiting.next.min(waiting.until) <= now
             {
                 if waiting.until <= now {
                     call.unacknowledged = None;
@@ -959,7 +961,8 @@ impl UserAgent {
                 // It is made good when the WebSocket is back.
                 true => call.timer = Some(timer.again(now)),
                 false => {
-                    let why = format!("the session timer of {} s expired: the other side did not refresh", timer.interval);
+                    let why =
+                        format!("the session timer of {} s expired: the other side did not refresh", timer.interval);
                     call.timer = None;
                     self.fail(key, &why, now);
                 }

@@ -339,28 +339,66 @@ pub(crate) fn split_list(value: &str) -> Vec<&str> {
     parts
 }
 
-/// The URI of a name-addr or addr-spec (RFC 3261 §20.10).
-pub(crate) fn uri_of(value: &str) -> &str {
-    let unquoted = value.rfind('"').map_or(value, |quote| &value[quote + 1..]);
-    let inner = match unquoted.split_once('<') {
-        Some((_, rest)) => rest.split('>').next().unwrap_or_default(),
-        // Without brackets, parameters are those of the header field.
-        None => value.split(';').next().unwrap_or_default(),
+/// A name-addr or addr-spec (RFC 3261 §20.10) as its URI and the parameters of the header field behind it.
+fn address(value: &str) -> (&str, &str) {
+    let value = value.trim();
+    // A quoted display name may have anything in it.
+    let after_name = match value.strip_prefix('"') {
+        None => value,
+        Some(name) => {
+            let mut escaped = false;
+            let end = name.find(|c| match c {
+                _ if escaped => {
+                    escaped = false;
+                    false
+                }
+                '\\' => {
+                    escaped = true;
+                    false
+                }
+                c => c == '"',
+            });
+            end.map_or("", |end| &name[end + 1..])
+        }
     };
-    inner.trim()
+    let (bracket, semicolon) = (after_name.find('<'), after_name.find(';'));
+    match bracket.filter(|bracket| semicolon.is_none_or(|semicolon| *bracket < semicolon)) {
+        Some(bracket) => after_name[bracket + 1..].split_once('>').unwrap_or((&after_name[bracket + 1..], "")),
+        // Without brackets, parameters are those of the header field.
+        None => semicolon.map_or((after_name, ""), |semicolon| after_name.split_at(semicolon)),
+    }
+}
+
+/// The URI of a name-addr or addr-spec.
+pub(crate) fn uri_of(value: &str) -> &str {
+    address(value).0.trim()
 }
 
 /// A parameter of a header field, outside of the angle brackets; without quotes.
 pub(crate) fn parameter<'a>(value: &'a str, name: &str) -> Option<&'a str> {
-    let begin = value.rfind('>').map_or(0, |end| end + 1);
-    let mut parts = value[begin..].split(';');
-    if begin == 0 {
-        parts.next();
-    }
-    parts.find_map(|part| {
+    parameters(value).into_iter().find_map(|part| {
         let (known, value) = part.split_once('=').unwrap_or((part, ""));
         known.trim().eq_ignore_ascii_case(name).then(|| value.trim().trim_matches('"'))
     })
+}
+
+/// The parameters of a header field, each as it was written, taken apart at semicolons outside of quotes.
+pub(crate) fn parameters(value: &str) -> Vec<&str> {
+    let rest = address(value).1;
+    let (mut parts, mut begin, mut quoted) = (Vec::new(), 0, false);
+    for (at, byte) in rest.bytes().enumerate() {
+        match byte {
+            b'"' => quoted = !quoted,
+            b';' if !quoted => {
+                parts.push(rest[begin..at].trim());
+                begin = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(rest[begin..].trim());
+    parts.retain(|part| !part.is_empty());
+    parts
 }
 
 /// The standard phrase of a status we send (RFC 3261 §21 and others).
@@ -412,6 +450,11 @@ mod tests {
         assert_eq!(message.header("Subject"), Some("one two"));
         assert_eq!((message.seconds("Session-Expires"), message.sdp()), (Some(90), Some("v=0\r\n")));
         assert_eq!(uri_of(message.header("To").expect("it is there")), "sip:bob@lab;user=phone");
+        let contact = "\"A \\\" <x>;tag=no\" <sip:a@b;x=1>;+sip.instance=\"<urn:uuid:1;2>\";expires=120";
+        assert_eq!((uri_of(contact), parameter(contact, "expires")), ("sip:a@b;x=1", Some("120")));
+        assert_eq!(parameter(contact, "+sip.instance"), Some("<urn:uuid:1;2>"));
+        assert_eq!((uri_of("sip:a@b;tag=1"), parameter("sip:a@b;tag=1", "tag")), ("sip:a@b", Some("1")));
+        assert_eq!((parameter("90;refresher=uac", "refresher"), parameter("SIP/2.0/WS a;branch=b", "branch")), (Some("uac"), Some("b")));
     }
 
     #[test]

@@ -120,7 +120,8 @@ impl Settings {
     /// The URI that a user means by `to`: a URI, an address without its scheme, or a name or number of the own domain.
     pub(super) fn uri(&self, to: &str) -> Result<String, String> {
         let to = to.trim();
-        let usable = !to.is_empty() && !to.contains(|c: char| c.is_whitespace() || c.is_control() || "<>\"".contains(c));
+        let usable =
+            !to.is_empty() && !to.contains(|c: char| c.is_whitespace() || c.is_control() || "<>\"".contains(c));
         if !usable {
             return Err(format!("'{to}' is not usable: a SIP URI, an address, or a name or number of {}", self.domain));
         }

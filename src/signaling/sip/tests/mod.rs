@@ -5,9 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::message::{Message, Start, phrase};
 use super::*;
-use crate::signaling::profile::{
-    Action, CallKey, Command, EndedBy, Input, Next, PeerEvent, Profile, Speaker as _,
-};
+use crate::signaling::profile::{Action, CallKey, Command, EndedBy, Input, Next, PeerEvent, Profile, Speaker as _};
 
 const FRAMES: &str = include_str!("../../../../tests/autoice/frames/jssip-3.13.8.frames.txt");
 const PROFILE: &str = include_str!("../../../../profiles/sip.json");
@@ -181,7 +179,8 @@ fn requests_have_the_header_fields_of_the_recorded_softphone_in_their_order() {
             (user.starts_with("<sip:"), id)
         };
         assert_eq!(shape(ours), shape(theirs), "Contact");
-        let via = |message: &Message| message.header("Via").map(|via| via.split(' ').next().unwrap_or_default().to_owned());
+        let via =
+            |message: &Message| message.header("Via").map(|via| via.split(' ').next().unwrap_or_default().to_owned());
         assert_eq!(via(ours), via(theirs));
     }
     phone.answer(&invite, 200, |response| {
@@ -203,7 +202,10 @@ fn requests_have_the_header_fields_of_the_recorded_softphone_in_their_order() {
     assert_eq!(names(&phone.said_one("BYE")), names(of("BYE", 0)));
     let order: Vec<&str> = recorded.iter().filter(|(ours, _)| *ours).map(|(_, message)| message.method()).collect();
     // The recorded server repeats a 200, so that its ACK is repeated, too.
-    assert_eq!(order, ["REGISTER", "REGISTER", "INVITE", "ACK", "ACK", "INVITE", "ACK", "ACK", "BYE", "REGISTER", "REGISTER"]);
+    assert_eq!(
+        order,
+        ["REGISTER", "REGISTER", "INVITE", "ACK", "ACK", "INVITE", "ACK", "ACK", "BYE", "REGISTER", "REGISTER"]
+    );
 }
 
 #[test]
@@ -211,7 +213,8 @@ fn a_challenge_is_answered_once_and_a_stale_nonce_again() {
     let mut phone = Phone::new(&[]);
     phone.give(Input::Start);
     phone.give(Input::SocketOpened);
-    let challenge = |nonce: &str, stale: bool| format!(r#"Digest realm="lab", nonce="{nonce}", stale={stale}, qop="auth""#);
+    let challenge =
+        |nonce: &str, stale: bool| format!(r#"Digest realm="lab", nonce="{nonce}", stale={stale}, qop="auth""#);
     let first = phone.said_one("REGISTER");
     phone.answer(&first, 401, |response| response.with("WWW-Authenticate", challenge("a", false)));
     let second = phone.said_one("REGISTER");
@@ -259,7 +262,10 @@ fn hanging_up_before_anything_rings_waits_for_a_provisional_response_to_cancel()
     assert!(phone.said().is_empty(), "RFC 3261 §9.1");
     phone.answer(&invite, 100, |response| response);
     let cancel = phone.said_one("CANCEL");
-    assert_eq!((cancel.branch(), cancel.cseq().map(|(number, _)| number)), (invite.branch(), invite.cseq().map(|(n, _)| n)));
+    assert_eq!(
+        (cancel.branch(), cancel.cseq().map(|(number, _)| number)),
+        (invite.branch(), invite.cseq().map(|(n, _)| n))
+    );
     phone.answer(&cancel, 200, |response| response);
     phone.answer(&invite, 487, |response| response);
     let ack = phone.said_one("ACK");
@@ -444,9 +450,9 @@ fn keep_alives_are_sent_and_answered_and_a_server_that_stops_answering_is_left()
     assert_eq!(sent(&mut phone), ["\r\n\r\n"]);
     phone.give(Input::Text("\r\n".to_owned()));
     phone.pass(Duration::from_secs(12));
-    let lost = phone.done.iter().any(|action| {
-        matches!(action, Action::Unregistered { why, next: Next::Again(_) } if why.contains("keep-alive"))
-    });
+    let lost = phone.done.iter().any(
+        |action| matches!(action, Action::Unregistered { why, next: Next::Again(_) } if why.contains("keep-alive")),
+    );
     assert!(lost, "{:?}", phone.done);
 
     let mut silent = Phone::registered(&[("keepAliveMs", "1000")]);
