@@ -230,14 +230,16 @@ fuzz: | tools ## Auto ICE on a million damaged messages, from another seed each 
 	    cargo test --locked --release --test autoice_mutation
 
 .PHONY: interop
-interop: | tools ## Real peers: Chromium, aiortc and pion, both roles; the Genesys Cloud client
+interop: | tools ## Real peers: Chromium, aiortc and pion, both roles; the Genesys Cloud client; JsSIP and Kamailio
 	interop/run
 	interop/genesys/run
+	interop/sip/run
 
 .PHONY: soak
-soak: $(INSTALLED_JAR) ## Ten minutes of think time and a million iterations; not part of test
+soak: $(INSTALLED_JAR) ## Ten minutes of think time and of idle SIP softphones, a million iterations; not part of test
 	python3 -m tests.compat.think_time --minutes 10
 	python3 -m tests.compat.header_manager --iterations 1000000
+	interop/sip/run --only idling --idle-s 600
 
 .PHONY: lint
 lint: lint-rust lint-java lint-scripts ## Formatting, warnings as errors, licences

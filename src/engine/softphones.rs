@@ -518,8 +518,13 @@ impl Engine {
             .map_err(|error| ConfigError::new("profile", &config.profile, error.to_string()))?;
         let ending = self.state.tables().scope(scope)?.ending.clone();
         let pass = self.pass_gate(Start::WebSocket, gate, &profile.name, operation, scope)?;
-        let registering =
-            Arc::clone(&self.state).register_softphone((scope, name.to_owned()), profile, config, deadline, (gate, pass));
+        let registering = Arc::clone(&self.state).register_softphone(
+            (scope, name.to_owned()),
+            profile,
+            config,
+            deadline,
+            (gate, pass),
+        );
         let _busy = self.state.opening(&self.runtime);
         let outer = deadline.saturating_add(SLACK).saturating_add(UNREGISTER);
         self.wait("register softphone", operation, outer, Unwatched::Drop, async move {

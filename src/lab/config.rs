@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::faults::LabFaults;
 use super::genesys::GenesysConfig;
+use super::sip::SipConfig;
 use crate::config::{ConfigError, from_json};
 
 /// Longest accepted time of any lab setting, ms (one day).
@@ -31,6 +32,8 @@ pub struct LabConfig {
     pub faults: LabFaults,
     /// A counterpart for Genesys Cloud softphones, on a port of its own (default none).
     pub genesys: Option<GenesysConfig>,
+    /// A counterpart for SIP softphones, on a port of its own (default none).
+    pub sip: Option<SipConfig>,
 }
 
 impl Default for LabConfig {
@@ -43,6 +46,7 @@ impl Default for LabConfig {
             idle_cut_ms: 0,
             faults: LabFaults::default(),
             genesys: None,
+            sip: None,
         }
     }
 }
@@ -81,7 +85,8 @@ impl LabConfig {
             return Err(ConfigError::new("idleCutMs", self.idle_cut_ms, format!("at most {MAX_TIME_MS} ms")));
         }
         self.faults.check()?;
-        self.genesys.as_ref().map_or(Ok(()), GenesysConfig::check)
+        self.genesys.as_ref().map_or(Ok(()), GenesysConfig::check)?;
+        self.sip.as_ref().map_or(Ok(()), SipConfig::check)
     }
 }
 
@@ -107,6 +112,8 @@ mod tests {
             (r#"{"faults":{"closeCode":1006}}"#, "faults.closeCode"),
             (r#"{"genesys":{"pingIntervalMs":0}}"#, "genesys.pingIntervalMs"),
             (r#"{"genesys":{"faults":{"saslFailure":"<x/>"}}}"#, "genesys.faults.saslFailure"),
+            (r#"{"sip":{"maxExpiresS":0}}"#, "sip.maxExpiresS"),
+            (r#"{"sip":{"faults":{"callStatus":200}}}"#, "sip.faults.callStatus"),
         ] {
             let error = LabConfig::from_json(json.as_bytes()).expect_err(json);
             assert_eq!(error.field, field, "{json}: {error}");

@@ -35,6 +35,8 @@ pub struct LabCounters {
     pub calls_abandoned: u64,
     /// Calls relayed between two registered clients.
     pub calls_relayed: u64,
+    /// SIP registrations that had expired when they were made anew.
+    pub registrations_expired: u64,
     /// RTP packets sent by answering peers.
     pub packets_sent: u64,
     /// RTP packets received by answering peers.
@@ -76,6 +78,7 @@ pub(super) struct Ledger {
     pub(super) calls_failed: Count,
     pub(super) calls_abandoned: Count,
     pub(super) calls_relayed: Count,
+    pub(super) registrations_expired: Count,
     pub(super) stun_requests: Count,
     pub(super) stun_ignored: Count,
     calls: Mutex<Calls>,
@@ -125,6 +128,7 @@ impl Ledger {
             calls_failed: self.calls_failed.get(),
             calls_abandoned: self.calls_abandoned.get(),
             calls_relayed: self.calls_relayed.get(),
+            registrations_expired: self.registrations_expired.get(),
             packets_sent: media.packets_sent,
             packets_received: media.packets_received,
             packets_lost: media.packets_lost,

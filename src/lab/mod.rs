@@ -14,6 +14,7 @@ mod connection;
 mod faults;
 mod genesys;
 mod ledger;
+mod sip;
 mod stun;
 mod switchboard;
 
@@ -35,6 +36,8 @@ use self::genesys::Cloud;
 pub use self::genesys::{GenesysConfig, GenesysFaults, TurnService};
 pub use self::ledger::LabCounters;
 use self::ledger::Ledger;
+use self::sip::Exchange;
+pub use self::sip::{SipConfig, SipFaults};
 use self::switchboard::Switchboard;
 use crate::config::ConfigError;
 
@@ -52,6 +55,7 @@ struct Running {
     address: SocketAddr,
     stun_address: SocketAddr,
     genesys_address: Option<SocketAddr>,
+    sip: Option<Arc<Exchange>>,
 }
 
 impl Drop for Running {
@@ -112,6 +116,15 @@ impl Lab {
                 Some((genesys.clone(), listener, wanted))
             }
         };
+        let sip = match &config.sip {
+            None => None,
+            Some(sip) => {
+                let wanted = SocketAddr::new(config.address, sip.port);
+                let listener =
+                    TcpListener::bind(wanted).await.map_err(|error| LabError::listen("SIP", wanted, &error))?;
+                Some((sip.clone(), listener, wanted))
+            }
+        };
         let shared = Arc::new(Shared {
             config,
             ledger: Arc::new(Ledger::default()),
@@ -131,7 +144,14 @@ impl Lab {
                 Some(started.map_err(|error| LabError::listen("Genesys Cloud", wanted, &error))?)
             }
         };
-        Ok(Self { inner: Arc::new(Running { shared, address, stun_address, genesys_address }) })
+        let sip = match sip {
+            None => None,
+            Some((sip, listener, wanted)) => {
+                let started = Exchange::start(sip, Arc::clone(&shared), listener);
+                Some(started.map_err(|error| LabError::listen("SIP", wanted, &error))?)
+            }
+        };
+        Ok(Self { inner: Arc::new(Running { shared, address, stun_address, genesys_address, sip }) })
     }
 
     /// `ws://address:port/`.
@@ -147,6 +167,22 @@ impl Lab {
     /// `http://address:port` of the Genesys Cloud counterpart, which has REST and WebSocket; `None` without one.
     pub fn genesys_url(&self) -> Option<String> {
         self.inner.genesys_address.map(|address| format!("http://{address}"))
+    }
+
+    /// `ws://address:port/` of the SIP counterpart; `None` without one.
+    pub fn sip_url(&self) -> Option<String> {
+        self.inner.sip.as_ref().map(|sip| format!("ws://{}/", sip.address()))
+    }
+
+    /// Users that are registered at the SIP counterpart now.
+    pub fn sip_registered(&self) -> usize {
+        self.inner.sip.as_ref().map_or(0, |sip| sip.registered())
+    }
+
+    /// DTMF tones that the SIP counterpart's answering peers heard, by INFO and by telephone events: one text for each ended call
+    /// that had some.
+    pub fn sip_tones(&self) -> Vec<String> {
+        self.inner.sip.as_ref().map_or_else(Vec::new, |sip| sip.tones())
     }
 
     /// Signaling address.

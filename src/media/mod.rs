@@ -6,6 +6,7 @@ pub mod lag;
 pub(crate) mod pacing;
 pub mod source;
 pub(crate) mod talker;
+pub(crate) mod tones;
 
 use std::time::Duration;
 

@@ -30,7 +30,7 @@ use super::earpiece::{self, Earpiece, Heard};
 use super::negotiation::{self, Lines, Remote};
 use super::progress::{Handler, Progress, listen};
 use super::{
-    ConnectionState, IceCandidateInit, MediaCounters, MediaDirection, MediaLine, PeerError, PendingPhase,
+    ConnectionState, IceCandidateInit, MediaCodec, MediaCounters, MediaDirection, MediaLine, PeerError, PendingPhase,
     SessionPhases, stats,
 };
 use crate::diagnosis::facts::{Candidate, SessionFacts};
@@ -195,6 +195,7 @@ impl Session {
         let options = restart.then_some(RTCOfferOptions { ice_restart: true });
         let offer = self.inner.connection.create_offer(options).await.map_err(|error| sdp("createOffer", error))?;
         if restart {
+            self.inner.progress.record("iceRestart", "local", |_, _| {});
             // Candidates that come from now on may belong to the answer.
             self.inner.progress.update(|state| state.described = false);
             self.inner.talker.wait(true);
@@ -217,6 +218,36 @@ impl Session {
         check_media(&lines)?;
         self.inner.negotiation.lock().wanted = lines;
         Ok(())
+    }
+
+    /// Changes the direction that the next offer gives the first audio line, or the next answer accepts, seen from us: hold is
+    /// `sendonly` (RFC 3264 §8.4).
+    ///
+    /// # Errors
+    /// As [`Self::set_media`].
+    pub fn set_direction(&self, direction: MediaDirection) -> Result<(), PeerError> {
+        let mut lines = self.inner.negotiation.lock().wanted.clone();
+        if lines.is_empty() {
+            if direction == MediaDirection::Sendrecv {
+                return Ok(());
+            }
+            lines.push(MediaLine::audio(&self.inner.config.codecs));
+        }
+        if let Some(audio) = lines.iter_mut().find(|line| line.media == "audio" && !line.rejected) {
+            audio.direction = direction;
+        }
+        self.set_media(lines)
+    }
+
+    /// Sends DTMF tones as telephone events (RFC 4733) in the place of audio, 160 ms each; false where they were not agreed on
+    /// (a `telephone-event` of the codec's clock rate in both descriptions), no audio is being sent, or one of them is none.
+    pub fn send_tones(&self, digits: &str) -> bool {
+        !self.inner.closing.load(Ordering::Acquire) && self.inner.talker.send_tones(digits)
+    }
+
+    /// The DTMF tones that came in as telephone events so far, at most 128.
+    pub fn tones_heard(&self) -> String {
+        self.inner.talker.tones_heard()
     }
 
     /// Direction of the audio line as negotiated (W3C `currentDirection`), seen from us; `None` before the negotiation and
@@ -253,6 +284,7 @@ impl Session {
             before.is_some() && before != remote.ufrag
         };
         if restarts {
+            self.inner.progress.record("iceRestart", "remote", |_, _| {});
             self.inner.talker.wait(true);
         }
         self.apply_remote(OPERATION, description, &remote).await?;
@@ -360,7 +392,8 @@ impl Session {
         self.inner.progress.connection_state()
     }
 
-    /// All state changes so far: (µs since start, which machine, new state) e.g. (1200, "iceConnectionState", "checking").
+    /// All state changes so far: (µs since start, which machine, new state) e.g. (1200, "iceConnectionState", "checking"); an ICE
+    /// restart is "iceRestart", by which side's offer.
     pub fn timeline(&self) -> Vec<(u64, &'static str, String)> {
         self.inner.progress.state().timeline.clone()
     }
@@ -639,6 +672,9 @@ impl Session {
         let direction = remote.audio.map(|audio| audio.direction);
         if let Some(audio) = remote.audio {
             self.inner.talker.negotiated(audio.codec, audio.payload_type);
+            let takes_tones = remote.lines.audio().and_then(|index| remote.lines.lines.get(index));
+            let takes_tones = takes_tones.is_some_and(|line| line.codecs.iter().any(MediaCodec::is_telephone_event));
+            self.inner.talker.tones_negotiated(audio.tones.filter(|_| takes_tones));
         }
         self.inner.talker.hold(!direction.is_some_and(MediaDirection::sends));
         let clock_rate = remote.audio.map_or(0, |audio| audio.codec.clock_rate());

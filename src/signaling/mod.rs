@@ -9,4 +9,5 @@ pub mod json;
 pub mod outcome;
 pub mod profile;
 pub(crate) mod sdp;
+pub mod sip;
 pub mod softphone;

@@ -13,7 +13,7 @@ const REDUCTION: u32 = 5;
 
 /// The delays of one softphone.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     first: Duration,
     factor: f64,
     longest: Duration,
@@ -31,7 +31,7 @@ struct Remembered {
 }
 
 impl Backoff {
-    pub(super) fn new(rules: &Reconnect) -> Self {
+    pub(crate) fn new(rules: &Reconnect) -> Self {
         let first = Duration::from_millis(rules.first_ms);
         Self {
             first,
@@ -44,7 +44,7 @@ impl Backoff {
     }
 
     /// A series of attempts begins.
-    pub(super) fn begin(&mut self, now: Instant) {
+    pub(crate) fn begin(&mut self, now: Instant) {
         let remembered = self.reduced(now);
         self.next = remembered.max(self.first).min(self.longest);
     }
@@ -68,14 +68,14 @@ impl Backoff {
     }
 
     /// The delay before the next attempt; `chance` is from 0 to 1.
-    pub(super) fn delay(&mut self, jitter: f64, chance: f64) -> Duration {
+    pub(crate) fn delay(&mut self, jitter: f64, chance: f64) -> Duration {
         let delay = self.next;
         self.next = delay.mul_f64(self.factor).min(self.longest);
         delay.mul_f64(1.0 - jitter.clamp(0.0, 1.0) * chance.clamp(0.0, 1.0))
     }
 
     /// An attempt failed, and no server said how long to wait.
-    pub(super) fn failed(&mut self, now: Instant) {
+    pub(crate) fn failed(&mut self, now: Instant) {
         if !self.remember {
             return;
         }

@@ -366,6 +366,8 @@ impl Machine {
             Command::Resume => (&commands.resume, Extra::new()),
             Command::Transfer { to } => (&commands.transfer, vec![("to", Value::String(to))]),
             Command::Dtmf { digits } => (&commands.dtmf, vec![("digits", Value::String(digits))]),
+            // A profile has no words for it.
+            Command::RestartIce => (&[], Extra::new()),
         };
         if !self.calls.contains_key(&key) {
             return self.problem("a command was not done: the call is over");
@@ -414,6 +416,8 @@ impl Machine {
                 }
                 (&events.failed, vec![("reason", text(detail))])
             }
+            // Profiles send tones in their own words.
+            PeerEvent::TonesNotAgreed { .. } => return,
         };
         let context = Context { call: Some(key), extra, ..Context::default() };
         self.run(list, &context, now);

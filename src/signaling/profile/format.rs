@@ -75,6 +75,10 @@ pub struct Profile {
     /// What has to be known before a load test against `vendorDomains`; reported when a URL leads there.
     #[serde(default)]
     pub notice: String,
+    /// What speaks the protocol, where data alone do not suffice. A profile with it has parameters and the WebSocket's `url`,
+    /// `subprotocol`, `headers`, `loginTimeoutMs` and `reconnect`, and nothing else of what follows.
+    #[serde(default)]
+    pub driver: Option<Driver>,
     /// What the user gives, by name; a parameter without a default has to be given.
     #[serde(default)]
     pub params: BTreeMap<String, Param>,
@@ -119,6 +123,15 @@ pub struct Profile {
     /// What happenings of a call's PeerConnection do.
     #[serde(default)]
     pub events: Events,
+}
+
+/// A protocol that is spoken by code; it reads the profile's parameters by their names.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum Driver {
+    /// SIP over WebSocket (RFC 7118).
+    Sip,
 }
 
 /// Something the user gives.
@@ -733,6 +746,11 @@ fn yes() -> bool {
 impl Profile {
     /// Whether it says how `command` is done.
     pub fn knows(&self, command: &Command) -> bool {
+        match self.driver {
+            // Muting is not signaled.
+            Some(Driver::Sip) => return !matches!(command, Command::Mute | Command::Unmute),
+            None => {}
+        }
         let commands = &self.commands;
         let list = match command {
             Command::Place { .. } => &commands.place,
@@ -745,6 +763,7 @@ impl Profile {
             Command::Resume => &commands.resume,
             Command::Transfer { .. } => &commands.transfer,
             Command::Dtmf { .. } => &commands.dtmf,
+            Command::RestartIce => return false,
         };
         !list.is_empty()
     }
@@ -830,7 +849,37 @@ impl Profile {
                 }
             }
         }
+        self.check_driver()?;
         Check { profile: self, variables: self.variables() }.all()
+    }
+
+    /// A profile with a driver says nothing that the driver would not do.
+    fn check_driver(&self) -> Checked {
+        let Some(driver) = self.driver else { return Ok(()) };
+        let list = self.lists().into_iter().find(|(_, list)| !list.is_empty()).map(|(at, _)| at);
+        let section = [
+            ("http", self.http.is_empty()),
+            ("templates", self.templates.is_empty()),
+            ("requests", self.requests.is_empty()),
+            ("replies", self.replies.is_none()),
+            ("every", self.every.is_empty()),
+            ("on", self.on.is_empty()),
+            ("iceServers", self.ice_servers.is_none()),
+            ("socket.nested", self.socket.nested.is_empty()),
+            ("socket.keepAlive", self.socket.keep_alive.is_none()),
+            ("socket.silence", self.socket.silence.is_none()),
+        ];
+        let section = section.into_iter().find(|(_, is_empty)| !is_empty).map(|(at, _)| at.to_owned());
+        if let Some(at) = section.or(list) {
+            return Err((at, "a profile with a driver has none: the driver speaks the protocol".into()));
+        }
+        let needed = match driver {
+            Driver::Sip => "aor",
+        };
+        if !self.params.contains_key(needed) {
+            return Err(("params".into(), format!("the driver needs a parameter '{needed}'")));
+        }
+        Ok(())
     }
 
     /// Every variable that is set anywhere.

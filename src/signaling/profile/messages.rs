@@ -1,7 +1,7 @@
 //! What goes into a [`Machine`](super::Machine) and what comes out of it, as plain values.
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::peer::{IceCandidateInit, IceServer};
+use crate::peer::{IceCandidateInit, IceServer, MediaDirection};
 
 use super::format::Method;
 
@@ -9,6 +9,20 @@ use super::format::Method;
 pub type CallKey = u64;
 /// Counts the PeerConnections of one call, from 1.
 pub type PeerNumber = u32;
+
+/// What speaks a protocol for one softphone, without I/O: what happened goes in, what to do comes out.
+pub trait Speaker: Send {
+    /// A key for a call that the user is about to place.
+    fn new_call(&mut self) -> CallKey;
+    /// When [`Input::Tick`] is due at the latest; `None` while nothing is waited for.
+    fn deadline(&self) -> Option<Instant>;
+    /// When the server was heard last; when it was made, before that.
+    fn heard(&self) -> Instant;
+    /// Whether an attempt to register is being made.
+    fn is_attempting(&self) -> bool;
+    /// Takes what happened at `now` and returns what to do, in order.
+    fn step(&mut self, input: Input, now: Instant) -> Vec<Action>;
+}
 
 /// What happened.
 #[derive(Debug)]
@@ -110,6 +124,8 @@ pub enum Command {
         /// `0`–`9`, `*`, `#`, `A`–`D`.
         digits: String,
     },
+    /// Restart ICE (RFC 8445 §9) by an offer of ours.
+    RestartIce,
 }
 
 /// What happens at a PeerConnection.
@@ -131,6 +147,11 @@ pub enum PeerEvent {
     Failed {
         /// Why.
         detail: String,
+    },
+    /// Tones were not sent: telephone events (RFC 4733) were not agreed on.
+    TonesNotAgreed {
+        /// The tones.
+        digits: String,
     },
 }
 
@@ -201,6 +222,26 @@ pub enum Action {
         call: CallKey,
         /// Its PeerConnection.
         peer: PeerNumber,
+    },
+    /// Make another offer on a PeerConnection; [`PeerEvent::LocalOffer`] follows.
+    Renegotiate {
+        /// The call.
+        call: CallKey,
+        /// Its PeerConnection.
+        peer: PeerNumber,
+        /// Direction of its audio, seen from us.
+        direction: MediaDirection,
+        /// With new ICE credentials.
+        restart_ice: bool,
+    },
+    /// Send tones as telephone events (RFC 4733); [`PeerEvent::TonesNotAgreed`] follows where that cannot be.
+    Tones {
+        /// The call.
+        call: CallKey,
+        /// Its PeerConnection.
+        peer: PeerNumber,
+        /// `0`–`9`, `*`, `#`, `A`–`D`.
+        digits: String,
     },
     /// Apply an offer and make an answer.
     MakeAnswer {

@@ -18,10 +18,13 @@ mod selector;
 mod servers;
 mod template;
 
+pub(crate) use backoff::Backoff;
 pub use format::*;
 pub use machine::Machine;
+pub(crate) use machine::{given, rendered, uuid};
 pub use messages::*;
 pub use selector::Selector;
+pub(crate) use template::text_of;
 pub use template::{Body, RenderError, Shape, Template};
 
 #[cfg(test)]

@@ -393,7 +393,7 @@ fn value(part: &Part, scope: &mut dyn Scope, depth: usize) -> Result<Option<Valu
 }
 
 /// A value as people write it: a string without quotes.
-pub(super) fn text_of(value: &Value) -> String {
+pub(crate) fn text_of(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Null => String::new(),

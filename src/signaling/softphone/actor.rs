@@ -1,4 +1,4 @@
-//! The task of a softphone: does what its [`Machine`] says, and tells it what happened.
+//! The task of a softphone: does what its [`Speaker`] says, and tells it what happened.
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,9 +11,9 @@ use super::line::{self, Line};
 use super::talk::{PeerCommand, Talk};
 use super::{Attempt, CallState, CallView, Described, Registration, SoftphoneCall, SoftphoneConfig, SoftphoneView};
 use crate::net::http::{self, Reach};
-use crate::peer::{IceServer, IceTransportPolicy};
+use crate::peer::{IceServer, IceTransportPolicy, MediaLine};
 use crate::signaling::profile::{
-    Action, CallKey, Command, EndedBy, HttpCall, Input, Machine, Next, PeerEvent, PeerNumber, Profile,
+    Action, CallKey, Command, Driver, EndedBy, HttpCall, Input, Next, PeerEvent, PeerNumber, Profile, Speaker,
 };
 use crate::socket::{CloseCause, Opened, Socket, SocketConfig, SocketError};
 
@@ -48,7 +48,7 @@ pub(super) enum Note {
 }
 
 pub(super) struct Actor {
-    machine: Machine,
+    machine: Box<dyn Speaker>,
     profile: Arc<Profile>,
     config: SoftphoneConfig,
     reach: Reach,
@@ -108,7 +108,7 @@ impl Drop for Task {
 
 impl Actor {
     pub(super) fn new(
-        machine: Machine,
+        machine: Box<dyn Speaker>,
         profile: Arc<Profile>,
         config: SoftphoneConfig,
         reach: Reach,
@@ -329,6 +329,10 @@ impl Actor {
                 });
             }
             Action::MakeOffer { call, peer } => self.tell(call, peer, PeerCommand::Offer),
+            Action::Renegotiate { call, peer, direction, restart_ice } => {
+                self.tell(call, peer, PeerCommand::Renegotiate { direction, restart_ice });
+            }
+            Action::Tones { call, peer, digits } => self.tell(call, peer, PeerCommand::Tones(digits)),
             Action::MakeAnswer { call, peer, offer } => {
                 let described = Described::new(offer.clone(), false, self.at);
                 self.change(call, |view| view.offer = Some(described));
@@ -441,6 +445,13 @@ impl Actor {
                 }
             }
             config.trickle = !self.profile.candidates.full;
+            if self.profile.driver == Some(Driver::Sip) {
+                // SIP has no trickle, and telephones take tones.
+                config.trickle = false;
+                if config.media.is_empty() {
+                    config.media = vec![MediaLine::audio_and_tones(&config.codecs)];
+                }
+            }
             if let Some(line) = &self.line {
                 config.route_hint.get_or_insert_with(|| line.peer());
             }

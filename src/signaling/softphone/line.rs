@@ -144,8 +144,9 @@ impl Tap for TextTap {
     fn frame(&self, frame: &Frame) -> bool {
         let mut partial = self.partial.lock();
         let whole = match (frame.opcode, frame.fin, partial.take()) {
-            (Opcode::Text, true, _) => Some(frame.payload.to_vec()),
-            (Opcode::Text, false, _) => {
+            // RFC 7118 §4.2: a message may come in either kind of frame, and is text in both.
+            (Opcode::Text | Opcode::Binary, true, _) => Some(frame.payload.to_vec()),
+            (Opcode::Text | Opcode::Binary, false, _) => {
                 *partial = Some(frame.payload.to_vec());
                 None
             }

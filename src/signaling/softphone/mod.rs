@@ -28,7 +28,8 @@ use tokio::time::timeout;
 use self::actor::{Actor, Note};
 pub use self::call::{PhoneCall, PhoneCallConfig};
 pub use self::failure::{Failure, SessionFault};
-use super::profile::{CallKey, Command, EndedBy, Input, Machine, Profile};
+use super::profile::{CallKey, Command, Driver, EndedBy, Input, Machine, Profile, Speaker};
+use super::sip::UserAgent;
 use crate::config::{ConfigError, from_json};
 use crate::net::http::Reach;
 use crate::peer::{MediaCounters, Session, SessionConfig};
@@ -333,8 +334,14 @@ impl Softphone {
     pub fn start(profile: Arc<Profile>, config: SoftphoneConfig) -> Result<Self, SoftphoneError> {
         config.session.check().map_err(|error| ConfigError { field: format!("session.{}", error.field), ..error })?;
         let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        let machine =
-            Machine::new(Arc::clone(&profile), &config.params, Instant::now(), since_epoch, rand::random::<u64>())?;
+        let seed = rand::random::<u64>();
+        let machine: Box<dyn Speaker> = match profile.driver {
+            None => {
+                let machine = Machine::new(Arc::clone(&profile), &config.params, Instant::now(), since_epoch, seed)?;
+                Box::new(machine)
+            }
+            Some(Driver::Sip) => Box::new(UserAgent::new(Arc::clone(&profile), &config.params, seed)?),
+        };
         let reach =
             Reach { trust: config.trust.clone(), source_address: config.session.source_address, ..Reach::default() };
         crate::socket::tls_client(&reach.trust)?;
@@ -448,7 +455,7 @@ impl SoftphoneCall {
         self.phone.borrow().clone()
     }
 
-    /// Does `command`; of what a profile does not know the softphone's view tells.
+    /// Does `command`; of what a protocol does not know the softphone's view tells.
     ///
     /// # Errors
     /// [`SoftphoneError::NotRegistered`] where the softphone has ended.

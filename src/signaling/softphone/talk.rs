@@ -9,7 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::actor::Note;
 use super::{CallState, CallView, Described, SessionFault};
-use crate::peer::{ConnectionState, IceCandidateInit, PeerError, Session, SessionConfig};
+use crate::peer::{ConnectionState, IceCandidateInit, MediaDirection, PeerError, Session, SessionConfig};
 use crate::signaling::profile::{CallKey, Input, PeerEvent, PeerNumber};
 
 /// How often the state of a connected session is looked at.
@@ -21,6 +21,8 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) enum PeerCommand {
     Offer,
+    Renegotiate { direction: MediaDirection, restart_ice: bool },
+    Tones(String),
     Answer(String),
     Apply(String),
     Candidate(IceCandidateInit),
@@ -160,6 +162,22 @@ impl Talk {
                 self.described(Described::new(offer.clone(), true, std::time::Instant::now()), true);
                 self.tell(PeerEvent::LocalOffer(offer)).await;
                 Ok(true)
+            }
+            PeerCommand::Renegotiate { direction, restart_ice } => {
+                session.set_direction(direction)?;
+                if restart_ice {
+                    session.restart_ice();
+                }
+                let offer = session.create_offer().await?;
+                self.described(Described::new(offer.clone(), true, std::time::Instant::now()), true);
+                self.tell(PeerEvent::LocalOffer(offer)).await;
+                Ok(true)
+            }
+            PeerCommand::Tones(digits) => {
+                if !session.send_tones(&digits) {
+                    self.tell(PeerEvent::TonesNotAgreed { digits }).await;
+                }
+                Ok(false)
             }
             PeerCommand::Answer(offer) => {
                 self.described(Described::new(offer.clone(), false, std::time::Instant::now()), true);

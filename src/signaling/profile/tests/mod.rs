@@ -144,3 +144,21 @@ fn every_shipped_profile_is_usable() {
     }
     assert!(names.contains(&"genesys.json".to_owned()), "{names:?}");
 }
+
+#[test]
+fn a_profile_with_a_driver_has_parameters_and_a_websocket_and_nothing_that_the_driver_would_not_do() {
+    const DRIVEN: &str = "{\"profile\": 1, \"name\": \"driven\", \"driver\": \"sip\",\n\"params\": {\"aor\": {}},\n\
+        \"socket\": {\"url\": \"wss://sip.example.com/\", \"reconnect\": {\"firstMs\": 1, \"maxMs\": 2}}}";
+    assert_eq!(Profile::parse("driven", DRIVEN).expect("usable").driver, Some(Driver::Sip));
+    for (from, to, line, says) in [
+        ("\"sip\"", "\"sap\"", 1, "unknown variant `sap`"),
+        ("\"aor\"", "\"user\"", 2, "the driver needs a parameter 'aor'"),
+        ("\"socket\"", "\"templates\": {\"a\": {\"text\": \"\"}}, \"socket\"", 3, "the driver speaks the protocol"),
+        ("\"socket\"", "\"login\": [{\"send\": \"a\"}], \"socket\"", 3, "the driver speaks the protocol"),
+        ("\"reconnect\"", "\"silence\": {\"ms\": 1}, \"reconnect\"", 3, "the driver speaks the protocol"),
+    ] {
+        let error = Profile::parse("driven", &DRIVEN.replacen(from, to, 1)).expect_err(to);
+        assert!(error.message.contains(says), "{to}: {error}");
+        assert_eq!(error.line, line, "{to}: {error}");
+    }
+}
