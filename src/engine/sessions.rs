@@ -546,7 +546,7 @@ impl Engine {
     /// # Errors
     /// A stale key.
     pub fn connection_state(&self, key: SessionKey) -> Result<ConnectionState, EngineError> {
-        Ok(self.state.softphone(key)?.session.connection_state())
+        Ok(self.state.softphone(key)?.session().connection_state())
     }
 
     /// Whether it ended against our will; `false` for a stale key. Costs much less than the report that says how.
