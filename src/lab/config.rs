@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::faults::LabFaults;
 use super::genesys::GenesysConfig;
+use super::whip::WhipConfig;
 use crate::config::{ConfigError, from_json};
 
 /// Longest accepted time of any lab setting, ms (one day).
@@ -31,6 +32,8 @@ pub struct LabConfig {
     pub faults: LabFaults,
     /// A counterpart for Genesys Cloud softphones, on a port of its own (default none).
     pub genesys: Option<GenesysConfig>,
+    /// A counterpart for WHIP and WHEP clients, on a port of its own (default none).
+    pub whip: Option<WhipConfig>,
 }
 
 impl Default for LabConfig {
@@ -43,6 +46,7 @@ impl Default for LabConfig {
             idle_cut_ms: 0,
             faults: LabFaults::default(),
             genesys: None,
+            whip: None,
         }
     }
 }
@@ -81,7 +85,8 @@ impl LabConfig {
             return Err(ConfigError::new("idleCutMs", self.idle_cut_ms, format!("at most {MAX_TIME_MS} ms")));
         }
         self.faults.check()?;
-        self.genesys.as_ref().map_or(Ok(()), GenesysConfig::check)
+        self.genesys.as_ref().map_or(Ok(()), GenesysConfig::check)?;
+        self.whip.as_ref().map_or(Ok(()), WhipConfig::check)
     }
 }
 
@@ -105,6 +110,7 @@ mod tests {
             (r#"{"idleCutMs":-1}"#, "idleCutMs"),
             (r#"{"idleCutMs":86400001}"#, "idleCutMs"),
             (r#"{"faults":{"closeCode":1006}}"#, "faults.closeCode"),
+            (r#"{"whip":{"faults":{"patchStatus":204}}}"#, "whip.faults.patchStatus"),
             (r#"{"genesys":{"pingIntervalMs":0}}"#, "genesys.pingIntervalMs"),
             (r#"{"genesys":{"faults":{"saslFailure":"<x/>"}}}"#, "genesys.faults.saslFailure"),
         ] {

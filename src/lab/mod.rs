@@ -16,6 +16,7 @@ mod genesys;
 mod ledger;
 mod stun;
 mod switchboard;
+mod whip;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -36,6 +37,8 @@ pub use self::genesys::{GenesysConfig, GenesysFaults, TurnService};
 pub use self::ledger::LabCounters;
 use self::ledger::Ledger;
 use self::switchboard::Switchboard;
+use self::whip::Gateway;
+pub use self::whip::{WhipConfig, WhipFaults};
 use crate::config::ConfigError;
 
 /// How long the listener rests after the process ran out of file descriptors.
@@ -52,6 +55,7 @@ struct Running {
     address: SocketAddr,
     stun_address: SocketAddr,
     genesys_address: Option<SocketAddr>,
+    whip_address: Option<SocketAddr>,
 }
 
 impl Drop for Running {
@@ -112,6 +116,15 @@ impl Lab {
                 Some((genesys.clone(), listener, wanted))
             }
         };
+        let whip = match &config.whip {
+            None => None,
+            Some(whip) => {
+                let wanted = SocketAddr::new(config.address, whip.port);
+                let listener =
+                    TcpListener::bind(wanted).await.map_err(|error| LabError::listen("WHIP", wanted, &error))?;
+                Some((whip.clone(), listener, wanted))
+            }
+        };
         let shared = Arc::new(Shared {
             config,
             ledger: Arc::new(Ledger::default()),
@@ -131,7 +144,14 @@ impl Lab {
                 Some(started.map_err(|error| LabError::listen("Genesys Cloud", wanted, &error))?)
             }
         };
-        Ok(Self { inner: Arc::new(Running { shared, address, stun_address, genesys_address }) })
+        let whip_address = match whip {
+            None => None,
+            Some((whip, listener, wanted)) => {
+                let started = Gateway::start(whip, &shared, listener, stun_address);
+                Some(started.map_err(|error| LabError::listen("WHIP", wanted, &error))?)
+            }
+        };
+        Ok(Self { inner: Arc::new(Running { shared, address, stun_address, genesys_address, whip_address }) })
     }
 
     /// `ws://address:port/`.
@@ -147,6 +167,11 @@ impl Lab {
     /// `http://address:port` of the Genesys Cloud counterpart, which has REST and WebSocket; `None` without one.
     pub fn genesys_url(&self) -> Option<String> {
         self.inner.genesys_address.map(|address| format!("http://{address}"))
+    }
+
+    /// `http://address:port` of the WHIP and WHEP counterpart, with `/whip/NAME` and `/whep/NAME`; `None` without one.
+    pub fn whip_url(&self) -> Option<String> {
+        self.inner.whip_address.map(|address| format!("http://{address}"))
     }
 
     /// Signaling address.

@@ -364,6 +364,8 @@ impl Machine {
             Command::Unmute => (&commands.unmute, Extra::new()),
             Command::Hold => (&commands.hold, Extra::new()),
             Command::Resume => (&commands.resume, Extra::new()),
+            // An agent's protocols leave this to the server.
+            Command::RestartIce => (&[], Extra::new()),
             Command::Transfer { to } => (&commands.transfer, vec![("to", Value::String(to))]),
             Command::Dtmf { digits } => (&commands.dtmf, vec![("digits", Value::String(digits))]),
         };

@@ -68,6 +68,9 @@ pub struct Profile {
     /// What it speaks and how far that was proved.
     #[serde(default)]
     pub description: String,
+    /// What speaks the protocol where that takes code; without it the sections below do.
+    #[serde(default)]
+    pub driver: Option<Driver>,
     /// Domains of a vendor whose rules for load tests are `notice`; they and all their subdomains count.
     #[serde(default)]
     pub vendor_domains: Vec<String>,
@@ -83,7 +86,8 @@ pub struct Profile {
     /// What is done before the WebSocket is opened: `http`, `set` and `if`.
     #[serde(default)]
     pub prologue: Vec<Do>,
-    /// The WebSocket.
+    /// The WebSocket; needed unless a driver has none.
+    #[serde(default)]
     pub socket: SocketSection,
     /// Frames and parts of them by name.
     #[serde(default)]
@@ -118,6 +122,17 @@ pub struct Profile {
     /// What happenings of a call's PeerConnection do.
     #[serde(default)]
     pub events: Events,
+}
+
+/// A protocol that takes code. Its profile has parameters, and no templates, rules or login.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum Driver {
+    /// WebRTC-HTTP ingestion (RFC 9725): we send.
+    Whip,
+    /// WebRTC-HTTP egress (draft-ietf-wish-whep): we receive.
+    Whep,
 }
 
 /// Something the user gives.
@@ -232,6 +247,24 @@ pub struct SocketSection {
     /// What is done before it is closed.
     #[serde(default)]
     pub farewell: Vec<Do>,
+}
+
+impl Default for SocketSection {
+    /// No WebSocket: its URL is empty.
+    fn default() -> Self {
+        Self {
+            url: Template::default(),
+            subprotocol: None,
+            headers: BTreeMap::new(),
+            codec: Codec::default(),
+            nested: Vec::new(),
+            login_timeout_ms: fifteen_seconds(),
+            keep_alive: None,
+            silence: None,
+            reconnect: None,
+            farewell: Vec::new(),
+        }
+    }
 }
 
 /// A string that is a message itself.
@@ -891,6 +924,11 @@ struct Check<'a> {
 impl Check<'_> {
     fn all(&self) -> Checked {
         let profile = self.profile;
+        match profile.driver {
+            Some(driver @ (Driver::Whip | Driver::Whep)) => return self.driven(driver, crate::signaling::whip::PARAMS),
+            None if profile.socket.url.is_empty() => return Err((".".into(), "missing field `socket`".into())),
+            None => {}
+        }
         self.template("socket.url", &profile.socket.url)?;
         for (name, header) in &profile.socket.headers {
             self.template(&format!("socket.headers.{name}"), header)?;
@@ -965,6 +1003,35 @@ impl Check<'_> {
             self.list(&at, list, 0)?;
         }
         Ok(())
+    }
+
+    /// A driver takes parameters it knows, and nothing that is for the interpreter.
+    fn driven(&self, driver: Driver, known: &[&str]) -> Checked {
+        let profile = self.profile;
+        for name in profile.params.keys() {
+            if !known.contains(&name.as_str()) {
+                let why = format!("the driver {driver:?} has no such parameter; it has {}", known.join(", "));
+                return Err((format!("params.{name}"), why));
+            }
+        }
+        for (section, is_empty) in [
+            ("http", profile.http.is_empty()),
+            ("socket", profile.socket.url.is_empty()),
+            ("templates", profile.templates.is_empty()),
+            ("replies", profile.replies.is_none()),
+            ("requests", profile.requests.is_empty()),
+            ("every", profile.every.is_empty()),
+            ("iceServers", profile.ice_servers.is_none()),
+            ("on", profile.on.is_empty()),
+        ] {
+            if !is_empty {
+                return Err((section.into(), format!("the driver {driver:?} does this itself")));
+            }
+        }
+        match profile.lists().into_iter().find(|(_, list)| !list.is_empty()) {
+            Some((at, _)) => Err((at, format!("the driver {driver:?} does this itself"))),
+            None => Ok(()),
+        }
     }
 
     fn socket(&self, socket: &SocketSection) -> Checked {

@@ -100,6 +100,8 @@ pub enum Command {
     Hold,
     /// End holding.
     Resume,
+    /// Restart ICE (RFC 8445 §9).
+    RestartIce,
     /// Transfer it.
     Transfer {
         /// To whom.

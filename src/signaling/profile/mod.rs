@@ -13,6 +13,7 @@ mod format;
 pub(crate) mod fragment;
 mod machine;
 mod messages;
+mod parameters;
 mod place;
 mod selector;
 mod servers;
@@ -21,6 +22,7 @@ mod template;
 pub use format::*;
 pub use machine::Machine;
 pub use messages::*;
+pub(crate) use parameters::parameters;
 pub use selector::Selector;
 pub use template::{Body, RenderError, Shape, Template};
 

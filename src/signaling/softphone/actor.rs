@@ -17,10 +17,10 @@ use crate::signaling::profile::{
 use crate::socket::{Socket, SocketConfig};
 
 /// Commands that may wait for a PeerConnection.
-const PEER_COMMANDS: usize = 256;
+pub(in crate::signaling) const PEER_COMMANDS: usize = 256;
 
 /// What reaches the task.
-pub(super) enum Note {
+pub(in crate::signaling) enum Note {
     Input(Input),
     /// Of a WebSocket; without effect once another one took its place.
     Socket {
@@ -191,7 +191,7 @@ impl Actor {
                 }
             }
             Action::Named { call, name } => {
-                self.calls.entry(call).or_insert_with(new_view).send_modify(|view| view.name = Some(name));
+                self.calls.entry(call).or_insert_with(CallView::begun).send_modify(|view| view.name = Some(name));
             }
             Action::Ringing { call } => self.change(call, |view| view.state = CallState::Ringing),
             Action::MakeOffer { call, peer } => self.tell(call, peer, PeerCommand::Offer),
@@ -271,8 +271,8 @@ impl Actor {
     /// A call that its owner can hold; nothing when nobody holds the softphone.
     fn call(&mut self, key: CallKey) -> Option<SoftphoneCall> {
         let notes = self.notes.upgrade()?;
-        let view = self.calls.entry(key).or_insert_with(new_view).subscribe();
-        Some(SoftphoneCall { key, notes, view })
+        let view = self.calls.entry(key).or_insert_with(CallView::begun).subscribe();
+        Some(SoftphoneCall::new(key, notes, view))
     }
 
     fn change(&self, key: CallKey, change: impl FnOnce(&mut CallView)) {
@@ -314,10 +314,6 @@ impl Actor {
             view.send_modify(|view| view.state = CallState::Ended { by, reason });
         }
     }
-}
-
-fn new_view() -> watch::Sender<CallView> {
-    watch::Sender::new(CallView { name: None, state: CallState::Pending, session: None, failure: None })
 }
 
 async fn note(notes: &mpsc::WeakSender<Note>, note: Note) {

@@ -10,10 +10,10 @@
 //!
 //! Drop and cancel: every future here may be dropped at any time. With the last clone of a [`Softphone`] and of its
 //! [`SoftphoneCall`]s its task ends: WebSocket, dialing and HTTP end at once, calls close their sessions in the background.
-mod actor;
+pub(in crate::signaling) mod actor;
 pub mod library;
 mod line;
-mod talk;
+pub(in crate::signaling) mod talk;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -24,7 +24,8 @@ use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use self::actor::{Actor, Note};
-use super::profile::{CallKey, Command, EndedBy, Input, Machine, Profile};
+use super::profile::{CallKey, Command, Driver, EndedBy, Input, Machine, Profile};
+use super::whip::Desk;
 use crate::config::{ConfigError, from_json};
 use crate::net::http::Reach;
 use crate::peer::{Session, SessionConfig};
@@ -33,7 +34,7 @@ use crate::socket::Trust;
 /// Calls that may ring unanswered at a time; the task drops its offer of any more.
 const RINGING: usize = 64;
 /// Problems that are kept for reports.
-const PROBLEMS: usize = 32;
+pub(in crate::signaling) const PROBLEMS: usize = 32;
 /// Notes that may wait for the task.
 const NOTES: usize = 1024;
 
@@ -126,6 +127,17 @@ pub struct CallView {
     pub session: Option<Session>,
     /// Why its session failed.
     pub failure: Option<String>,
+    /// The status that refused it, where the protocol has statuses.
+    pub refusal: Option<Refusal>,
+}
+
+/// A refusal by a status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Its number, as in HTTP.
+    pub status: u16,
+    /// How long the server asks to wait before another attempt (`Retry-After`).
+    pub retry_after: Option<Duration>,
 }
 
 /// Why a softphone cannot do what was asked.
@@ -158,6 +170,13 @@ pub enum SoftphoneError {
     },
 }
 
+impl CallView {
+    /// Of a call that has just begun.
+    pub(in crate::signaling) fn begun() -> watch::Sender<Self> {
+        watch::Sender::new(Self { name: None, state: CallState::Pending, session: None, failure: None, refusal: None })
+    }
+}
+
 impl SoftphoneError {
     fn deadline(what: &'static str, within: Duration) -> Self {
         Self::Deadline { what, ms: u64::try_from(within.as_millis()).unwrap_or(u64::MAX) }
@@ -183,9 +202,6 @@ impl Softphone {
     /// [`SoftphoneError::Config`] before any packet leaves.
     pub fn start(profile: Arc<Profile>, config: SoftphoneConfig) -> Result<Self, SoftphoneError> {
         config.session.check().map_err(|error| ConfigError { field: format!("session.{}", error.field), ..error })?;
-        let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        let machine =
-            Machine::new(Arc::clone(&profile), &config.params, Instant::now(), since_epoch, rand::random::<u64>())?;
         let reach =
             Reach { trust: config.trust.clone(), source_address: config.session.source_address, ..Reach::default() };
         crate::socket::tls_client(&reach.trust)?;
@@ -198,8 +214,17 @@ impl Softphone {
             notice: None,
         };
         let (view, views) = watch::channel(view);
-        let actor = Actor::new(machine, profile, config, reach, notes.downgrade(), ringing, view);
-        tokio::spawn(actor.run(inbox));
+        match profile.driver {
+            Some(driver @ (Driver::Whip | Driver::Whep)) => {
+                let desk = Desk::new(driver, &profile, config, reach, notes.downgrade(), view)?;
+                tokio::spawn(desk.run(inbox, ringing));
+            }
+            None => {
+                let machine = machine(&profile, &config)?;
+                let actor = Actor::new(machine, profile, config, reach, notes.downgrade(), ringing, view);
+                tokio::spawn(actor.run(inbox));
+            }
+        }
         // There is room: nobody else knows the channel yet.
         notes.try_send(Note::Input(Input::Start)).map_err(|_| SoftphoneError::gone())?;
         Ok(Self { notes, view: views, incoming: Arc::new(Mutex::new(incoming)) })
@@ -268,12 +293,25 @@ impl Softphone {
     }
 }
 
+/// The interpreter of a profile without a driver.
+fn machine(profile: &Arc<Profile>, config: &SoftphoneConfig) -> Result<Machine, ConfigError> {
+    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Machine::new(Arc::clone(profile), &config.params, Instant::now(), since_epoch, rand::random::<u64>())
+}
+
 /// A call of a softphone. Cloning shares it.
 #[derive(Clone)]
 pub struct SoftphoneCall {
     key: CallKey,
     notes: mpsc::Sender<Note>,
     view: watch::Receiver<CallView>,
+}
+
+impl SoftphoneCall {
+    /// The handle of a call whose task takes `notes`.
+    pub(in crate::signaling) fn new(key: CallKey, notes: mpsc::Sender<Note>, view: watch::Receiver<CallView>) -> Self {
+        Self { key, notes, view }
+    }
 }
 
 impl SoftphoneCall {

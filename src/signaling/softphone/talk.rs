@@ -19,19 +19,21 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 
 /// What a PeerConnection is told.
 #[derive(Debug)]
-pub(super) enum PeerCommand {
+pub(in crate::signaling) enum PeerCommand {
     Offer,
+    /// Another offer, with new ICE credentials.
+    Restart,
     Answer(String),
     Apply(String),
     Candidate(IceCandidateInit),
 }
 
 /// Which one it is, and whom it tells.
-pub(super) struct Talk {
-    pub(super) call: CallKey,
-    pub(super) peer: PeerNumber,
-    pub(super) notes: mpsc::WeakSender<Note>,
-    pub(super) view: watch::Sender<CallView>,
+pub(in crate::signaling) struct Talk {
+    pub(in crate::signaling) call: CallKey,
+    pub(in crate::signaling) peer: PeerNumber,
+    pub(in crate::signaling) notes: mpsc::WeakSender<Note>,
+    pub(in crate::signaling) view: watch::Sender<CallView>,
 }
 
 impl Talk {
@@ -48,7 +50,7 @@ impl Talk {
     }
 
     /// Carries the PeerConnection from its first command to its end.
-    pub(super) async fn run(self, config: SessionConfig, mut commands: mpsc::Receiver<PeerCommand>) {
+    pub(in crate::signaling) async fn run(self, config: SessionConfig, mut commands: mpsc::Receiver<PeerCommand>) {
         let connect_within = Duration::from_millis(config.connect_timeout_ms);
         let session = match Session::new(config).await {
             Ok(session) => session,
@@ -138,7 +140,10 @@ impl Talk {
     /// Does a command; whether a local description was made by it.
     async fn obey(&self, session: &Session, command: PeerCommand) -> Result<bool, PeerError> {
         match command {
-            PeerCommand::Offer => {
+            PeerCommand::Offer | PeerCommand::Restart => {
+                if matches!(command, PeerCommand::Restart) {
+                    session.restart_ice();
+                }
                 let offer = session.create_offer().await?;
                 self.tell(PeerEvent::LocalOffer(offer)).await;
                 Ok(true)
