@@ -29,6 +29,7 @@ Usage: webrtc-lab [options]
   --stun-port P         STUN port (default 0: any free one)
   --genesys             play a Genesys Cloud counterpart, too (any free port; more by --config: \"genesys\")
   --sip                 play a SIP registrar, proxy and callee over WebSocket, too (any free port; more by --config: \"sip\")
+  --whip                play a WHIP and WHEP counterpart, too (any free port; more by --config: \"whip\")
   --allow-remote        allow an address other than loopback
   --config FILE.json    lab configuration; the options above override it
   --report FILE.json    write the final counters there
@@ -86,7 +87,7 @@ fn say(line: &str) -> Result<(), String> {
 /// Reads the command line; `None` when it asked for help or version only.
 fn options(mut arguments: lexopt::Parser) -> Result<Option<Options>, String> {
     let mut options = Options::default();
-    let (mut file, mut genesys, mut sip) = (None, false, false);
+    let (mut file, mut genesys, mut sip, mut whip) = (None, false, false, false);
     let (mut address, mut port, mut stun_port, mut allow_remote) = (None::<IpAddr>, None::<u16>, None::<u16>, false);
     let refused = |error: lexopt::Error| format!("{error}; see --help");
     while let Some(argument) = arguments.next().map_err(refused)? {
@@ -96,6 +97,7 @@ fn options(mut arguments: lexopt::Parser) -> Result<Option<Options>, String> {
             Long("stun-port") => stun_port = Some(parsed(&mut arguments, "--stun-port")?),
             Long("genesys") => genesys = true,
             Long("sip") => sip = true,
+            Long("whip") => whip = true,
             Long("allow-remote") => allow_remote = true,
             Long("config") => file = Some(PathBuf::from(arguments.value().map_err(refused)?)),
             Long("report") => options.report = Some(arguments.value().map_err(refused)?.into()),
@@ -127,6 +129,9 @@ fn options(mut arguments: lexopt::Parser) -> Result<Option<Options>, String> {
     if sip {
         config.sip.get_or_insert_default();
     }
+    if whip {
+        config.whip.get_or_insert_default();
+    }
     config.check().map_err(|error| error.to_string())?;
     Ok(Some(options))
 }
@@ -152,6 +157,9 @@ async fn serve(config: LabConfig, mut ends: mpsc::UnboundedReceiver<()>) -> Resu
     }
     if let Some(url) = lab.sip_url() {
         ready["sipUrl"] = url.into();
+    }
+    if let Some(url) = lab.whip_url() {
+        ready["whipUrl"] = url.into();
     }
     say(&ready.to_string())?;
     ends.recv().await;

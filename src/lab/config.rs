@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::faults::LabFaults;
 use super::genesys::GenesysConfig;
 use super::sip::SipConfig;
+use super::whip::WhipConfig;
 use crate::config::{ConfigError, from_json};
 
 /// Longest accepted time of any lab setting, ms (one day).
@@ -34,6 +35,8 @@ pub struct LabConfig {
     pub genesys: Option<GenesysConfig>,
     /// A counterpart for SIP softphones, on a port of its own (default none).
     pub sip: Option<SipConfig>,
+    /// A counterpart for WHIP and WHEP clients, on a port of its own (default none).
+    pub whip: Option<WhipConfig>,
 }
 
 impl Default for LabConfig {
@@ -47,6 +50,7 @@ impl Default for LabConfig {
             faults: LabFaults::default(),
             genesys: None,
             sip: None,
+            whip: None,
         }
     }
 }
@@ -86,7 +90,8 @@ impl LabConfig {
         }
         self.faults.check()?;
         self.genesys.as_ref().map_or(Ok(()), GenesysConfig::check)?;
-        self.sip.as_ref().map_or(Ok(()), SipConfig::check)
+        self.sip.as_ref().map_or(Ok(()), SipConfig::check)?;
+        self.whip.as_ref().map_or(Ok(()), WhipConfig::check)
     }
 }
 
@@ -110,6 +115,7 @@ mod tests {
             (r#"{"idleCutMs":-1}"#, "idleCutMs"),
             (r#"{"idleCutMs":86400001}"#, "idleCutMs"),
             (r#"{"faults":{"closeCode":1006}}"#, "faults.closeCode"),
+            (r#"{"whip":{"faults":{"patchStatus":204}}}"#, "whip.faults.patchStatus"),
             (r#"{"genesys":{"pingIntervalMs":0}}"#, "genesys.pingIntervalMs"),
             (r#"{"genesys":{"faults":{"saslFailure":"<x/>"}}}"#, "genesys.faults.saslFailure"),
             (r#"{"sip":{"maxExpiresS":0}}"#, "sip.maxExpiresS"),

@@ -17,6 +17,7 @@ mod ledger;
 mod sip;
 mod stun;
 mod switchboard;
+mod whip;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -39,6 +40,8 @@ use self::ledger::Ledger;
 use self::sip::Exchange;
 pub use self::sip::{SipConfig, SipFaults};
 use self::switchboard::Switchboard;
+use self::whip::Gateway;
+pub use self::whip::{WhipConfig, WhipFaults};
 use crate::config::ConfigError;
 
 /// How long the listener rests after the process ran out of file descriptors.
@@ -56,6 +59,7 @@ struct Running {
     stun_address: SocketAddr,
     genesys_address: Option<SocketAddr>,
     sip: Option<Arc<Exchange>>,
+    whip_address: Option<SocketAddr>,
 }
 
 impl Drop for Running {
@@ -125,6 +129,15 @@ impl Lab {
                 Some((sip.clone(), listener, wanted))
             }
         };
+        let whip = match &config.whip {
+            None => None,
+            Some(whip) => {
+                let wanted = SocketAddr::new(config.address, whip.port);
+                let listener =
+                    TcpListener::bind(wanted).await.map_err(|error| LabError::listen("WHIP", wanted, &error))?;
+                Some((whip.clone(), listener, wanted))
+            }
+        };
         let shared = Arc::new(Shared {
             config,
             ledger: Arc::new(Ledger::default()),
@@ -151,7 +164,15 @@ impl Lab {
                 Some(started.map_err(|error| LabError::listen("SIP", wanted, &error))?)
             }
         };
-        Ok(Self { inner: Arc::new(Running { shared, address, stun_address, genesys_address, sip }) })
+        let whip_address = match whip {
+            None => None,
+            Some((whip, listener, wanted)) => {
+                let started = Gateway::start(whip, &shared, listener, stun_address);
+                Some(started.map_err(|error| LabError::listen("WHIP", wanted, &error))?)
+            }
+        };
+        let running = Running { shared, address, stun_address, genesys_address, sip, whip_address };
+        Ok(Self { inner: Arc::new(running) })
     }
 
     /// `ws://address:port/`.
@@ -183,6 +204,11 @@ impl Lab {
     /// that had some.
     pub fn sip_tones(&self) -> Vec<String> {
         self.inner.sip.as_ref().map_or_else(Vec::new, |sip| sip.tones())
+    }
+
+    /// `http://address:port` of the WHIP and WHEP counterpart, with `/whip/NAME` and `/whep/NAME`; `None` without one.
+    pub fn whip_url(&self) -> Option<String> {
+        self.inner.whip_address.map(|address| format!("http://{address}"))
     }
 
     /// Signaling address.

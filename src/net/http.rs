@@ -45,10 +45,19 @@ pub struct Response {
     pub status: u16,
     /// The wait that `Retry-After` asks for.
     pub retry_after: Option<Duration>,
+    /// Header fields in their order, names in lower case.
+    pub headers: Vec<(String, String)>,
     /// Body; what is not UTF-8 is replaced.
     pub body: String,
     /// From the call to the last byte of the body.
     pub elapsed: Duration,
+}
+
+impl Response {
+    /// The value of the first header field `name` (lower case).
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
 }
 
 /// Why there is no response.
@@ -173,7 +182,8 @@ pub async fn exchange(
     }
     .map_err(|_| late("http"))?
     .map_err(|detail| fail("http", detail))?;
-    Ok(Response { status, retry_after: retry_after(&headers, SystemTime::now()), body, elapsed: begun.elapsed() })
+    let retry_after = retry_after(&headers, SystemTime::now());
+    Ok(Response { status, retry_after, headers, body, elapsed: begun.elapsed() })
 }
 
 fn request(

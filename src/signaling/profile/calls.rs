@@ -364,10 +364,10 @@ impl Machine {
             Command::Unmute => (&commands.unmute, Extra::new()),
             Command::Hold => (&commands.hold, Extra::new()),
             Command::Resume => (&commands.resume, Extra::new()),
+            // An agent's protocols leave this to the server.
+            Command::RestartIce => (&[], Extra::new()),
             Command::Transfer { to } => (&commands.transfer, vec![("to", Value::String(to))]),
             Command::Dtmf { digits } => (&commands.dtmf, vec![("digits", Value::String(digits))]),
-            // A profile has no words for it.
-            Command::RestartIce => (&[], Extra::new()),
         };
         if !self.calls.contains_key(&key) {
             return self.problem("a command was not done: the call is over");

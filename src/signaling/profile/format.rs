@@ -75,8 +75,8 @@ pub struct Profile {
     /// What has to be known before a load test against `vendorDomains`; reported when a URL leads there.
     #[serde(default)]
     pub notice: String,
-    /// What speaks the protocol, where data alone do not suffice. A profile with it has parameters and the WebSocket's `url`,
-    /// `subprotocol`, `headers`, `loginTimeoutMs` and `reconnect`, and nothing else of what follows.
+    /// What speaks the protocol, where data alone do not suffice. A profile with it has parameters and, where the driver uses a
+    /// WebSocket, its `url`, `subprotocol`, `headers`, `loginTimeoutMs` and `reconnect`, and nothing else of what follows.
     #[serde(default)]
     pub driver: Option<Driver>,
     /// What the user gives, by name; a parameter without a default has to be given.
@@ -88,7 +88,8 @@ pub struct Profile {
     /// What is done before the WebSocket is opened: `http`, `set` and `if`.
     #[serde(default)]
     pub prologue: Vec<Do>,
-    /// The WebSocket.
+    /// The WebSocket; needed unless a driver has none.
+    #[serde(default)]
     pub socket: SocketSection,
     /// Frames and parts of them by name.
     #[serde(default)]
@@ -132,6 +133,17 @@ pub struct Profile {
 pub enum Driver {
     /// SIP over WebSocket (RFC 7118).
     Sip,
+    /// WebRTC-HTTP ingestion (RFC 9725): we send.
+    Whip,
+    /// WebRTC-HTTP egress (draft-ietf-wish-whep): we receive.
+    Whep,
+}
+
+impl Driver {
+    /// Whether it speaks over a WebSocket.
+    pub fn has_socket(self) -> bool {
+        self == Self::Sip
+    }
 }
 
 /// Something the user gives.
@@ -249,6 +261,24 @@ pub struct SocketSection {
     /// What is done before it is closed.
     #[serde(default)]
     pub farewell: Vec<Do>,
+}
+
+impl Default for SocketSection {
+    /// No WebSocket: its URL is empty.
+    fn default() -> Self {
+        Self {
+            url: Template::default(),
+            subprotocol: None,
+            headers: BTreeMap::new(),
+            codec: Codec::default(),
+            nested: Vec::new(),
+            login_timeout_ms: fifteen_seconds(),
+            keep_alive: None,
+            silence: None,
+            reconnect: None,
+            farewell: Vec::new(),
+        }
+    }
 }
 
 /// A string that is a message itself.
@@ -749,6 +779,9 @@ impl Profile {
         match self.driver {
             // Muting is not signaled.
             Some(Driver::Sip) => return !matches!(command, Command::Mute | Command::Unmute),
+            Some(Driver::Whip | Driver::Whep) => {
+                return matches!(command, Command::Place { .. } | Command::HangUp | Command::RestartIce);
+            }
             None => {}
         }
         let commands = &self.commands;
@@ -853,12 +886,16 @@ impl Profile {
         Check { profile: self, variables: self.variables() }.all()
     }
 
-    /// A profile with a driver says nothing that the driver would not do.
+    /// A profile with a driver has parameters that the driver knows, and nothing that the driver does itself.
     fn check_driver(&self) -> Checked {
-        let Some(driver) = self.driver else { return Ok(()) };
+        let Some(driver) = self.driver else {
+            let lacks_socket = self.socket.url.is_empty();
+            return if lacks_socket { Err((".".into(), "missing field `socket`".into())) } else { Ok(()) };
+        };
         let list = self.lists().into_iter().find(|(_, list)| !list.is_empty()).map(|(at, _)| at);
         let section = [
             ("http", self.http.is_empty()),
+            ("socket", self.socket.url.is_empty() || driver.has_socket()),
             ("templates", self.templates.is_empty()),
             ("requests", self.requests.is_empty()),
             ("replies", self.replies.is_none()),
@@ -875,9 +912,17 @@ impl Profile {
         }
         let needed = match driver {
             Driver::Sip => "aor",
+            Driver::Whip | Driver::Whep => "endpoint",
         };
         if !self.params.contains_key(needed) {
             return Err(("params".into(), format!("the driver needs a parameter '{needed}'")));
+        }
+        if !driver.has_socket() {
+            let known = crate::signaling::whip::PARAMS;
+            if let Some(name) = self.params.keys().find(|name| !known.contains(&name.as_str())) {
+                let why = format!("the driver has no such parameter; it has {}", known.join(", "));
+                return Err((format!("params.{name}"), why));
+            }
         }
         Ok(())
     }
@@ -973,6 +1018,9 @@ struct Check<'a> {
 impl Check<'_> {
     fn all(&self) -> Checked {
         let profile = self.profile;
+        if profile.driver.is_some_and(|driver| !driver.has_socket()) {
+            return Ok(());
+        }
         self.template("socket.url", &profile.socket.url)?;
         for (name, header) in &profile.socket.headers {
             self.template(&format!("socket.headers.{name}"), header)?;

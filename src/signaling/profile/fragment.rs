@@ -5,7 +5,7 @@ use crate::peer::IceCandidateInit;
 const MAX_CANDIDATES: usize = 64;
 
 /// User fragment and password of the first media line that has them.
-pub(super) fn ice_credentials(sdp: &str) -> Option<(String, String)> {
+pub(crate) fn ice_credentials(sdp: &str) -> Option<(String, String)> {
     let value = |name: &str| sdp.lines().find_map(|line| line.trim_end().strip_prefix(name)).map(str::to_owned);
     Some((value("a=ice-ufrag:")?, value("a=ice-pwd:")?))
 }

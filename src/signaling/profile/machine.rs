@@ -18,6 +18,7 @@ use super::backoff::Backoff;
 use super::calls::Call;
 use super::format::{After, Branch, Condition, Do, Expect, Profile, Source};
 use super::messages::{Action, CallKey, EndedBy, HttpCall, Input, Next, Speaker};
+use super::parameters::parameters;
 use super::servers::Servers;
 use super::template::{Body, RenderError, Scope, Template, text_of};
 use crate::config::ConfigError;
@@ -176,7 +177,7 @@ impl Machine {
         since_epoch: Duration,
         seed: u64,
     ) -> Result<Self, ConfigError> {
-        let values = given(&profile, params)?;
+        let values = parameters(&profile, params)?;
         let backoff = profile.socket.reconnect.as_ref().map(Backoff::new);
         let jitter = match values.get("jitter") {
             None => None,
@@ -1184,64 +1185,6 @@ pub(crate) fn uuid(random: &mut StdRng) -> String {
     let bits = (bits & !(0xf << 76) | (0x4 << 76)) & !(0x3 << 62) | (0x2 << 62);
     let hex = format!("{bits:032x}");
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
-}
-
-/// The values of a profile's parameters: the user's, and defaults for the rest.
-///
-/// # Errors
-/// [`ConfigError`] for a parameter that is missing or unknown; a secret's value is not shown.
-pub(crate) fn given(
-    profile: &Profile,
-    params: &BTreeMap<String, String>,
-) -> Result<BTreeMap<String, Value>, ConfigError> {
-    for (name, value) in params {
-        if !profile.params.contains_key(name) {
-            let known: Vec<&str> = profile.params.keys().map(String::as_str).collect();
-            let shown = if value.is_empty() { "" } else { "***" };
-            let reason = format!("profile '{}' has no such parameter; it has {}", profile.name, known.join(", "));
-            return Err(ConfigError::new(format!("params.{name}"), shown, reason));
-        }
-    }
-    let mut values: BTreeMap<String, Value> =
-        params.iter().map(|(name, value)| (name.clone(), Value::String(value.clone()))).collect();
-    // Plain defaults first: the others refer to parameters.
-    for refers in [false, true] {
-        for (name, param) in profile.params.iter().filter(|(name, _)| !params.contains_key(*name)) {
-            let Some(default) = &param.default else {
-                let reason = format!("profile '{}' needs it: {}", profile.name, param.description);
-                return Err(ConfigError::new(format!("params.{name}"), "(missing)", reason));
-            };
-            if default.references().next().is_some() == refers {
-                let value = default.render(&mut Given(&values));
-                let value = value
-                    .map_err(|error| ConfigError::new(format!("params.{name}"), "(its default)", error.to_string()))?;
-                values.insert(name.clone(), Value::String(value));
-            }
-        }
-    }
-    Ok(values)
-}
-
-/// A template that refers to parameters only, filled in with their values.
-pub(crate) fn rendered(template: &Template, values: &BTreeMap<String, Value>) -> Result<String, RenderError> {
-    template.render(&mut Given(values))
-}
-
-/// Parameters, for the defaults of others.
-struct Given<'a>(&'a BTreeMap<String, Value>);
-
-impl Scope for Given<'_> {
-    fn variable(&mut self, name: &str) -> Option<Value> {
-        self.0.get(name).cloned()
-    }
-
-    fn message(&self) -> Option<&Value> {
-        None
-    }
-
-    fn template(&self, _: &str) -> Option<Body> {
-        None
-    }
 }
 
 /// Where placeholders get their values.

@@ -144,10 +144,17 @@ impl Shape {
     }
 }
 
-/// A text with placeholders.
-#[derive(Clone)]
+/// A text with placeholders; by default the empty one.
+#[derive(Clone, Default)]
 pub struct Template {
     parts: Arc<[Part]>,
+}
+
+impl Template {
+    /// Whether it is the empty text.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
 }
 
 #[derive(Debug)]

@@ -11,7 +11,9 @@ use super::digest;
 use super::message::{Message, parameter, phrase, uri_of};
 use super::settings::Settings;
 use crate::config::ConfigError;
-use crate::signaling::profile::{Action, Backoff, CallKey, EndedBy, Input, Next, Profile, Speaker, given, rendered};
+use crate::signaling::profile::{
+    Action, Backoff, CallKey, EndedBy, Input, Next, Profile, Speaker, parameters, rendered,
+};
 
 /// How long a final response may take: 64 × T1 (RFC 3261 §17.1.1.2, timers B and F).
 pub(super) const TRANSACTION: Duration = Duration::from_secs(32);
@@ -196,7 +198,7 @@ impl UserAgent {
     /// # Errors
     /// [`ConfigError`] for a parameter that is missing, unknown or not usable; a secret's value is not shown.
     pub fn new(profile: Arc<Profile>, params: &BTreeMap<String, String>, seed: u64) -> Result<Self, ConfigError> {
-        let values = given(&profile, params)?;
+        let values = parameters(&profile, params)?;
         let settings = Settings::of(&values)?;
         let url = rendered(&profile.socket.url, &values)
             .map_err(|error| ConfigError::new("socket.url", "(template)", error.to_string()))?;

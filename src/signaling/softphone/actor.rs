@@ -18,10 +18,10 @@ use crate::signaling::profile::{
 use crate::socket::{CloseCause, Opened, Socket, SocketConfig, SocketError};
 
 /// Commands that may wait for a PeerConnection.
-const PEER_COMMANDS: usize = 256;
+pub(in crate::signaling) const PEER_COMMANDS: usize = 256;
 
 /// What reaches the task.
-pub(super) enum Note {
+pub(in crate::signaling) enum Note {
     Input(Input),
     /// Of an HTTP request: with what it is if it ends the registration.
     Http {
@@ -422,7 +422,7 @@ impl Actor {
         let at = self.at;
         let view = self.calls.entry(key).or_insert_with(|| new_view(at)).subscribe();
         let (profile, phone) = (Arc::clone(&self.profile), self.view.subscribe());
-        Some(SoftphoneCall { profile, key, notes, view, phone })
+        Some(SoftphoneCall::new(profile, key, notes, view, phone))
     }
 
     fn change(&self, key: CallKey, change: impl FnOnce(&mut CallView)) {

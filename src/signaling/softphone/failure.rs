@@ -47,14 +47,14 @@ pub enum Failure {
 
 impl Failure {
     /// An HTTP request that had no response, or none that says yes.
-    pub(super) fn of_request(name: &str, url: &str, error: SocketError) -> Self {
+    pub(in crate::signaling) fn of_request(name: &str, url: &str, error: SocketError) -> Self {
         let request = Some(format!("the HTTP request '{name}'"));
         Self::Unreached { request, server: server_of(url), error: Box::new(error), phases: None }
     }
 }
 
 /// An HTTP error as that of a WebSocket, whose words of the one list they share.
-pub(super) fn of_http(error: &HttpError) -> SocketError {
+pub(in crate::signaling) fn of_http(error: &HttpError) -> SocketError {
     match error {
         HttpError::Config(error) => SocketError::Config(error.clone()),
         HttpError::Failed { cause: Some(cause), .. } => (**cause).clone(),
@@ -65,7 +65,7 @@ pub(super) fn of_http(error: &HttpError) -> SocketError {
 }
 
 /// A response that does not say yes.
-pub(super) fn of_status(status: u16, retry_after: Option<Duration>) -> SocketError {
+pub(in crate::signaling) fn of_status(status: u16, retry_after: Option<Duration>) -> SocketError {
     let retry_after = retry_after.map(|wait| ("Retry-After".to_owned(), wait.as_secs().to_string()));
     SocketError::Status {
         status,
@@ -78,7 +78,7 @@ pub(super) fn of_status(status: u16, retry_after: Option<Duration>) -> SocketErr
 }
 
 /// `host:port` of a URL, or its host; nothing else of it.
-pub(super) fn server_of(url: &str) -> String {
+pub(in crate::signaling) fn server_of(url: &str) -> String {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     authority.rsplit_once('@').map_or(authority, |(_, host)| host).to_owned()

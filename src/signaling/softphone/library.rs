@@ -11,11 +11,13 @@ use parking_lot::Mutex;
 use crate::signaling::profile::{Profile, ProfileError};
 
 /// What is shipped, by name.
-const SHIPPED: [(&str, &str); 4] = [
+const SHIPPED: [(&str, &str); 6] = [
     ("genesys", include_str!("../../../profiles/genesys.json")),
     ("janus", include_str!("../../../profiles/janus.json")),
     ("json", include_str!("../../../profiles/json.json")),
     ("sip", include_str!("../../../profiles/sip.json")),
+    ("whep", include_str!("../../../profiles/whep.json")),
+    ("whip", include_str!("../../../profiles/whip.json")),
 ];
 
 /// A file and its state, or a shipped profile's name.
@@ -187,7 +189,7 @@ mod tests {
         let folder = Folder::new("helps");
         std::fs::write(folder.0.join("mine.json"), "{\n  \"profile\": 2}").expect("writable");
         let error = find("nobody", Some(&folder.0)).expect_err("nobody").to_string();
-        assert_eq!(error, "there is no profile 'nobody'; there is genesys, janus, json, sip, mine");
+        assert_eq!(error, "there is no profile 'nobody'; there is genesys, janus, json, sip, whep, whip, mine");
         let error = find("mine", Some(&folder.0)).expect_err("not usable").to_string();
         assert!(error.contains("mine.json:1:1: missing field `name`"), "{error}");
         assert!(matches!(find("../mine", Some(&folder.0)), Err(LibraryError::NotFound { .. })), "a name is no path");

@@ -10,12 +10,12 @@
 //!
 //! Drop and cancel: every future here may be dropped at any time. With the last clone of a [`Softphone`] and of its
 //! [`SoftphoneCall`]s its task ends: WebSocket, dialing and HTTP end at once, calls close their sessions in the background.
-mod actor;
+pub(in crate::signaling) mod actor;
 pub mod call;
-mod failure;
+pub(in crate::signaling) mod failure;
 pub mod library;
 mod line;
-mod talk;
+pub(in crate::signaling) mod talk;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -30,6 +30,7 @@ pub use self::call::{PhoneCall, PhoneCallConfig};
 pub use self::failure::{Failure, SessionFault};
 use super::profile::{CallKey, Command, Driver, EndedBy, Input, Machine, Profile, Speaker};
 use super::sip::UserAgent;
+use super::whip::Desk;
 use crate::config::{ConfigError, from_json};
 use crate::net::http::Reach;
 use crate::peer::{MediaCounters, Session, SessionConfig};
@@ -116,7 +117,7 @@ pub struct SoftphoneView {
 
 impl SoftphoneView {
     /// Of a softphone that begins to register at `now`.
-    pub(super) fn beginning(now: Instant) -> Self {
+    pub(in crate::signaling) fn beginning(now: Instant) -> Self {
         Self {
             registration: Registration::Pending,
             registrations: 0,
@@ -131,14 +132,14 @@ impl SoftphoneView {
     }
 
     /// Notes what was not done.
-    pub(super) fn problem(&mut self, what: String) {
+    pub(in crate::signaling) fn problem(&mut self, what: String) {
         self.problems.push_front(what);
         self.problems.truncate(PROBLEMS);
         self.problems_so_far += 1;
     }
 
     /// It is registered.
-    pub(super) fn registered(&mut self, now: Instant) {
+    pub(in crate::signaling) fn registered(&mut self, now: Instant) {
         self.registration = Registration::Registered(now);
         self.registrations += 1;
         self.attempt.registered = Some(now);
@@ -166,7 +167,7 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    pub(super) fn beginning(began: Instant) -> Self {
+    pub(in crate::signaling) fn beginning(began: Instant) -> Self {
         Self { began, server: None, dialed: None, phases: None, opened: None, answered: None, registered: None }
     }
 }
@@ -205,7 +206,7 @@ pub struct Described {
 }
 
 impl Described {
-    pub(super) fn new(sdp: String, ours: bool, at: Instant) -> Self {
+    pub(in crate::signaling) fn new(sdp: String, ours: bool, at: Instant) -> Self {
         Self { sdp, ours, at, applied: None }
     }
 }
@@ -235,11 +236,22 @@ pub struct CallView {
     pub refused_candidates: Option<(u32, String)>,
     /// What happened in its signaling when, at most [`MOMENTS`].
     pub moments: Vec<(Instant, String)>,
+    /// The status that refused it, where the protocol has statuses.
+    pub refusal: Option<Refusal>,
+}
+
+/// A refusal by a status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Its number, as in HTTP.
+    pub status: u16,
+    /// How long the server asks to wait before another attempt (`Retry-After`).
+    pub retry_after: Option<Duration>,
 }
 
 impl CallView {
     /// Of a call that was placed or came in at `began`.
-    pub(super) fn beginning(began: Instant) -> Self {
+    pub(in crate::signaling) fn beginning(began: Instant) -> Self {
         Self {
             began,
             name: None,
@@ -252,6 +264,7 @@ impl CallView {
             answer: None,
             refused_candidates: None,
             moments: Vec::new(),
+            refusal: None,
         }
     }
 
@@ -263,7 +276,7 @@ impl CallView {
     }
 
     /// Our last description is with the kernel.
-    pub(super) fn sent(&mut self, at: Instant) {
+    pub(in crate::signaling) fn sent(&mut self, at: Instant) {
         let ours = [&mut self.offer, &mut self.answer].into_iter().flatten().filter(|described| described.ours);
         if let Some(last) = ours.max_by_key(|described| described.at) {
             last.at = at;
@@ -271,7 +284,7 @@ impl CallView {
     }
 
     /// It is over.
-    pub(super) fn end(&mut self, at: Instant, by: EndedBy, reason: Option<String>) {
+    pub(in crate::signaling) fn end(&mut self, at: Instant, by: EndedBy, reason: Option<String>) {
         self.ended = Some(at);
         self.state = CallState::Ended { by, reason };
     }
@@ -333,23 +346,32 @@ impl Softphone {
     /// [`SoftphoneError::Config`] before any packet leaves.
     pub fn start(profile: Arc<Profile>, config: SoftphoneConfig) -> Result<Self, SoftphoneError> {
         config.session.check().map_err(|error| ConfigError { field: format!("session.{}", error.field), ..error })?;
-        let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        let seed = rand::random::<u64>();
-        let machine: Box<dyn Speaker> = match profile.driver {
-            None => {
-                let machine = Machine::new(Arc::clone(&profile), &config.params, Instant::now(), since_epoch, seed)?;
-                Box::new(machine)
-            }
-            Some(Driver::Sip) => Box::new(UserAgent::new(Arc::clone(&profile), &config.params, seed)?),
-        };
         let reach =
             Reach { trust: config.trust.clone(), source_address: config.session.source_address, ..Reach::default() };
         crate::socket::tls_client(&reach.trust)?;
         let (notes, inbox) = mpsc::channel(NOTES);
         let (ringing, incoming) = mpsc::channel(RINGING);
         let (view, views) = watch::channel(SoftphoneView::beginning(Instant::now()));
+        let machine: Box<dyn Speaker> = match profile.driver {
+            Some(Driver::Whip | Driver::Whep) => {
+                let desk = Desk::new(Arc::clone(&profile), config, reach, notes.downgrade(), view)?;
+                tokio::spawn(desk.run(inbox, ringing));
+                return Self::begun(profile, notes, views, incoming);
+            }
+            Some(Driver::Sip) => Box::new(UserAgent::new(Arc::clone(&profile), &config.params, rand::random())?),
+            None => Box::new(machine(&profile, &config)?),
+        };
         let actor = Actor::new(machine, Arc::clone(&profile), config, reach, notes.downgrade(), ringing, view);
         tokio::spawn(actor.run(inbox));
+        Self::begun(profile, notes, views, incoming)
+    }
+
+    fn begun(
+        profile: Arc<Profile>,
+        notes: mpsc::Sender<Note>,
+        views: watch::Receiver<SoftphoneView>,
+        incoming: mpsc::Receiver<SoftphoneCall>,
+    ) -> Result<Self, SoftphoneError> {
         // There is room: nobody else knows the channel yet.
         notes.try_send(Note::Input(Input::Start)).map_err(|_| SoftphoneError::gone())?;
         Ok(Self { profile, notes, view: views, incoming: Arc::new(Mutex::new(incoming)) })
@@ -429,6 +451,12 @@ impl Softphone {
     }
 }
 
+/// The interpreter of a profile without a driver.
+fn machine(profile: &Arc<Profile>, config: &SoftphoneConfig) -> Result<Machine, ConfigError> {
+    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Machine::new(Arc::clone(profile), &config.params, Instant::now(), since_epoch, rand::random::<u64>())
+}
+
 /// A call of a softphone. Cloning shares it.
 #[derive(Clone)]
 pub struct SoftphoneCall {
@@ -437,6 +465,19 @@ pub struct SoftphoneCall {
     notes: mpsc::Sender<Note>,
     view: watch::Receiver<CallView>,
     phone: watch::Receiver<SoftphoneView>,
+}
+
+impl SoftphoneCall {
+    /// The handle of a call whose task takes `notes`.
+    pub(in crate::signaling) fn new(
+        profile: Arc<Profile>,
+        key: CallKey,
+        notes: mpsc::Sender<Note>,
+        view: watch::Receiver<CallView>,
+        phone: watch::Receiver<SoftphoneView>,
+    ) -> Self {
+        Self { profile, key, notes, view, phone }
+    }
 }
 
 impl SoftphoneCall {

@@ -19,7 +19,7 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 
 /// What a PeerConnection is told.
 #[derive(Debug)]
-pub(super) enum PeerCommand {
+pub(in crate::signaling) enum PeerCommand {
     Offer,
     Renegotiate { direction: MediaDirection, restart_ice: bool },
     Tones(String),
@@ -29,11 +29,11 @@ pub(super) enum PeerCommand {
 }
 
 /// Which one it is, and whom it tells.
-pub(super) struct Talk {
-    pub(super) call: CallKey,
-    pub(super) peer: PeerNumber,
-    pub(super) notes: mpsc::WeakSender<Note>,
-    pub(super) view: watch::Sender<CallView>,
+pub(in crate::signaling) struct Talk {
+    pub(in crate::signaling) call: CallKey,
+    pub(in crate::signaling) peer: PeerNumber,
+    pub(in crate::signaling) notes: mpsc::WeakSender<Note>,
+    pub(in crate::signaling) view: watch::Sender<CallView>,
 }
 
 impl Talk {
@@ -62,7 +62,7 @@ impl Talk {
     }
 
     /// Carries the PeerConnection from its first command to its end.
-    pub(super) async fn run(self, config: SessionConfig, mut commands: mpsc::Receiver<PeerCommand>) {
+    pub(in crate::signaling) async fn run(self, config: SessionConfig, mut commands: mpsc::Receiver<PeerCommand>) {
         let connect_within = Duration::from_millis(config.connect_timeout_ms);
         let session = match Session::new(config).await {
             Ok(session) => session,
