@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use jmeter_webrtc::engine::{Engine, EngineError, LabKey, OperationKey, Registering, ScopeKey, SessionKey, SoftphoneKey};
+use jmeter_webrtc::engine::{
+    Engine, EngineError, LabKey, OperationKey, Registering, ScopeKey, SessionKey, SoftphoneKey,
+};
 use serde_json::{Value, json};
 
 const LONG: Duration = Duration::from_secs(30);
@@ -362,7 +364,8 @@ fn the_same_user_twice_is_named_here_and_elsewhere() {
         let worker = Engine::start().expect("an engine");
         let scope = worker.open_scope(None).expect("a scope");
         let config = bench.json_phone("anna").to_string();
-        let outcome = worker.register_softphone(scope, NOBODY(), "", config.as_bytes(), LONG).expect("an outcome").outcome;
+        let outcome =
+            worker.register_softphone(scope, NOBODY(), "", config.as_bytes(), LONG).expect("an outcome").outcome;
         assert_eq!(text(&outcome, "code"), "DUPLICATE_IDENTITY", "{outcome}");
         assert_eq!(outcome["identity"]["sameUserHere"], 0, "{outcome}");
         assert!(text(&outcome, "message").contains("other workers"), "{outcome}");

@@ -183,6 +183,8 @@ impl State {
             let begun = Instant::now();
             // Before it, which is the end of what there is to be seen.
             let mut report = state.report_softphone(&phone);
+            // While there is a connection to say it on.
+            phone.phone.refuse_waiting(within / 2).await;
             if let Err(error) = phone.phone.unregister(within).await {
                 log::debug!("a softphone was not unregistered in time: {error}");
                 report["unfinished"] = error.to_string().into();
@@ -287,7 +289,7 @@ impl State {
             "latencyUs": since(attempt.answered),
             "phases": phases(attempt, !phone.phone.profile().prologue.is_empty()),
             "profile": phone.phone.profile().name,
-            "server": attempt.server,
+            "server": attempt.server.as_deref().or_else(|| unreached(&view)),
             "relayOnly": view.relay_only,
             "iceServers": view.ice_servers,
             "registrations": view.registrations,
@@ -454,6 +456,14 @@ fn phases(attempt: &Attempt, has_prologue: bool) -> Value {
     })
 }
 
+/// The server that was not reached, or that refused what comes before the connection.
+fn unreached(view: &SoftphoneView) -> Option<&str> {
+    match view.failure.as_ref()? {
+        Failure::Unreached { server, .. } => Some(server),
+        _ => None,
+    }
+}
+
 /// How long the server that refused asks to be left alone.
 fn asked_to_wait(view: &SoftphoneView) -> Option<Duration> {
     match view.failure.as_ref()? {
@@ -518,8 +528,13 @@ impl Engine {
             .map_err(|error| ConfigError::new("profile", &config.profile, error.to_string()))?;
         let ending = self.state.tables().scope(scope)?.ending.clone();
         let pass = self.pass_gate(Start::WebSocket, gate, &profile.name, operation, scope)?;
-        let registering =
-            Arc::clone(&self.state).register_softphone((scope, name.to_owned()), profile, config, deadline, (gate, pass));
+        let registering = Arc::clone(&self.state).register_softphone(
+            (scope, name.to_owned()),
+            profile,
+            config,
+            deadline,
+            (gate, pass),
+        );
         let _busy = self.state.opening(&self.runtime);
         let outer = deadline.saturating_add(SLACK).saturating_add(UNREGISTER);
         self.wait("register softphone", operation, outer, Unwatched::Drop, async move {
