@@ -183,6 +183,8 @@ impl State {
             let begun = Instant::now();
             // Before it, which is the end of what there is to be seen.
             let mut report = state.report_softphone(&phone);
+            // While there is a connection to say it on.
+            phone.phone.refuse_waiting(within / 2).await;
             if let Err(error) = phone.phone.unregister(within).await {
                 log::debug!("a softphone was not unregistered in time: {error}");
                 report["unfinished"] = error.to_string().into();
@@ -287,7 +289,7 @@ impl State {
             "latencyUs": since(attempt.answered),
             "phases": phases(attempt, !phone.phone.profile().prologue.is_empty()),
             "profile": phone.phone.profile().name,
-            "server": attempt.server,
+            "server": attempt.server.as_deref().or_else(|| unreached(&view)),
             "relayOnly": view.relay_only,
             "iceServers": view.ice_servers,
             "registrations": view.registrations,
@@ -452,6 +454,14 @@ fn phases(attempt: &Attempt, has_prologue: bool) -> Value {
         "http": between(Some(attempt.began).filter(|_| has_prologue), attempt.dialed),
         "login": between(attempt.opened, attempt.registered),
     })
+}
+
+/// The server that was not reached, or that refused what comes before the connection.
+fn unreached(view: &SoftphoneView) -> Option<&str> {
+    match view.failure.as_ref()? {
+        Failure::Unreached { server, .. } => Some(server),
+        _ => None,
+    }
 }
 
 /// How long the server that refused asks to be left alone.

@@ -435,6 +435,30 @@ impl Softphone {
         }
     }
 
+    /// Ends the calls that came in and were taken by nobody: refuses those that ring, hangs up those that the protocol has
+    /// answered. What is not over by then ends on our side alone.
+    pub async fn refuse_waiting(&self, within: Duration) {
+        let mut waiting = Vec::new();
+        // Who holds the lock waits for a call: there is none.
+        if let Ok(mut incoming) = self.incoming.try_lock() {
+            while let Ok(call) = incoming.try_recv() {
+                waiting.push(call);
+            }
+        }
+        let endings = waiting.iter().map(|call| async move {
+            let ended = match call.view().state {
+                CallState::Incoming => call.command(Command::Reject).await,
+                _ => call.hang_up(within).await.map(|_| ()),
+            };
+            if let Err(error) = ended {
+                log::debug!("a call that nobody took was not refused: {error}");
+            }
+        });
+        if timeout(within, futures_util::future::join_all(endings)).await.is_err() {
+            log::debug!("calls that nobody took were not refused in time");
+        }
+    }
+
     /// Unregisters: says farewell and closes the WebSocket. Calls go on. Idempotent.
     ///
     /// # Errors
