@@ -132,7 +132,11 @@ impl Desk {
 
     /// Runs until nobody holds the softphone or a call of it any more. No call comes in: `_ringing` stays open, so that whoever
     /// waits for one waits for its deadline.
-    pub(in crate::signaling) async fn run(mut self, mut inbox: mpsc::Receiver<Note>, _ringing: mpsc::Sender<SoftphoneCall>) {
+    pub(in crate::signaling) async fn run(
+        mut self,
+        mut inbox: mpsc::Receiver<Note>,
+        _ringing: mpsc::Sender<SoftphoneCall>,
+    ) {
         while let Some(note) = inbox.recv().await {
             match note {
                 Note::Input(Input::Start) => self.register(),
