@@ -454,7 +454,10 @@ mod tests {
         assert_eq!((uri_of(contact), parameter(contact, "expires")), ("sip:a@b;x=1", Some("120")));
         assert_eq!(parameter(contact, "+sip.instance"), Some("<urn:uuid:1;2>"));
         assert_eq!((uri_of("sip:a@b;tag=1"), parameter("sip:a@b;tag=1", "tag")), ("sip:a@b", Some("1")));
-        assert_eq!((parameter("90;refresher=uac", "refresher"), parameter("SIP/2.0/WS a;branch=b", "branch")), (Some("uac"), Some("b")));
+        assert_eq!(
+            (parameter("90;refresher=uac", "refresher"), parameter("SIP/2.0/WS a;branch=b", "branch")),
+            (Some("uac"), Some("b"))
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::line::{self, Line};
 use super::talk::{PeerCommand, Talk};
 use super::{CallState, CallView, PROBLEMS, Registration, SoftphoneCall, SoftphoneConfig, SoftphoneView};
 use crate::net::http::{self, Reach};
-use crate::peer::{IceServer, IceTransportPolicy, MediaLine};
+use crate::peer::{IceServer, IceTransportPolicy};
 use crate::signaling::profile::{
     Action, CallKey, Command, Driver, EndedBy, HttpCall, Input, Next, PeerEvent, PeerNumber, Profile, Speaker,
 };
@@ -198,7 +198,6 @@ impl Actor {
             Action::Renegotiate { call, peer, direction, restart_ice } => {
                 self.tell(call, peer, PeerCommand::Renegotiate { direction, restart_ice });
             }
-            Action::Tones { call, peer, digits } => self.tell(call, peer, PeerCommand::Tones(digits)),
             Action::MakeAnswer { call, peer, offer } => self.tell(call, peer, PeerCommand::Answer(offer)),
             Action::ApplyAnswer { call, peer, answer } => self.tell(call, peer, PeerCommand::Apply(answer)),
             Action::AddCandidate { call, peer, candidate } => {
@@ -300,11 +299,8 @@ impl Actor {
             }
             config.trickle = !self.profile.candidates.full;
             if self.profile.driver == Some(Driver::Sip) {
-                // SIP has no trickle, and telephones take tones.
+                // Softphones do not trickle in SIP (RFC 8840 is nobody's).
                 config.trickle = false;
-                if config.media.is_empty() {
-                    config.media = vec![MediaLine::audio_and_tones(&config.codecs)];
-                }
             }
             if let Some(line) = &self.line {
                 config.route_hint.get_or_insert_with(|| line.peer());

@@ -22,7 +22,6 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 pub(super) enum PeerCommand {
     Offer,
     Renegotiate { direction: MediaDirection, restart_ice: bool },
-    Tones(String),
     Answer(String),
     Apply(String),
     Candidate(IceCandidateInit),
@@ -153,12 +152,6 @@ impl Talk {
                 let offer = session.create_offer().await?;
                 self.tell(PeerEvent::LocalOffer(offer)).await;
                 Ok(true)
-            }
-            PeerCommand::Tones(digits) => {
-                if !session.send_tones(&digits) {
-                    self.tell(PeerEvent::TonesNotAgreed { digits }).await;
-                }
-                Ok(false)
             }
             PeerCommand::Answer(offer) => {
                 let answer = session.create_answer(&offer).await?;
