@@ -200,8 +200,7 @@ impl Lab {
         self.inner.sip.as_ref().map_or(0, |sip| sip.registered())
     }
 
-    /// DTMF tones that the SIP counterpart's answering peers heard, by INFO and by telephone events: one text for each ended call
-    /// that had some.
+    /// DTMF tones that the SIP counterpart's answering peers heard by INFO: one text for each ended call that had some.
     pub fn sip_tones(&self) -> Vec<String> {
         self.inner.sip.as_ref().map_or_else(Vec::new, |sip| sip.tones())
     }

@@ -6,7 +6,6 @@ pub mod lag;
 pub(crate) mod pacing;
 pub mod source;
 pub(crate) mod talker;
-pub(crate) mod tones;
 
 use std::time::Duration;
 

@@ -10,7 +10,6 @@ use parking_lot::Mutex;
 use rtc::rtp;
 
 use super::source::frames;
-use super::tones::{Heard, Tones};
 use super::{AudioCodec, pacing};
 
 /// Where packets go. Must not block.
@@ -57,10 +56,6 @@ struct Stream {
     held: bool,
     /// There is no way to the other side for the moment.
     waiting: bool,
-    /// Payload type of telephone events with the codec's clock rate, where they were agreed on.
-    tone_type: Option<u8>,
-    tones: Tones,
-    heard: Heard,
 }
 
 impl Talker {
@@ -80,9 +75,6 @@ impl Talker {
             paced: false,
             held: false,
             waiting: false,
-            tone_type: None,
-            tones: Tones::default(),
-            heard: Heard::default(),
         };
         Self { sink, ssrc, stream: Mutex::new(stream) }
     }
@@ -94,22 +86,6 @@ impl Talker {
             stream.format = Some((codec, payload_type));
             stream.next_frame = 0;
         }
-    }
-
-    /// Sets the payload type of telephone events, if they were agreed on.
-    pub(crate) fn tones_negotiated(&self, payload_type: Option<u8>) {
-        self.stream.lock().tone_type = payload_type;
-    }
-
-    /// Sends tones in the place of audio; false where they were not agreed on, no audio is being sent, or one of them is none.
-    pub(crate) fn send_tones(&self, digits: &str) -> bool {
-        let mut stream = self.stream.lock();
-        stream.tone_type.is_some() && stream.mode == Mode::Source && !stream.held && stream.tones.add(digits)
-    }
-
-    /// The tones that were heard.
-    pub(crate) fn tones_heard(&self) -> String {
-        self.stream.lock().heard.tones().to_owned()
     }
 
     /// Keeps everything back while `held` (a line on hold, RFC 3264 §8.4), whatever the mode; nothing is made good afterwards.
@@ -189,19 +165,12 @@ impl Talker {
         stream.timestamp = stream.timestamp.wrapping_add(ticks.wrapping_mul(missed as u32));
         let frames = frames(codec);
         stream.next_frame = (stream.next_frame + missed as usize) % frames.len();
-        let timestamp = stream.timestamp;
-        let tone = stream.tone_type.and_then(|tone_type| Some((tone_type, stream.tones.next(timestamp, ticks)?)));
-        let packet = match &tone {
-            Some((tone_type, tone)) => {
-                self.packet(*tone_type, stream.sequence, tone.timestamp, tone.marker, &tone.payload)
-            }
-            None => self.packet(payload_type, stream.sequence, timestamp, stream.marker, &frames[stream.next_frame]),
-        };
+        let packet =
+            self.packet(payload_type, stream.sequence, stream.timestamp, stream.marker, &frames[stream.next_frame]);
         if self.sink.try_send(packet) {
             stream.handed += 1;
             stream.sequence = stream.sequence.wrapping_add(1);
-            // Audio after a tone begins anew.
-            stream.marker = tone.is_some();
+            stream.marker = false;
         } else {
             stream.skipped += 1;
         }
@@ -224,9 +193,6 @@ impl Talker {
     /// A packet was received: sends it back in echo mode, if it has the negotiated payload type.
     pub(crate) fn received(&self, packet: &rtp::Packet) {
         let mut stream = self.stream.lock();
-        if stream.tone_type == Some(packet.header.payload_type) {
-            return stream.heard.take(packet.header.timestamp, &packet.payload);
-        }
         let (Mode::Echo, Some((_, payload_type))) = (stream.mode, stream.format) else { return };
         if packet.header.payload_type != payload_type || stream.held {
             return;
@@ -373,30 +339,6 @@ mod tests {
         let packets = &sink.0.lock().0;
         assert_eq!(packets[1].header.sequence_number.wrapping_sub(packets[0].header.sequence_number), 1);
         assert_eq!(packets[1].header.timestamp.wrapping_sub(packets[0].header.timestamp), 5 * 160);
-    }
-
-    #[test]
-    fn tones_take_the_place_of_audio_and_are_heard_by_the_other_side() {
-        let (talker, sink) = talker(AudioCodec::Opus);
-        assert!(!talker.send_tones("1"), "they were not agreed on");
-        talker.tones_negotiated(Some(110));
-        talker.tick(0);
-        assert!(talker.send_tones("19"));
-        (0..30).for_each(|_| assert!(talker.tick(0)));
-        let (other, _) = self::talker(AudioCodec::Opus);
-        other.tones_negotiated(Some(110));
-        let packets = &sink.0.lock().0;
-        packets.iter().for_each(|packet| other.received(packet));
-        assert_eq!(other.tones_heard(), "19");
-        let types: Vec<u8> = packets.iter().map(|packet| packet.header.payload_type).collect();
-        assert_eq!((types[0], types[1], types[10], types[11]), (96, 110, 110, 96));
-        let numbers = packets
-            .windows(2)
-            .all(|pair| pair[1].header.sequence_number == pair[0].header.sequence_number.wrapping_add(1));
-        assert!(numbers, "one stream of numbers");
-        assert_eq!(packets[11].header.timestamp.wrapping_sub(packets[0].header.timestamp), 11 * 960);
-        talker.silence();
-        assert!(!talker.send_tones("1"), "nothing is being sent");
     }
 
     #[test]

@@ -89,7 +89,7 @@ impl MediaCodec {
         AudioCodec::ALL.into_iter().find(|codec| codec.is_named(&self.encoding))
     }
 
-    /// DTMF (RFC 4733): agreed on where it is offered.
+    /// DTMF (RFC 4733): agreed on where it is offered, never sent.
     pub(crate) fn is_telephone_event(&self) -> bool {
         let name = self.encoding.split('/').next().unwrap_or_default();
         name.eq_ignore_ascii_case("telephone-event")
@@ -185,20 +185,6 @@ impl MediaLine {
             codecs: codecs.collect(),
             rejected: false,
         }
-    }
-
-    /// The audio line of a telephone: with a telephone event (RFC 4733) for each of the codecs' clock rates.
-    pub(crate) fn audio_and_tones(codecs: &[AudioCodec]) -> Self {
-        /// As browsers offer them.
-        const EVENTS: [(u32, u8); 2] = [(48_000, 110), (8_000, 126)];
-        let mut line = Self::audio(codecs);
-        for (clock_rate, payload_type) in EVENTS {
-            if codecs.iter().any(|codec| codec.clock_rate() == clock_rate) {
-                let encoding = format!("telephone-event/{clock_rate}");
-                line.codecs.push(MediaCodec { payload_type, encoding, fmtp: Some("0-15".to_owned()), rtcp_fb: vec![] });
-            }
-        }
-        line
     }
 
     /// Whether it is a line of data channels.

@@ -21,8 +21,6 @@ pub(super) struct Negotiated {
     pub(super) payload_type: u8,
     /// Which ways audio flows, seen from us.
     pub(super) direction: MediaDirection,
-    /// The other side's payload type of telephone events (RFC 4733) with the codec's clock rate, which they share (§2.6).
-    pub(super) tones: Option<u8>,
 }
 
 /// The line of a description that carries the candidates of all of them.
@@ -401,12 +399,7 @@ fn agreed(section: &Section, ours: &[AudioCodec], direction: MediaDirection) -> 
     let theirs = MediaCodec::all(section);
     let common = |codec: &MediaCodec| Some((codec.audio().filter(|audio| ours.contains(audio))?, codec.payload_type));
     if let Some((codec, payload_type)) = theirs.iter().find_map(common) {
-        let of_clock = |event: &&MediaCodec| {
-            let rate = event.encoding.split('/').nth(1).and_then(|rate| rate.parse::<u32>().ok());
-            event.is_telephone_event() && rate == Some(codec.clock_rate())
-        };
-        let tones = theirs.iter().find(of_clock).map(|event| event.payload_type);
-        return Ok(Negotiated { codec, payload_type, direction, tones });
+        return Ok(Negotiated { codec, payload_type, direction });
     }
     let ours: Vec<_> = ours.iter().map(|codec| codec.mime_type().trim_start_matches("audio/")).collect();
     let theirs: Vec<_> = theirs.iter().map(|codec| &*codec.encoding).collect();

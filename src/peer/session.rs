@@ -30,7 +30,7 @@ use super::earpiece::{self, Earpiece, Heard};
 use super::negotiation::{self, Lines, Remote};
 use super::progress::{Handler, Progress, listen};
 use super::{
-    ConnectionState, IceCandidateInit, MediaCodec, MediaCounters, MediaDirection, MediaLine, PeerError, PendingPhase,
+    ConnectionState, IceCandidateInit, MediaCounters, MediaDirection, MediaLine, PeerError, PendingPhase,
     SessionPhases, stats,
 };
 use crate::diagnosis::facts::{Candidate, SessionFacts};
@@ -87,6 +87,8 @@ struct Negotiation {
     fingerprint: Option<String>,
     /// `a=ice-ufrag` of the other side's latest description.
     remote_ufrag: Option<String>,
+    /// We are the DTLS server, by the first offer and answer; later ones keep it (RFC 8842 §5.2).
+    dtls_server: Option<bool>,
     /// Our own data channel.
     has_channel: bool,
 }
@@ -239,17 +241,6 @@ impl Session {
         self.set_media(lines)
     }
 
-    /// Sends DTMF tones as telephone events (RFC 4733) in the place of audio, 160 ms each; false where they were not agreed on
-    /// (a `telephone-event` of the codec's clock rate in both descriptions), no audio is being sent, or one of them is none.
-    pub fn send_tones(&self, digits: &str) -> bool {
-        !self.inner.closing.load(Ordering::Acquire) && self.inner.talker.send_tones(digits)
-    }
-
-    /// The DTMF tones that came in as telephone events so far, at most 128.
-    pub fn tones_heard(&self) -> String {
-        self.inner.talker.tones_heard()
-    }
-
     /// Direction of the audio line as negotiated (W3C `currentDirection`), seen from us; `None` before the negotiation and
     /// without audio line.
     pub fn current_direction(&self) -> Option<MediaDirection> {
@@ -278,10 +269,12 @@ impl Session {
             connection.set_local_description(rollback).await.map_err(|error| sdp(OPERATION, error))?;
             self.inner.negotiation.lock().offering = false;
         }
-        let restarts = {
+        let (restarts, dtls_server) = {
             let mut negotiation = self.inner.negotiation.lock();
+            // The engine answers `active`, always.
+            let dtls_server = *negotiation.dtls_server.get_or_insert(false);
             let before = std::mem::replace(&mut negotiation.remote_ufrag, remote.ufrag.clone());
-            before.is_some() && before != remote.ufrag
+            (before.is_some() && before != remote.ufrag, dtls_server)
         };
         if restarts {
             self.inner.progress.record("iceRestart", "remote", |_, _| {});
@@ -290,7 +283,12 @@ impl Session {
         self.apply_remote(OPERATION, description, &remote).await?;
         let answer = self.inner.connection.create_answer(None).await.map_err(|error| sdp("createAnswer", error))?;
         self.agree(&remote);
-        self.set_local(answer, &remote.lines).await
+        let written = self.set_local(answer, &remote.lines).await?;
+        Ok(match dtls_server {
+            // The association goes on, and the other side would refuse to change roles.
+            true => written.replace("a=setup:active\r\n", "a=setup:passive\r\n"),
+            false => written,
+        })
     }
 
     /// Applies the remote answer.
@@ -310,6 +308,7 @@ impl Session {
         {
             let mut negotiation = self.inner.negotiation.lock();
             negotiation.offering = false;
+            negotiation.dtls_server.get_or_insert_with(|| remote.engine.contains("a=setup:active\r\n"));
             negotiation.remote_ufrag.clone_from(&remote.ufrag);
         }
         self.agree(&remote);
@@ -672,9 +671,6 @@ impl Session {
         let direction = remote.audio.map(|audio| audio.direction);
         if let Some(audio) = remote.audio {
             self.inner.talker.negotiated(audio.codec, audio.payload_type);
-            let takes_tones = remote.lines.audio().and_then(|index| remote.lines.lines.get(index));
-            let takes_tones = takes_tones.is_some_and(|line| line.codecs.iter().any(MediaCodec::is_telephone_event));
-            self.inner.talker.tones_negotiated(audio.tones.filter(|_| takes_tones));
         }
         self.inner.talker.hold(!direction.is_some_and(MediaDirection::sends));
         let clock_rate = remote.audio.map_or(0, |audio| audio.codec.clock_rate());

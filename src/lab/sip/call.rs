@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{Binding, Exchange, MAILBOX};
-use crate::peer::{MediaLine, PeerError, Session, SessionConfig};
+use crate::peer::{PeerError, Session, SessionConfig};
 use crate::signaling::sip::dialog::Dialog;
 use crate::signaling::sip::message::{Message, Start, phrase};
 use crate::signaling::sip::session_timer::SessionTimer;
@@ -115,7 +115,7 @@ impl Call {
         if matches!(ended, Ended::ByLab | Ended::Failed(_)) {
             self.bye(&mut events).await;
         }
-        let tones = std::mem::take(&mut self.tones) + &session.tones_heard();
+        let tones = std::mem::take(&mut self.tones);
         self.exchange.heard(tones);
         session.close(CLOSE_DEADLINE).await;
         self.exchange.calls.lock().remove(&self.dialog.call_id);
@@ -127,13 +127,12 @@ impl Call {
     }
 
     async fn session(&self) -> Result<Session, PeerError> {
-        let mut config = SessionConfig {
+        let config = SessionConfig {
             source_address: Some(self.exchange.address.ip()),
             trickle: false,
             send_audio: !self.echo,
             ..SessionConfig::default()
         };
-        config.media = vec![MediaLine::audio_and_tones(&config.codecs)];
         let session = Session::new(config).await?;
         if self.echo {
             session.echo_audio();

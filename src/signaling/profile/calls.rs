@@ -416,8 +416,6 @@ impl Machine {
                 }
                 (&events.failed, vec![("reason", text(detail))])
             }
-            // Profiles send tones in their own words.
-            PeerEvent::TonesNotAgreed { .. } => return,
         };
         let context = Context { call: Some(key), extra, ..Context::default() };
         self.run(list, &context, now);

@@ -148,11 +148,6 @@ pub enum PeerEvent {
         /// Why.
         detail: String,
     },
-    /// Tones were not sent: telephone events (RFC 4733) were not agreed on.
-    TonesNotAgreed {
-        /// The tones.
-        digits: String,
-    },
 }
 
 /// What to do.
@@ -233,15 +228,6 @@ pub enum Action {
         direction: MediaDirection,
         /// With new ICE credentials.
         restart_ice: bool,
-    },
-    /// Send tones as telephone events (RFC 4733); [`PeerEvent::TonesNotAgreed`] follows where that cannot be.
-    Tones {
-        /// The call.
-        call: CallKey,
-        /// Its PeerConnection.
-        peer: PeerNumber,
-        /// `0`–`9`, `*`, `#`, `A`–`D`.
-        digits: String,
     },
     /// Apply an offer and make an answer.
     MakeAnswer {

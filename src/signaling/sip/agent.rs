@@ -737,6 +737,11 @@ impl UserAgent {
         }
     }
 
+    /// Whether a tone of this call has no answer; the next ones wait for it.
+    pub(super) fn sends_tone(&self, key: CallKey) -> bool {
+        self.transactions.values().any(|transaction| transaction.purpose == Purpose::Tone(key))
+    }
+
     /// Whether an offer of ours in this call has no answer.
     pub(super) fn offers(&self, key: CallKey) -> bool {
         self.transactions.values().any(|transaction| transaction.purpose == Purpose::Reinvite(key))

@@ -6,7 +6,6 @@ use super::agent::{Purpose, TRANSACTION, Transaction, UserAgent, queue_tones};
 use super::dialog::Dialog;
 use super::message::{Message, phrase, uri_of};
 use super::session_timer::SessionTimer;
-use super::settings::Tones;
 use crate::peer::MediaDirection;
 use crate::signaling::profile::{Action, CallKey, Command, EndedBy, PeerEvent, PeerNumber};
 
@@ -177,12 +176,9 @@ impl UserAgent {
                         super::agent::MAX_TONES
                     ));
                 }
-                match self.settings.tones {
-                    Tones::Rtp => {
-                        let digits: String = call.tones.drain(..).collect();
-                        self.push(Action::Tones { call: key, peer: PEER, digits });
-                    }
-                    Tones::Info => self.next_tone(key, now),
+                let under_way = self.sends_tone(key);
+                if !under_way {
+                    self.next_tone(key, now);
                 }
             }
             Command::Hold | Command::Resume | Command::RestartIce | Command::Transfer { .. } | Command::Dtmf { .. } => {
@@ -393,11 +389,6 @@ impl UserAgent {
                 }
             }
             PeerEvent::Failed { detail } => self.fail(key, &detail, now),
-            PeerEvent::TonesNotAgreed { digits } => {
-                if queue_tones(&mut call.tones, &digits) {
-                    self.next_tone(key, now);
-                }
-            }
         }
     }
 

@@ -13,15 +13,6 @@ const MAX_SECONDS: u32 = 86_400;
 /// Smallest session interval (RFC 4028 §4), s.
 pub(super) const MIN_SESSION: u32 = 90;
 
-/// How tones are sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tones {
-    /// As telephone events (RFC 4733) where they were agreed on, else as INFO.
-    Rtp,
-    /// As INFO with `application/dtmf-relay`.
-    Info,
-}
-
 /// The settings, by the names of the profile's parameters.
 #[derive(Clone)]
 pub(super) struct Settings {
@@ -39,8 +30,6 @@ pub(super) struct Settings {
     pub(super) session_expires: u32,
     /// `keepAliveMs`; `None` = never.
     pub(super) keep_alive: Option<Duration>,
-    /// `dtmf`.
-    pub(super) tones: Tones,
     /// `autoAnswer`.
     pub(super) auto_answer: bool,
     /// `restartIce`: an interrupted connection restarts ICE.
@@ -92,11 +81,6 @@ impl Settings {
             return Err(refuse("sessionExpires", "0 (no session timer), or at least 90 s (RFC 4028 §4)"));
         }
         let keep_alive_ms = number("keepAliveMs", 30_000, 0..=MAX_SECONDS * 1000)?;
-        let tones = match text("dtmf").as_str() {
-            "" | "rtp" => Tones::Rtp,
-            "info" => Tones::Info,
-            _ => return Err(refuse("dtmf", "rtp or info")),
-        };
         let user_agent = Some(text("userAgent")).filter(|name| !name.is_empty());
         Ok(Self {
             credentials: Credentials {
@@ -109,7 +93,6 @@ impl Settings {
             expires: number("expires", 600, 1..=MAX_SECONDS)?,
             session_expires,
             keep_alive: (keep_alive_ms > 0).then(|| Duration::from_millis(keep_alive_ms.into())),
-            tones,
             auto_answer: flag("autoAnswer", false)?,
             restart_ice: flag("restartIce", true)?,
             user_agent: user_agent.unwrap_or_else(|| concat!("jmeter-webrtc/", env!("CARGO_PKG_VERSION")).to_owned()),
@@ -156,7 +139,6 @@ mod tests {
             ("expires", "soon"),
             ("sessionExpires", "89"),
             ("keepAliveMs", "-1"),
-            ("dtmf", "inband"),
             ("autoAnswer", "yes"),
         ] {
             let mut pairs = vec![("aor", "sip:alice@lab")];

@@ -11,7 +11,7 @@ use super::line::{self, Line};
 use super::talk::{PeerCommand, Talk};
 use super::{Attempt, CallState, CallView, Described, Registration, SoftphoneCall, SoftphoneConfig, SoftphoneView};
 use crate::net::http::{self, Reach};
-use crate::peer::{IceServer, IceTransportPolicy, MediaLine};
+use crate::peer::{IceServer, IceTransportPolicy};
 use crate::signaling::profile::{
     Action, CallKey, Command, Driver, EndedBy, HttpCall, Input, Next, PeerEvent, PeerNumber, Profile, Speaker,
 };
@@ -332,7 +332,6 @@ impl Actor {
             Action::Renegotiate { call, peer, direction, restart_ice } => {
                 self.tell(call, peer, PeerCommand::Renegotiate { direction, restart_ice });
             }
-            Action::Tones { call, peer, digits } => self.tell(call, peer, PeerCommand::Tones(digits)),
             Action::MakeAnswer { call, peer, offer } => {
                 let described = Described::new(offer.clone(), false, self.at);
                 self.change(call, |view| view.offer = Some(described));
@@ -446,11 +445,8 @@ impl Actor {
             }
             config.trickle = !self.profile.candidates.full;
             if self.profile.driver == Some(Driver::Sip) {
-                // SIP has no trickle, and telephones take tones.
+                // Softphones do not trickle in SIP (RFC 8840 is nobody's).
                 config.trickle = false;
-                if config.media.is_empty() {
-                    config.media = vec![MediaLine::audio_and_tones(&config.codecs)];
-                }
             }
             if let Some(line) = &self.line {
                 config.route_hint.get_or_insert_with(|| line.peer());

@@ -22,7 +22,6 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 pub(in crate::signaling) enum PeerCommand {
     Offer,
     Renegotiate { direction: MediaDirection, restart_ice: bool },
-    Tones(String),
     Answer(String),
     Apply(String),
     Candidate(IceCandidateInit),
@@ -172,12 +171,6 @@ impl Talk {
                 self.described(Described::new(offer.clone(), true, std::time::Instant::now()), true);
                 self.tell(PeerEvent::LocalOffer(offer)).await;
                 Ok(true)
-            }
-            PeerCommand::Tones(digits) => {
-                if !session.send_tones(&digits) {
-                    self.tell(PeerEvent::TonesNotAgreed { digits }).await;
-                }
-                Ok(false)
             }
             PeerCommand::Answer(offer) => {
                 self.described(Described::new(offer.clone(), false, std::time::Instant::now()), true);

@@ -267,7 +267,6 @@ impl Call {
                 }
             }
             PeerEvent::EndOfCandidates => self.gathered = true,
-            PeerEvent::TonesNotAgreed { digits } => self.shared.problem(format!("tones {digits} were not sent")),
             PeerEvent::Connected => {}
             PeerEvent::Disconnected if self.restart_ice && self.etag.is_some() => return self.restart(peer),
             PeerEvent::Disconnected => {}
