@@ -58,6 +58,8 @@ class CuttingProxy:
         for side in (source, sink):
             with contextlib.suppress(OSError):
                 side.shutdown(socket.SHUT_RDWR)
+        # The sink is closed by the thread that reads from it.
+        source.close()
 
     def _upgraded(self) -> None:
         with self._lock:
