@@ -118,6 +118,30 @@ async fn an_agent_logs_in_takes_a_call_and_is_terminated_by_the_server() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_takes_a_call_in_jingle_mode_and_is_terminated_by_the_server() {
+    let lab = cloud(json!({"callEveryMs": 50, "callHoldMs": 300, "sdpOverXmpp": false})).await;
+    let phone = agent(&lab, "anna", &[]);
+    let call = within(phone.next_call(SOON)).await.unwrap();
+    heard(&within(call.connected(SOON)).await.unwrap()).await;
+    within(call.command(Command::Mute)).await.unwrap();
+    assert_eq!(within(call.ended(SOON)).await.unwrap(), (EndedBy::Peer, Some("success".to_owned())));
+    assert_eq!(phone.view().problems, Vec::<String>::new());
+    drop((phone, call));
+    gone(&lab).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_hangs_up_in_jingle_mode() {
+    let lab = cloud(json!({"callEveryMs": 50, "sdpOverXmpp": false})).await;
+    let phone = agent(&lab, "anna", &[]);
+    let call = within(phone.next_call(SOON)).await.unwrap();
+    within(call.connected(SOON)).await.unwrap();
+    assert_eq!(within(call.hang_up(SOON)).await.unwrap().0, EndedBy::Us);
+    drop((phone, call));
+    gone(&lab).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_agent_places_a_call_and_hangs_up_by_rest() {
     let lab = cloud(json!({})).await;
     let phone = agent(&lab, "anna", &[("serverPings", "true")]);

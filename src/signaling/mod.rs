@@ -6,6 +6,7 @@
 pub(crate) mod accounts;
 pub mod call;
 mod dialog;
+pub(crate) mod jingle;
 pub mod json;
 pub mod outcome;
 pub mod profile;

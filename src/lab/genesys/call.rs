@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::Cloud;
 use super::stream::escape;
 use crate::peer::{IceCandidateInit, PeerError, Session, SessionConfig};
+use crate::signaling::jingle;
 
 /// How long a softphone may ring.
 const PROCEED_DEADLINE: Duration = Duration::from_secs(60);
@@ -62,7 +63,10 @@ impl CloudCall {
         let mut sessions = Vec::new();
         let ended = self.carry(&mut events, &mut sessions, &open).await;
         if let Ended::ByLab(reason) = ended {
-            self.rpc("terminate", json!({"sessionId": self.session, "reason": reason}));
+            match self.cloud.config.sdp_over_xmpp {
+                true => self.rpc("terminate", json!({"sessionId": self.session, "reason": reason})),
+                false => self.jingle("session-terminate", "", &format!("<reason><{reason}/></reason>")),
+            }
         }
         self.notify("terminated");
         for session in sessions {
@@ -106,7 +110,15 @@ impl CloudCall {
         };
         sessions.push(session.clone());
         open.attach(session.clone());
-        self.send_offer(&offer, false);
+        if self.cloud.config.sdp_over_xmpp {
+            self.send_offer(&offer, false);
+        } else {
+            let initiator = format!(r#" initiator="{}""#, self.from);
+            match jingle::contents(&offer, jingle::Writer::Initiator) {
+                Ok(contents) => self.jingle("session-initiate", &initiator, &contents),
+                Err(why) => return failed(why),
+            }
+        }
         let mut deadline = Some(Instant::now() + STEP_DEADLINE);
         let (mut answered, mut connected) = (false, false);
         let mut reinvite_at = None;
@@ -186,9 +198,10 @@ impl CloudCall {
     }
 
     fn propose(&self) {
+        let sdp = if self.cloud.config.sdp_over_xmpp { r#" inin-sdp-over-xmpp="true""# } else { "" };
         let auto = if self.cloud.config.auto_answer { r#" inin-autoanswer="true""# } else { "" };
         self.say(&format!(
-            r#"<propose xmlns="urn:xmpp:jingle-message:0" id="{}" inin-cid="{}"{auto} inin-sdp-over-xmpp="true" inin-user-id="{}"><description xmlns="urn:xmpp:jingle:apps:rtp:1" media="audio"/></propose>"#,
+            r#"<propose xmlns="urn:xmpp:jingle-message:0" id="{}" inin-cid="{}"{auto}{sdp} inin-user-id="{}"><description xmlns="urn:xmpp:jingle:apps:rtp:1" media="audio"/></propose>"#,
             self.session, self.conversation, self.user
         ));
     }
@@ -216,6 +229,17 @@ impl CloudCall {
                 r#"<iq xmlns="jabber:client" type="set" id="gateway-{number}" to="{full}" from="{}"><genesys-webrtc xmlns="genesys">{}</genesys-webrtc></iq>"#,
                 self.from,
                 escape(&rpc.to_string())
+            )
+        });
+        self.heard(said);
+    }
+
+    fn jingle(&self, action: &str, attributes: &str, inner: &str) {
+        let number = self.cloud.number();
+        let said = self.cloud.say(&self.user, |full| {
+            format!(
+                r#"<iq xmlns="jabber:client" type="set" id="gateway-{number}" to="{full}" from="{}"><jingle xmlns="urn:xmpp:jingle:1" sid="{}" action="{action}"{attributes}>{inner}</jingle></iq>"#,
+                self.from, self.session
             )
         });
         self.heard(said);

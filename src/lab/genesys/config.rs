@@ -17,6 +17,8 @@ pub struct GenesysConfig {
     pub call_hold_ms: u64,
     /// Calls are proposed with `inin-autoanswer` (default true).
     pub auto_answer: bool,
+    /// Calls are offered as SDP over XMPP (default true), or in Jingle.
+    pub sdp_over_xmpp: bool,
     /// Reason of the lab's `terminate` (default `success`).
     pub terminate_reason: String,
     /// A TURN service to name to clients (default none).
@@ -38,6 +40,7 @@ impl Default for GenesysConfig {
             call_every_ms: 0,
             call_hold_ms: 0,
             auto_answer: true,
+            sdp_over_xmpp: true,
             terminate_reason: "success".to_owned(),
             turn: None,
             stun: true,
@@ -120,6 +123,14 @@ impl GenesysConfig {
         }
         if self.ping_interval_ms == 0 {
             return Err(ConfigError::new("genesys.pingIntervalMs", 0, "at least 1 ms"));
+        }
+        if !self.sdp_over_xmpp && (self.faults.reinvite_after_ms > 0 || self.faults.candidate_before_offer) {
+            let reason = "reinviteAfterMs and candidateBeforeOffer are of SDP over XMPP";
+            return Err(ConfigError::new("genesys.sdpOverXmpp", false, reason));
+        }
+        if !self.terminate_reason.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-') {
+            let reason = "a reason has small letters and '-' only";
+            return Err(ConfigError::new("genesys.terminateReason", &self.terminate_reason, reason));
         }
         let condition = &self.faults.sasl_failure;
         if !condition.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-') {

@@ -1,5 +1,5 @@
 //! A counterpart for Genesys Cloud softphones: REST, XMPP over WebSocket (RFC 7395), calls by JSON-RPC in
-//! `genesys-webrtc` elements. It offers, the agent answers; Jingle is not spoken.
+//! `genesys-webrtc` elements. Or in Jingle. It offers, the agent answers.
 //!
 //! Any bearer token is accepted and is a user of its own; `POST /oauth/token` makes one. `POST /lab/calls` with
 //! `{"userId":…}` calls a softphone.

@@ -17,6 +17,7 @@ use tungstenite::Message as Frame;
 use super::call::CallEvent;
 use super::rest::jid;
 use super::{Agent, Cloud, MAILBOX};
+use crate::signaling::jingle;
 use crate::signaling::profile::codec::Codec;
 use crate::signaling::profile::fragment;
 
@@ -160,7 +161,7 @@ impl Client {
         match stanza["_"].as_str().unwrap_or_default() {
             "open" => self.features(),
             "auth" => self.authenticate(&stanza),
-            "iq" if self.authenticated => self.iq(&stanza),
+            "iq" if self.authenticated => self.iq(&stanza, text),
             "message" if self.bound => self.message(&stanza),
             _ => Vec::new(),
         }
@@ -197,7 +198,7 @@ impl Client {
         vec![format!(r#"<failure xmlns="urn:ietf:params:xml:ns:xmpp-sasl"><{condition}/></failure>"#)]
     }
 
-    fn iq(&mut self, stanza: &Value) -> Vec<String> {
+    fn iq(&mut self, stanza: &Value, text: &str) -> Vec<String> {
         let kind = stanza["@type"].as_str().unwrap_or_default();
         if kind == "result" || kind == "error" {
             return Vec::new();
@@ -253,6 +254,14 @@ impl Client {
             }
             return vec![result("")];
         }
+        if stanza.get("jingle").is_some() {
+            match jingle::translated(text) {
+                Some(Ok(said)) => self.jingle(&said),
+                Some(Err(why)) => log::debug!("lab genesys: {why}"),
+                None => {}
+            }
+            return vec![result("")];
+        }
         if stanza.get("session").is_some() {
             return vec![result("")];
         }
@@ -294,6 +303,22 @@ impl Client {
             self.cloud.tell(session, CallEvent::Terminate);
         }
         Vec::new()
+    }
+
+    fn jingle(&self, said: &Value) {
+        let text = |name: &str| said[name].as_str().unwrap_or_default();
+        let session = text("sid");
+        match text("action") {
+            "session-accept" => self.cloud.tell(session, CallEvent::Answer(text("sdp").to_owned())),
+            "transport-info" => {
+                for candidate in fragment::candidates(text("fragment")) {
+                    self.cloud.tell(session, CallEvent::Candidate(candidate));
+                }
+            }
+            "session-terminate" => self.cloud.tell(session, CallEvent::Terminated(text("reason").to_owned())),
+            // `session-info` needs no more than its result.
+            _ => {}
+        }
     }
 
     fn rpc(&self, rpc: &Value) {

@@ -246,6 +246,9 @@ pub struct SocketSection {
     /// Strings in a message that are messages themselves.
     #[serde(default)]
     pub nested: Vec<Nested>,
+    /// What of a message also becomes a session description: the member `translated` of its root.
+    #[serde(default)]
+    pub translate: Option<Translation>,
     /// From the first HTTP request or the dial to registered, ms (default 15000).
     #[serde(default = "fifteen_seconds")]
     pub login_timeout_ms: u64,
@@ -263,6 +266,16 @@ pub struct SocketSection {
     pub farewell: Vec<Do>,
 }
 
+/// A way to describe sessions that is not SDP.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum Translation {
+    /// A `jingle` element (XEP-0166, XEP-0167) becomes `action`, `sid`, and `sdp`, `fragment` or `reason`. The filter `jingle` is
+    /// the way back.
+    Jingle,
+}
+
 impl Default for SocketSection {
     /// No WebSocket: its URL is empty.
     fn default() -> Self {
@@ -272,6 +285,7 @@ impl Default for SocketSection {
             headers: BTreeMap::new(),
             codec: Codec::default(),
             nested: Vec::new(),
+            translate: None,
             login_timeout_ms: fifteen_seconds(),
             keep_alive: None,
             silence: None,

@@ -16,12 +16,13 @@ use serde_json::Value;
 
 use super::backoff::Backoff;
 use super::calls::Call;
-use super::format::{After, Branch, Condition, Do, Expect, Profile, Source};
+use super::format::{After, Branch, Condition, Do, Expect, Profile, Source, Translation};
 use super::messages::{Action, CallKey, EndedBy, HttpCall, Input, Next, Speaker};
 use super::parameters::parameters;
 use super::servers::Servers;
 use super::template::{Body, RenderError, Scope, Template, text_of};
 use crate::config::ConfigError;
+use crate::signaling::jingle;
 
 /// Requests that may be unanswered at a time.
 const MAX_PENDING: usize = 256;
@@ -932,6 +933,17 @@ impl Machine {
                     }
                 }
                 Err(why) => self.problem(format!("'{}' of a message was left as it is: {why}", nested.name)),
+            }
+        }
+        if profile.socket.translate == Some(Translation::Jingle)
+            && let Some(translated) = jingle::translated(text)
+        {
+            match (translated, &mut message) {
+                (Ok(translated), Value::Object(members)) => {
+                    members.insert("translated".to_owned(), translated);
+                }
+                (Ok(_), _) => {}
+                (Err(why), _) => self.problem(format!("Jingle was not understood: {why}")),
             }
         }
         if self.answer(&message, now) || self.expected(&message, now) {

@@ -16,7 +16,9 @@ use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use super::fragment::ice_credentials;
 use super::selector::Selector;
+use crate::signaling::jingle;
 
 /// Deepest nesting of templates in templates.
 const MAX_DEPTH: usize = 8;
@@ -204,13 +206,17 @@ enum Filter {
     Crlf,
     Number,
     Text,
+    /// SDP or a candidate as the inside of a Jingle element.
+    Jingle,
+    /// The ICE user fragment of a session description.
+    Ufrag,
     Optional,
     Default(String),
 }
 
 impl Filter {
-    const NAMES: &str =
-        "b64, b64url, url, xml, json, raw, domain, bare, lower, upper, crlf, number, text, optional, default:…";
+    const NAMES: &str = "b64, b64url, url, xml, json, raw, domain, bare, lower, upper, crlf, number, text, jingle, ufrag, optional, \
+         default:…";
 
     fn parse(text: &str) -> Result<Self, String> {
         let (name, argument) = match text.split_once(':') {
@@ -233,6 +239,8 @@ impl Filter {
             ("crlf", None) => Self::Crlf,
             ("number", None) => Self::Number,
             ("text", None) => Self::Text,
+            ("jingle", None) => Self::Jingle,
+            ("ufrag", None) => Self::Ufrag,
             ("optional", None) => Self::Optional,
             (other, None) => return Err(format!("there is no filter '{other}'; there are {}", Self::NAMES)),
         };
@@ -259,6 +267,17 @@ impl Filter {
             Self::Upper => text().to_uppercase(),
             Self::Crlf => text().replace("\r\n", "\n").replace('\n', "\r\n"),
             Self::Text => text(),
+            Self::Jingle => {
+                let text = text();
+                match text.starts_with("v=0") {
+                    true => jingle::contents(&text, jingle::Writer::Responder)?,
+                    false => jingle::candidate(&text)?,
+                }
+            }
+            Self::Ufrag => {
+                let credentials = ice_credentials(&text());
+                credentials.ok_or("the description has no ICE credentials")?.0
+            }
             Self::Number => {
                 return match &value {
                     Value::Number(_) => Ok(value),
