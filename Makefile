@@ -230,10 +230,12 @@ fuzz: | tools ## Auto ICE on a million damaged messages, from another seed each 
 	    cargo test --locked --release --test autoice_mutation
 
 .PHONY: interop
-interop: | tools ## Real peers: Chromium, aiortc and pion, both roles; the Genesys Cloud client; JsSIP and Kamailio
+interop: | tools ## Real peers: Chromium, aiortc and pion, both roles; the Genesys Cloud client; JsSIP, Kamailio; Janus; pion's WHIP server
 	interop/run
 	interop/genesys/run
 	interop/sip/run
+	interop/janus/run
+	interop/whip/run
 
 .PHONY: soak
 soak: $(INSTALLED_JAR) ## Ten minutes of think time and of idle SIP softphones, a million iterations; not part of test

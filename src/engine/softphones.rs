@@ -340,7 +340,7 @@ impl State {
         };
         let same_user_here = identity.same_user_here;
         let explanation = self.explain_registration(&failure, identity, times);
-        let cause = explanation.verdict.as_ref().map_or(fallback(&failure), |verdict| verdict.cause);
+        let cause = explanation.verdict.as_ref().map_or_else(|| fallback(&failure), |verdict| verdict.cause);
         let mut members = explanation.members();
         members.insert("code".to_owned(), json!(cause));
         let twice = twice(explanation.verdict.as_ref(), same_user_here);

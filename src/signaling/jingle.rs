@@ -560,11 +560,11 @@ mod tests {
             let stanza = recorded("session-initiate");
             let at = at.min(stanza.len());
             let end = (at + cut).min(stanza.len());
-            if let (Some(before), Some(after)) = (stanza.get(..at), stanza.get(end..)) {
-                if let Some(Ok(said)) = translated(&format!("{before}{text}{after}")) {
-                    for line in said["sdp"].as_str().unwrap_or_default().split("\r\n") {
-                        prop_assert!(!line.contains(char::is_control), "{}", line);
-                    }
+            if let (Some(before), Some(after)) = (stanza.get(..at), stanza.get(end..))
+                && let Some(Ok(said)) = translated(&format!("{before}{text}{after}"))
+            {
+                for line in said["sdp"].as_str().unwrap_or_default().split("\r\n") {
+                    prop_assert!(!line.contains(char::is_control), "{}", line);
                 }
             }
         }

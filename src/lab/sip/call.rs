@@ -299,12 +299,9 @@ impl Call {
                     return Err(Ended::Never);
                 }
                 event = self.next(events) => {
-                    let response = match event {
-                        Ok(message) => message,
-                        Err(_) => {
-                            self.cancel(&invite);
-                            return Err(Ended::Never);
-                        }
+                    let Ok(response) = event else {
+                        self.cancel(&invite);
+                        return Err(Ended::Never);
                     };
                     let of_invite = response.cseq().is_some_and(|(_, method)| method == "INVITE");
                     match response.status().filter(|_| of_invite) {

@@ -819,7 +819,7 @@ impl Profile {
     /// server is; empty where nothing names the user.
     pub fn identity<'a>(&self, params: &'a BTreeMap<String, String>) -> Vec<&'a str> {
         let is_identity = |name: &String| self.params.get(name).is_some_and(|param| param.identity);
-        if !params.keys().any(|name| is_identity(name)) {
+        if !params.keys().any(&is_identity) {
             return Vec::new();
         }
         let tells = params.iter().filter(|(name, value)| is_identity(name) || value.contains("://"));

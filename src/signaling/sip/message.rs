@@ -363,7 +363,7 @@ fn address(value: &str) -> (&str, &str) {
     };
     let (bracket, semicolon) = (after_name.find('<'), after_name.find(';'));
     match bracket.filter(|bracket| semicolon.is_none_or(|semicolon| *bracket < semicolon)) {
-        Some(bracket) => after_name[bracket + 1..].split_once('>').unwrap_or((&after_name[bracket + 1..], "")),
+        Some(bracket) => after_name[bracket + 1..].split_once('>').unwrap_or_else(|| (&after_name[bracket + 1..], "")),
         // Without brackets, parameters are those of the header field.
         None => semicolon.map_or((after_name, ""), |semicolon| after_name.split_at(semicolon)),
     }

@@ -326,7 +326,7 @@ impl PhoneCall {
         // Without a time of its own the session's counts, and that is its task's to keep.
         let connect = config.connect_timeout_ms.map(Duration::from_millis);
         let by = connect.map(|connect| checks_began + connect);
-        let connected = |view: &CallView| view.session.as_ref().is_some_and(|session| is_connected(session));
+        let connected = |view: &CallView| view.session.as_ref().is_some_and(is_connected);
         let view = match self.until_maybe(by, connected).await {
             Reached::Yes(view) => view,
             Reached::Over(view, by, reason) => {

@@ -175,7 +175,7 @@ fn requests_have_the_header_fields_of_the_recorded_softphone_in_their_order() {
             let contact = message.header("Contact").expect("it is there").to_owned();
             let (user, rest) = contact.split_once('@').expect("a user");
             let rest = rest.split_once(".invalid").expect("no address").1;
-            let id = rest.find("uuid:").map_or(rest.to_owned(), |at| rest[..at].to_owned() + &rest[at + 41..]);
+            let id = rest.find("uuid:").map_or_else(|| rest.to_owned(), |at| rest[..at].to_owned() + &rest[at + 41..]);
             (user.starts_with("<sip:"), id)
         };
         assert_eq!(shape(ours), shape(theirs), "Contact");
