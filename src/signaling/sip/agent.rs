@@ -386,8 +386,8 @@ impl UserAgent {
             .find(|contact| uri_of(contact).contains(&self.identity.host) || contact.contains(&self.identity.instance));
         let granted = ours.and_then(|contact| parameter(contact, "expires")).and_then(|text| text.parse::<u32>().ok());
         let granted = granted.or_else(|| response.seconds("Expires")).unwrap_or(self.expires).max(1);
-        // Somewhere from half of the interval to nine tenths (RFC 5626 §4.4.1), so that many do not come at once.
-        let part = self.random.random_range(0.5..0.9);
+        // Somewhere from half of the interval to three quarters: many do not come at once, and a busy machine is not late.
+        let part = self.random.random_range(0.5..0.75);
         self.refresh_at = Some(now + Duration::from_secs_f64(f64::from(granted) * part));
         if self.phase == Phase::Ready {
             return;
