@@ -52,6 +52,13 @@ impl Engine {
             urls["softphones"]["genesys"] = json!({"api": url, "streaming": streaming});
             urls["genesysUrl"] = url.into();
         }
+        if let Some(url) = lab.sip_url() {
+            urls["softphones"]["sip"] = json!({"server": url});
+        }
+        if let Some(url) = lab.whip_url() {
+            urls["softphones"]["whip"] = json!({"endpoint": format!("{url}/whip/live")});
+            urls["softphones"]["whep"] = json!({"endpoint": format!("{url}/whep/live")});
+        }
         Ok(urls)
     }
 

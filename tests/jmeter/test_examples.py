@@ -48,3 +48,18 @@ class Examples(RealJMeter):
         self.assertEqual(run.failed(), [])
         self.assertEqual(len(run.labelled("WebRTC connect")), 2)
         self.assert_ended_cleanly(run)
+
+    def test_the_sip_softphones_register_talk_and_unregister(self) -> None:
+        run = self.run_file(EXAMPLES / "sip-call.jmx", threads=2, hold=1000)
+        self.assertEqual(run.failed(), [])
+        labels = ("Softphone register", "WebRTC connect", "WebRTC media check", "WebRTC hang up", "Softphone unregister")
+        self.assertEqual({label: len(run.labelled(label)) for label in labels}, dict.fromkeys(labels, 2))
+        self.assertTrue(all(int(row["webrtc_packetsReceived"]) > 0 for row in run.labelled("WebRTC media check")))
+        self.assert_ended_cleanly(run)
+
+    def test_the_whip_publishers_send(self) -> None:
+        run = self.run_file(EXAMPLES / "whip-publish.jmx", threads=2, hold=1000)
+        self.assertEqual(run.failed(), [])
+        self.assertTrue(all(int(row["webrtc_packetsSent"]) > 0 for row in run.labelled("WebRTC media check")))
+        self.assertEqual(len(run.labelled("Softphone unregister")), 2)
+        self.assert_ended_cleanly(run)
