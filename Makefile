@@ -76,8 +76,9 @@ $(TEST_NATIVE): FORCE | tools
 	@mkdir -p $(@D)
 	@cmp -s target/debug/libjmeter_webrtc.so $@ || install -m 755 target/debug/libjmeter_webrtc.so $@
 
+# With an example beside it cargo takes the features of `cargo test`, whose crates are built already.
 $(LAB): FORCE | tools
-	@cargo build --locked --profile $(PROFILE) --bin webrtc-lab
+	@cargo build --locked --profile $(PROFILE) --bin webrtc-lab $(if $(filter dev,$(PROFILE)),--example provoked_call)
 
 $(NOTICES): Cargo.lock scripts/third_party_notices.py | $(NATIVE)
 	@python3 scripts/third_party_notices.py $@
@@ -174,7 +175,8 @@ test-jmeter: test-alone ## Plans through a real JMeter
 # What may run side by side of every kind: that of `test-jmeter`, `golden`, `test-plans`, `test-random` and `test-auto-ice`, the longest first.
 .PHONY: test-beside
 test-beside: $(INSTALLED_JAR) $(LAB) media-peers | test-tools
-	@$(SIDE_BY_SIDE) $(addprefix run-,tests.compat.test_differential $(AUTO_ICE_TESTS) tests.compat.test_golden $(PLAN_TESTS) $(JMETER_TESTS_BESIDE))
+	@$(SIDE_BY_SIDE) $(addprefix run-,$(AUTO_ICE_TESTS) tests.jmeter.test_softphone tests.compat.test_differential \
+	    $(filter-out tests.jmeter.test_softphone,$(JMETER_TESTS_BESIDE)) tests.compat.test_golden $(PLAN_TESTS))
 
 .PHONY: golden
 golden: $(INSTALLED_JAR) ## Plans for WebSocket Samplers behave as recorded, case by case
