@@ -91,7 +91,7 @@ pub struct WireFacts {
     pub longest_read_lag_us: u64,
     /// Datagrams the kernel dropped because the socket's receive buffer was full (`SO_MEMINFO`).
     pub socket_drops: u64,
-    /// The engine's task has ended.
+    /// The engine's task has ended by itself, not because the session was closed.
     pub engine_ended: bool,
 
     /// Local address of the session's UDP socket.

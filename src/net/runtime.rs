@@ -47,7 +47,7 @@ pub struct SessionRuntime {
     /// `stun:` servers as the engine asks for them, `host:port`, and their places among the configured URLs.
     stun_servers: Vec<(String, usize)>,
     connected: AtomicBool,
-    closing: AtomicBool,
+    closing: Arc<AtomicBool>,
 }
 
 /// The sleep of an ICE agent that has nothing to do (`DEFAULT_CHECK_INTERVAL` of the engine's `rtc-ice`).
@@ -109,7 +109,7 @@ impl SessionRuntime {
             turns: Arc::default(),
             stun_servers: Vec::new(),
             connected: AtomicBool::new(false),
-            closing: AtomicBool::new(false),
+            closing: Arc::default(),
         }
     }
 
@@ -226,11 +226,11 @@ impl SessionRuntime {
 
 impl Runtime for SessionRuntime {
     fn spawn(&self, future: Pin<Box<dyn Future<Output = ()> + Send>>) -> Box<dyn JoinHandle> {
-        let wire = Arc::clone(&self.wire);
-        // The engine spawns its driver through here. Its end, wanted or not, is a fact of the session.
+        let (wire, closing) = (Arc::clone(&self.wire), Arc::clone(&self.closing));
+        // The engine spawns its driver through here. Its end is a fact of the session, and a fault unless the session is closing.
         TOKIO.spawn(Box::pin(async move {
             future.await;
-            wire.engine_ended();
+            wire.engine_ended(closing.load(Ordering::Acquire));
         }))
     }
 
@@ -357,5 +357,15 @@ mod tests {
         runtime.spawn(Box::pin(async {}));
         tokio::time::timeout(Duration::from_secs(10), changed).await.expect("told");
         assert!(wire.facts().engine_ended);
+    }
+
+    #[tokio::test]
+    async fn the_end_that_closing_brings_is_no_fault_of_the_engine() {
+        let (wire, runtime) = runtime();
+        runtime.closing();
+        let changed = wire.changed().notified();
+        runtime.spawn(Box::pin(async {}));
+        tokio::time::timeout(Duration::from_secs(10), changed).await.expect("told");
+        assert!(!wire.facts().engine_ended);
     }
 }

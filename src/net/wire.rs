@@ -218,11 +218,11 @@ impl Wire {
         self.account.lock().ice_servers.change(index, |server| change(server, now_us));
     }
 
-    /// The engine's task has ended.
-    pub fn engine_ended(&self) {
+    /// The engine's task has ended, because the session is `closing`, or by itself.
+    pub fn engine_ended(&self, closing: bool) {
         let at_us = self.micros(Instant::now());
         let mut account = self.account.lock();
-        account.facts.engine_ended = true;
+        account.facts.engine_ended |= !closing;
         account.moments.note(at_us, MomentEvent::EngineEnded, None, 0);
         drop(account);
         self.changed.notify_waiters();
