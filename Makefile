@@ -128,6 +128,10 @@ bench: $(INSTALLED_JAR) $(LAB) ## What softphones and sockets cost: target/bench
 
 # --- Proving --------------------------------------------------------------------------------------------------
 
+# So many programs and modules of tests go side by side.
+AT_ONCE ?= 3
+SIDE_BY_SIDE := $(MAKE) --no-print-directory --output-sync=target --jobs $(AT_ONCE)
+
 PROOFS := test-rust test-java test-python test-alone test-causes test-thread test-beside
 
 .PHONY: test
@@ -138,9 +142,20 @@ test: ## Everything that proves it
 .PHONY: prove
 prove: $(PROOFS)
 
+# Programs of `cargo test`, as its options: each integration test, and what has no file of its own.
+RUST_TESTS := $(addprefix --test=,$(basename $(notdir $(wildcard tests/*.rs))) $(notdir $(patsubst %/main.rs,%,$(wildcard tests/*/main.rs)))) \
+    --lib --bins --examples --doc
+
+cargo-test-%:
+	@echo "cargo test $*"; cargo test --quiet --locked $*
+
+# Cargo runs one program after another, and most of them wait: all are built, then run side by side, the longest first.
 .PHONY: test-rust
 test-rust: | tools ## Rust unit and integration tests
-	cargo test --locked
+	cargo test --locked --no-run
+	@$(SIDE_BY_SIDE) $(addprefix cargo-test-,$(RUST_TESTS_LONGEST) $(filter-out $(RUST_TESTS_LONGEST),$(RUST_TESTS)))
+
+RUST_TESTS_LONGEST := $(addprefix --test=,engine_softphones auto_ice_calls sip_softphone turn_many call_verdicts auto_ice_life)
 
 .PHONY: test-java
 test-java: $(NATIVE) $(TEST_NATIVE) $(NOTICES) ## Java unit tests, with the native library
@@ -150,9 +165,7 @@ test-java: $(NATIVE) $(TEST_NATIVE) $(NOTICES) ## Java unit tests, with the nati
 test-python: | tools ## Tests of the demo runner and of the scripts
 	python3 -m unittest discover --start-directory tests/scripts --top-level-directory .
 
-# Runs of JMeter mostly wait: so many modules of them go side by side. What fills the cores or has to stop in time runs alone.
-AT_ONCE ?= 3
-SIDE_BY_SIDE := $(MAKE) --no-print-directory --output-sync=target --jobs $(AT_ONCE)
+# Runs of JMeter mostly wait. What fills the cores or has to stop in time runs alone.
 export WEBRTC_LAB := $(CURDIR)/$(LAB)
 export WEBRTC_JMETER_HOME := $(CURDIR)/$(JMETER_HOME)
 JMETER_TESTS := $(subst /,.,$(basename $(wildcard tests/jmeter/test_*.py)))
