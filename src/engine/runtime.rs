@@ -8,7 +8,6 @@
 use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::num::NonZero;
-use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -66,8 +65,9 @@ pub(super) fn wait<T: Send + 'static>(
     }
     let until = tokio::time::Instant::now() + deadline.min(LONGEST);
     let (polled, first_poll) = oneshot::channel();
+    // Boxed: it is moved once, and the caller's stack, which a thread keeps as deep as it ever was, stays flat.
+    let mut work = Box::pin(work);
     let mut task = runtime.spawn(async move {
-        let mut work = pin!(work);
         if let Poll::Ready(done) = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await {
             return done;
         }

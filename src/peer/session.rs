@@ -124,7 +124,7 @@ impl Session {
         });
         let heard = Arc::default();
         let ear = Earpiece::new(ssrc, Arc::clone(&talker), Arc::clone(&heard));
-        let built = PeerConnectionBuilder::new()
+        let building = PeerConnectionBuilder::new()
             .with_configuration(engine_configuration(&config, address))
             .with_media_engine(media_engine(&codecs)?)
             .with_interceptor_registry(configure_rtcp_reports(Registry::new()).with(earpiece::SLOT, ear))
@@ -132,9 +132,9 @@ impl Session {
             .with_runtime(Arc::clone(&runtime) as Arc<dyn webrtc::runtime::Runtime>)
             .with_handler(Arc::clone(&handler) as Arc<_>)
             .with_udp_addrs(vec![(address, 0)])
-            .build()
-            .await;
-        let connection: Arc<dyn PeerConnection> = match built {
+            .build();
+        // Boxed: it is of 20 KiB, which everything that waits for a session would be made of, and be moved with.
+        let connection: Arc<dyn PeerConnection> = match Box::pin(building).await {
             Ok(connection) => Arc::new(connection),
             Err(error) => return Err(socket_error(address, &error)),
         };
@@ -872,4 +872,15 @@ fn words(error: &io::Error) -> String {
 
 fn sdp(operation: &'static str, error: impl std::fmt::Display) -> PeerError {
     PeerError::Sdp { operation, detail: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_for_a_session_is_small_enough_to_be_moved_through_a_callers_stack() {
+        let opening = Session::new(SessionConfig::default());
+        assert!(size_of_val(&opening) < 4096, "{} bytes", size_of_val(&opening));
+    }
 }
