@@ -27,5 +27,6 @@ mod wrapping;
 mod xml;
 
 pub use finding::{Content, Dialog, Direction, Finding, FoundIceServer, Left, SdpType};
+pub use prefilter::may_hold;
 pub use reading::{Options, Reading, Replacement, read};
 pub use shape::{Mids, Overlay, Shape, ShapeError, Shaped, shaped};

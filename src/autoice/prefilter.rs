@@ -92,8 +92,8 @@ enum Searcher {
     Automaton(AhoCorasick),
 }
 
-/// Whether a message, or a text inside one, may hold something.
-pub(super) fn may_hold(message: &[u8]) -> bool {
+/// Whether a message, or a text inside one, may hold something of interest; only a guess where it says so.
+pub fn may_hold(message: &[u8]) -> bool {
     match &*SEARCH {
         Searcher::Vector(search) => search.find(message).is_some(),
         Searcher::Automaton(search) => search.is_match(message),

@@ -22,7 +22,7 @@ use serde_json::Value;
 use tokio::runtime::Handle as TokioHandle;
 
 use crate::autoice::dialogs::Role;
-use crate::autoice::{Content, Dialog, Finding, SdpType};
+use crate::autoice::{Content, Dialog, Finding, Reading, SdpType};
 use crate::config::{ConfigError, from_json};
 use crate::peer::IceCandidateInit;
 use crate::socket::{Observer, Opcode};
@@ -124,15 +124,34 @@ impl State {
 
 impl Engine {
     /// What takes the place of a message that is about to go out of `place`, and what is to be done once it is out. `None`
-    /// where nothing is found: that costs a search over the bytes.
+    /// where nothing is found: that costs a search over the bytes. `deadline`: `None` = as long as the settings of the place let it
+    /// take.
     fn live_message(
         &self,
         place: &Arc<Place>,
         operation: OperationKey,
         (message, headers): (&[u8], Option<String>),
+        deadline: Option<Duration>,
+    ) -> Result<Option<place::Prepared>, EngineError> {
+        match place.read_outgoing(&self.state, message, headers) {
+            Some(reading) => {
+                let deadline = deadline.unwrap_or_else(|| place.longest());
+                self.prepare(place, operation, message, reading, deadline)
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Prepares a message in which something was found.
+    #[cold]
+    fn prepare(
+        &self,
+        place: &Arc<Place>,
+        operation: OperationKey,
+        message: &[u8],
+        reading: Reading,
         deadline: Duration,
     ) -> Result<Option<place::Prepared>, EngineError> {
-        let Some(reading) = place.read_outgoing(&self.state, message, headers) else { return Ok(None) };
         let _busy = self.state.opening(&self.runtime);
         let preparing = Arc::clone(place).prepare(Arc::clone(&self.state), reading, message.to_vec());
         let waiting = async move { Ok(preparing.await) };
@@ -168,7 +187,7 @@ impl Engine {
     ) -> Result<Option<place::Prepared>, EngineError> {
         match (place, opcode) {
             (Some(place), Opcode::Text | Opcode::Binary) if fin => {
-                self.live_message(place, operation, (payload, None), place.longest())
+                self.live_message(place, operation, (payload, None), None)
             }
             _ => Ok(None),
         }
@@ -241,7 +260,7 @@ impl Engine {
     ) -> Result<Option<Vec<u8>>, EngineError> {
         let headers = Context::of(context)?.headers;
         let place = self.channel(channel)?;
-        let prepared = self.live_message(&place, operation, (message, headers), deadline)?;
+        let prepared = self.live_message(&place, operation, (message, headers), Some(deadline))?;
         let Some(prepared) = prepared else { return Ok(None) };
         prepared.after.sent(Instant::now());
         Ok(prepared.message)

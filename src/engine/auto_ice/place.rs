@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::autoice::dialogs::{CallNumber, Dialogs, Early, How, Incoming, Outgoing, RemoteOffer, Role, same_ice};
 use crate::autoice::{
-    Content, Direction, Finding, FoundIceServer, Options, Overlay, Reading, Replacement, SdpType, Shape, read, shaped,
-    trickle,
+    Content, Direction, Finding, FoundIceServer, Options, Overlay, Reading, Replacement, SdpType, Shape, may_hold,
+    read, shaped, trickle,
 };
 use crate::config::ConfigError;
 use crate::diagnosis::facts::IdentityFacts;
@@ -269,6 +269,10 @@ impl Place {
         message: &[u8],
         headers: Option<String>,
     ) -> Option<Reading> {
+        // Most messages hold nothing: that has to cost as little as can be.
+        if headers.is_none() && !may_hold(message) {
+            return None;
+        }
         let (config, options, _) = self.config();
         if config.mode == Mode::Off {
             return None;
@@ -1009,6 +1013,12 @@ pub(super) struct IceObserver {
 
 impl Observer for IceObserver {
     fn frame(&self, frame: &Frame) {
+        // Most frames hold nothing: that is seen before anything that threads share is touched.
+        let data = matches!(frame.opcode, Opcode::Text | Opcode::Binary | Opcode::Continuation);
+        let whole = frame.fin && frame.opcode != Opcode::Continuation && frame.payload.len() <= READ_AT_ONCE;
+        if !data || whole && !may_hold(&frame.payload) {
+            return;
+        }
         if let Some(state) = self.state.upgrade() {
             self.place.frame(&state, frame);
         }
