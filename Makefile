@@ -129,10 +129,10 @@ bench: $(INSTALLED_JAR) $(LAB) ## What softphones and sockets cost: target/bench
 # --- Proving --------------------------------------------------------------------------------------------------
 
 # So many programs and modules of tests go side by side.
-AT_ONCE ?= 3
+AT_ONCE ?= 4
 SIDE_BY_SIDE := $(MAKE) --no-print-directory --output-sync=target --jobs $(AT_ONCE)
 
-PROOFS := test-rust test-java test-python test-alone test-causes test-thread test-beside
+PROOFS := rust-tests test-python test-alone test-causes test-thread test-beside
 
 .PHONY: test
 test: ## Everything that proves it
@@ -147,18 +147,27 @@ RUST_TESTS := $(addprefix --test=,$(basename $(notdir $(wildcard tests/*.rs))) $
     --lib --bins --examples --doc
 
 cargo-test-%:
-	@echo "cargo test $*"; cargo test --quiet --locked $*
-
-# Cargo runs one program after another, and most of them wait: all are built, then run side by side, the longest first.
-.PHONY: test-rust
-test-rust: | tools ## Rust unit and integration tests
-	cargo test --locked --no-run
-	@$(SIDE_BY_SIDE) $(addprefix cargo-test-,$(RUST_TESTS_LONGEST) $(filter-out $(RUST_TESTS_LONGEST),$(RUST_TESTS)))
+	@echo "cargo test $*"; env --unset=MAKEFLAGS cargo test --quiet --locked $*
 
 RUST_TESTS_LONGEST := $(addprefix --test=,engine_softphones auto_ice_calls sip_softphone turn_many call_verdicts auto_ice_life)
+RUN_RUST_TESTS := $(addprefix cargo-test-,$(RUST_TESTS_LONGEST) $(filter-out $(RUST_TESTS_LONGEST),$(RUST_TESTS)))
+
+.PHONY: rust-tests
+rust-tests: | tools
+	cargo test --locked --no-run
+
+# Cargo would run one program after another, and most of them wait.
+.PHONY: test-rust
+test-rust: rust-tests ## Rust unit and integration tests
+	@$(SIDE_BY_SIDE) $(RUN_RUST_TESTS)
 
 .PHONY: test-java
 test-java: $(NATIVE) $(TEST_NATIVE) $(NOTICES) ## Java unit tests, with the native library
+	@$(MAKE) --no-print-directory run-java
+
+# The same with everything built.
+.PHONY: run-java
+run-java:
 	$(MAVEN) verify
 
 .PHONY: test-python
@@ -185,11 +194,11 @@ test-alone: $(INSTALLED_JAR) $(LAB) | test-tools
 test-jmeter: test-alone ## Plans through a real JMeter
 	@$(SIDE_BY_SIDE) $(addprefix run-,$(JMETER_TESTS_BESIDE))
 
-# What may run side by side of every kind: that of `test-jmeter`, `golden`, `test-plans`, `test-random` and `test-auto-ice`, the longest first.
+# Everything that may run side by side, the longest first.
 .PHONY: test-beside
-test-beside: $(INSTALLED_JAR) $(LAB) media-peers | test-tools
-	@$(SIDE_BY_SIDE) $(addprefix run-,$(AUTO_ICE_TESTS) tests.jmeter.test_softphone tests.compat.test_differential \
-	    $(filter-out tests.jmeter.test_softphone,$(JMETER_TESTS_BESIDE)) tests.compat.test_golden $(PLAN_TESTS))
+test-beside: rust-tests $(INSTALLED_JAR) $(LAB) $(TEST_NATIVE) media-peers | test-tools
+	@$(SIDE_BY_SIDE) run-java $(addprefix run-,$(AUTO_ICE_TESTS) tests.jmeter.test_softphone tests.compat.test_differential \
+	    $(filter-out tests.jmeter.test_softphone,$(JMETER_TESTS_BESIDE)) tests.compat.test_golden $(PLAN_TESTS)) $(RUN_RUST_TESTS)
 
 .PHONY: golden
 golden: $(INSTALLED_JAR) ## Plans for WebSocket Samplers behave as recorded, case by case
