@@ -45,6 +45,11 @@ async fn measure() -> Result<serde_json::Value, String> {
     let calls = place_calls(&arguments, sockets).await?;
     let connect_wall = started.elapsed();
     let connected = Usage::now()?;
+    // What a connect had to send: checks are repeated, and cost, while the answering side is busy.
+    let wires: Vec<_> = calls.iter().map(|call| call.session().wire()).collect();
+    let checks: u64 = wires.iter().map(|wire| wire.checks_sent + wire.check_responses_sent).sum();
+    let dtls: u64 = wires.iter().map(|wire| wire.dtls_records_sent).sum();
+    drop(wires);
 
     tokio::time::sleep(Duration::from_secs(2)).await;
     let idle_start = Usage::now()?;
@@ -84,6 +89,8 @@ async fn measure() -> Result<serde_json::Value, String> {
         "talkSeconds": talk_wall,
         "connectsPerSecond": sessions / connect_wall.as_secs_f64(),
         "cpuMsPerConnect": (connected.cpu_ms - before.cpu_ms) / sessions,
+        "checksSentPerConnect": checks as f64 / sessions,
+        "dtlsRecordsSentPerConnect": dtls as f64 / sessions,
         "kibPerIdleSession": (idle.resident_kib - before.resident_kib) / sessions,
         "idleCpuMsPerSecond": (idle.cpu_ms - idle_start.cpu_ms) / 4.0 / sessions,
         "kibPerTalkingSession": (talking.resident_kib - before.resident_kib) / sessions,
