@@ -39,6 +39,15 @@ for (const [name, value] of Object.entries(browser)) {
 Object.defineProperty(globalThis, 'navigator', { value: { onLine: true, userAgent: 'node' }, configurable: true });
 globalThis.localStorage = globalThis.sessionStorage;
 
+// Calls in Jingle are made by stanza, the client's XMPP library: a bundle for browsers takes the global above, but in Node it
+// has no RTCPeerConnection of its own, and without one it drops a `session-initiate` without a word.
+const stanza = (path) => require(require.resolve(`stanza/${path}`, { paths: [require.resolve('genesys-cloud-streaming-client')] }));
+stanza('platform/node').RTCPeerConnection = wrtc.RTCPeerConnection;
+
+// It says at length, on the console, that a host address of IPv6 cannot ask a STUN server of IPv4.
+const { error: complain } = console;
+console.error = (first, ...rest) => first === 'IceCandidateError' || complain(first, ...rest);
+
 // The client builds https://api.HOST; the lab speaks plain HTTP on loopback.
 const axios = require(require.resolve('axios', { paths: [require.resolve('genesys-cloud-streaming-client')] }));
 axios.interceptors.request.use((config) => ({ ...config, url: config.url.replace(`https://api.${host}`, url) }));
@@ -47,9 +56,11 @@ const { StreamingClient, default: fallback } = require('genesys-cloud-streaming-
 const Client = StreamingClient || fallback;
 
 const seen = [];
+// The client's own class of the session: one for SDP over XMPP, one for Jingle.
+let kind = null;
 const say = (event, more = {}) => process.stdout.write(JSON.stringify({ event, ...more }) + '\n');
 const end = (reason, more = {}) => {
-  say('ended', { reason, seen, ...more });
+  say('ended', { reason, seen, session: kind, ...more });
   process.exit(reason === 'terminated' ? 0 : 1);
 };
 setTimeout(() => end('deadline'), DEADLINE_MS);
@@ -77,6 +88,7 @@ client.webrtcSessions.on('requestIncomingRtcSession', (session) => {
 client.webrtcSessions.on('rtcSessionError', (error) => end('error', { detail: String(error) }));
 client.webrtcSessions.on('incomingRtcSession', async (session) => {
   seen.push('offered');
+  kind = session.constructor.name;
   const connection = session.peerConnection || session.pc;
   connection.addEventListener('connectionstatechange', () => seen.push(connection.connectionState));
   session.on('terminated', (reason) => end('terminated', { condition: reason && reason.condition, packets: packets.received }));
