@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use jmeter_webrtc::media::Dtmf;
 use jmeter_webrtc::peer::Session;
 use jmeter_webrtc::signaling::profile::Command;
 use jmeter_webrtc::signaling::softphone::{
@@ -30,6 +31,8 @@ struct Options {
     call: Option<String>,
     restart: bool,
     restarts_of_peer: usize,
+    /// What to dial once the other side is heard, as telephone events.
+    dial: Option<String>,
     hang_up: bool,
     idle: usize,
     idle_s: u64,
@@ -79,6 +82,7 @@ fn options() -> Result<Options, lexopt::Error> {
             Long("answer") => options.call = None,
             Long("restart") => options.restart = true,
             Long("restarts-of-peer") => options.restarts_of_peer = arguments.value()?.parse()?,
+            Long("dial") => options.dial = Some(arguments.value()?.string()?),
             Long("hang-up") => options.hang_up = true,
             Long("idle") => options.idle = arguments.value()?.parse()?,
             Long("idle-s") => options.idle_s = arguments.value()?.parse()?,
@@ -135,6 +139,14 @@ async fn talk(options: &Options) -> Result<(), String> {
     let packets = || session.counters().packets_received;
     until("a second of talk", || packets() > ENOUGH_PACKETS).await?;
     say(&json!({"event": "heard"}));
+    let mut dialled = Value::Null;
+    if let Some(digits) = &options.dial {
+        // Long enough for whoever has to hear them in the sound.
+        let dtmf = Dtmf::new(digits, Some(200), Some(200)).map_err(|error| error.to_string())?;
+        let sent = session.insert_dtmf(&dtmf).await.map_err(|error| error.to_string())?;
+        dialled = json!({"tones": sent.tones, "packets": sent.packets, "events": session.can_insert_dtmf(&dtmf).ok()});
+        say(&json!({"event": "dialled"}));
+    }
     until("the other side's restarts of ICE", || restarts(&session, "remote") >= options.restarts_of_peer).await?;
     if options.restart {
         // A call at rest: an offer of ours that crosses another one has to wait.
@@ -156,7 +168,8 @@ async fn talk(options: &Options) -> Result<(), String> {
     phone.unregister(STEP).await.map_err(told)?;
     say(&json!({
         "event": "ended", "packets": packets(), "afterRestart": after_restart, "problems": problems,
-        "state": format!("{:?}", call.view().state),
+        "state": format!("{:?}", call.view().state), "dialled": dialled, "dtmfHeard": session.dtmf_heard(),
+        "lost": session.counters().packets_lost,
     }));
     Ok(())
 }

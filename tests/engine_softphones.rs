@@ -429,6 +429,48 @@ fn a_command_that_the_profile_does_not_know_names_both() {
 }
 
 #[test]
+fn digits_go_as_telephone_events_or_by_signaling_and_the_result_says_which() {
+    within_two_minutes(|| {
+        let bench = Bench::new(json!({"sip": {}}));
+        let mut params = bench.urls["softphones"]["sip"].clone();
+        params["aor"] = "sip:anna@lab".into();
+        params["password"] = "secret".into();
+        let sip = bench.registered("sip", json!({"profile": "sip", "params": params}));
+        let json = bench.registered("json", bench.json_phone("anna"));
+        for (key, ways) in [(sip, ["auto", "telephone-event", "signaling"].as_slice()), (json, &["auto"])] {
+            let placed = bench.engine.softphone_call(key, bench.scope, NOBODY(), "call", br#"{"to":"tone"}"#, LONG);
+            let placed = placed.expect("an outcome");
+            let session = placed.session.unwrap_or_else(|| panic!("{}", placed.outcome));
+            let dial = |by: &str, deadline| {
+                let command = json!({"command": "dtmf", "digits": "12", "durationMs": 40, "gapMs": 30, "by": by});
+                bench.engine.control_session(session, NOBODY(), command.to_string().as_bytes(), deadline)
+            };
+            for by in ways {
+                let sent = dial(by, LONG).expect("sent");
+                let dtmf = &sent["dtmf"];
+                if *by == "signaling" {
+                    assert_eq!(text(dtmf, "by"), "SIP INFO (application/dtmf-relay)");
+                } else {
+                    assert_eq!(text(dtmf, "by"), "telephone-event", "{sent}");
+                    assert_eq!((dtmf["tones"].as_u64(), dtmf["clockRate"].as_u64()), (Some(2), Some(48_000)), "{sent}");
+                    assert!(sent["elapsedUs"].as_u64() >= Some(160_000), "it waits for the last: {sent}");
+                }
+            }
+            let late = dial("telephone-event", Duration::from_millis(100)).expect_err("no time for them");
+            assert!(late.to_string().contains("these take 160 ms"), "{late}");
+            let report = bench.engine.session_report(session).expect("a report").to_string();
+            assert!(report.contains(r#""dtmf","telephone-event""#), "{report}");
+            if key == json {
+                let refused = dial("signaling", LONG).expect_err("the profile has none");
+                assert_eq!(refused.code(), "UNSUPPORTED");
+            }
+            bench.engine.hang_up(session, NOBODY(), LONG).expect("a report");
+        }
+        bench.ends_without_a_trace();
+    });
+}
+
+#[test]
 fn a_scope_that_closes_hangs_up_and_unregisters_what_it_owns() {
     within_two_minutes(|| {
         let bench = Bench::cloud(json!({"callEveryMs": 1000}));

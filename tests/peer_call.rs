@@ -3,8 +3,8 @@ mod peer_support;
 
 use std::time::Duration;
 
-use jmeter_webrtc::media::AudioCodec;
-use jmeter_webrtc::peer::{ConnectionState, PeerError};
+use jmeter_webrtc::media::{AudioCodec, Dtmf};
+use jmeter_webrtc::peer::{ConnectionState, DtmfError, MediaDirection, PeerError};
 use peer_support::*;
 
 #[tokio::test]
@@ -52,6 +52,56 @@ async fn a_peer_whose_candidates_never_come_is_found_by_its_checks() {
         let (_, remote) = one.selected_pair().expect("a pair");
         assert!(remote.starts_with("prflx 127.0.0.1:"), "{remote}");
         close(&one, &other).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn digits_go_both_ways_and_each_of_their_packets_counts_once() {
+    within(async {
+        let (one, other) = connected(|config| config.codecs = vec![AudioCodec::Pcmu]).await;
+        other.first_rtp().await.expect("audio");
+        // A muted side dials as well.
+        other.stop_audio();
+        let dtmf = |digits: &str| Dtmf::new(digits, Some(60), Some(40)).expect("usable");
+        assert_eq!(one.can_insert_dtmf(&dtmf("1")).expect("negotiated").clock_rate, 8_000);
+        let (there, back) = (dtmf("159D#"), dtmf("0,0"));
+        let (sent, answered) = tokio::join!(one.insert_dtmf(&there), other.insert_dtmf(&back));
+        assert_eq!(sent.expect("sent").tones, 5);
+        assert_eq!(answered.expect("sent").packets, 2 * 5);
+        let (left, right) = drained(&one, &other).await;
+        assert_eq!((&*other.dtmf_heard(), &*one.dtmf_heard()), ("159D#", "00"));
+        for (from, to) in [(left, right), (right, left)] {
+            assert_eq!((from.packets_sent, to.packets_lost), (to.packets_received + to.socket_drops, 0));
+        }
+        close(&one, &other).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn digits_are_refused_where_they_would_not_be_heard() {
+    within(async {
+        let (one, other) = connected(|_| {}).await;
+        let dtmf = Dtmf::new("12", Some(500), None).expect("usable");
+        let dialling = one.clone();
+        let (ended, ()) = tokio::join!(dialling.insert_dtmf(&dtmf), async {
+            until("the first digit is heard", || other.dtmf_heard() == "1").await;
+            one.stop_audio();
+        });
+        match ended {
+            Err(DtmfError::Ended { sent, tones: 2, .. }) => assert!(sent.tones < 2, "{sent:?}"),
+            other => panic!("{other:?}"),
+        }
+        other.set_direction(MediaDirection::Sendonly).expect("usable");
+        let offer = other.create_offer().await.expect("offer");
+        let answer = one.create_answer(&offer).await.expect("answer");
+        other.set_remote_answer(&answer).await.expect("answer applied");
+        let held = one.insert_dtmf(&dtmf).await.expect_err("nobody listens");
+        assert_eq!(held, DtmfError::OnHold { direction: "recvonly" });
+        close(&one, &other).await;
+        let closed = one.insert_dtmf(&dtmf).await.expect_err("it is over");
+        assert!(matches!(closed, DtmfError::NotConnected { .. } | DtmfError::OnHold { .. }), "{closed}");
     })
     .await;
 }

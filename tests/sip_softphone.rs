@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use call_support::{eventually, lab, stop, within};
 use jmeter_webrtc::lab::Lab;
+use jmeter_webrtc::media::Dtmf;
 use jmeter_webrtc::peer::{MediaDirection, Session};
 use jmeter_webrtc::signaling::profile::{Command, EndedBy, Profile};
 use jmeter_webrtc::signaling::softphone::{
@@ -219,15 +220,24 @@ async fn an_ice_restart_by_either_side_keeps_the_call_and_its_media() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tones_arrive_as_info_in_their_order() {
+async fn tones_arrive_as_telephone_events_in_their_order_or_by_info() {
     let lab = exchange(json!({})).await;
     let phone = phone(&lab, "alice").await;
     let call = within(phone.place("tone")).await.unwrap();
-    connected(&call).await;
-    within(call.command(Command::Dtmf { digits: "19*#".to_owned() })).await.unwrap();
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    let session = connected(&call).await;
+    let dtmf = |digits: &str| Dtmf::new(digits, Some(60), Some(30)).unwrap();
+    within(call.command(Command::Dtmf(dtmf("19*#")))).await.unwrap();
+    let events = session.can_insert_dtmf(&dtmf("5")).unwrap();
+    assert_eq!((events.payload_type, events.clock_rate), (110, 48_000));
+    let sent = within(session.insert_dtmf(&dtmf("0123456789*#ABCD"))).await.unwrap();
+    assert_eq!((sent.tones, sent.packets), (16, 16 * 5));
+    goes_on(&session, "audio goes on").await;
     within(call.hang_up(SOON)).await.unwrap();
     eventually("the lab heard the tones", || lab.sip_tones() == ["19*#"]).await;
+    eventually("the call is over", || lab.counters().calls_open == 0).await;
+    assert_eq!(lab.dtmf_heard(), ["0123456789*#ABCD"]);
+    let (ours, theirs) = (session.counters(), lab.counters());
+    assert_eq!((theirs.packets_received, theirs.packets_lost), (ours.packets_sent, 0), "each packet counts once");
     assert_eq!(phone.view().problems, Vec::<String>::new());
     drop((phone, call));
     gone(&lab).await;

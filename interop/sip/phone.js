@@ -1,6 +1,6 @@
 // One phone with JsSIP and libwebrtc: registers, then places a call or answers one, restarts ICE where it is to, and waits for the
-// end. Usage: node phone.js URL USER PASSWORD (call TARGET | answer) [restart] [hang-up]. Prints JSON lines; the last one has the
-// event `ended` and says what was seen. Everything has the deadline below.
+// end. Usage: node phone.js URL USER PASSWORD (call TARGET | answer) [restart] [listen] [hang-up]. With `listen` it looks for DTMF in
+// what libwebrtc plays. Prints JSON lines; the last one has the event `ended` and says what was seen. Everything has the deadline below.
 'use strict';
 
 const DEADLINE_MS = 40000;
@@ -8,6 +8,7 @@ const [url, user, password, mode, ...rest] = process.argv.slice(2);
 const target = mode === 'call' ? rest.shift() : null;
 const restarts = rest.includes('restart');
 const hangsUp = rest.includes('hang-up');
+const listens = rest.includes('listen');
 
 // JsSIP is written for browsers; these are the globals that it uses.
 const wrtc = require('@roamhq/wrtc');
@@ -25,12 +26,14 @@ for (const [name, value] of Object.entries(globals)) {
 Object.defineProperty(globalThis, 'navigator', { value: { userAgent: 'node' }, configurable: true });
 
 const JsSIP = require('jssip');
+const { Ear } = require('./ear.js');
 const seen = [];
 const say = (event, more = {}) => process.stdout.write(JSON.stringify({ event, ...more }) + '\n');
 let packets = 0;
 let afterRestart = 0;
+const ear = new Ear();
 const end = (reason, more = {}) => {
-  say('ended', { reason, seen, packets, afterRestart, version: JsSIP.version, ...more });
+  say('ended', { reason, seen, packets, afterRestart, tones: ear.tones, version: JsSIP.version, ...more });
   process.exit(reason === 'ended' ? 0 : 1);
 };
 setTimeout(() => end('deadline'), DEADLINE_MS);
@@ -77,6 +80,10 @@ const follow = (session) => {
     }, 100);
     watched.unref();
     await until(() => packets > 50);
+    if (listens) {
+      const [receiver] = connection().getReceivers();
+      new wrtc.nonstandard.RTCAudioSink(receiver.track).ondata = (sound) => ear.hear(sound);
+    }
     say('heard');
     if (restarts) {
       await until(() => session.isReadyToReOffer());

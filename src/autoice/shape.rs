@@ -135,7 +135,7 @@ impl Shape {
     }
 }
 
-/// Leaves the codecs that can be sent, each once, and DTMF, which is agreed on and never sent.
+/// Leaves the codecs that can be sent, each once, and DTMF.
 fn sendable(codecs: &mut Vec<MediaCodec>) {
     let mut seen = vec![];
     codecs.retain(|codec| match codec.audio() {

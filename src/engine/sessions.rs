@@ -215,6 +215,7 @@ impl Softphone {
             "phases": session.phases(),
             "timeline": session.timeline(),
             "selectedPair": session.selected_pair(),
+            "dtmfHeard": session.dtmf_heard(),
             "lost": lost,
             "signalingLost": self.signaling_lost(),
             "outcome": self.outcome(),

@@ -15,8 +15,9 @@ use serde_json::{Map, Value, json};
 use crate::config::{ConfigError, from_json};
 use crate::diagnosis::facts::IdentityFacts;
 use crate::diagnosis::{Cause, Verdict};
-use crate::peer::{PeerError, SessionConfig};
-use crate::signaling::profile::Command;
+use crate::media::Dtmf;
+use crate::peer::{ConnectionState, DtmfError, PeerError, Session, SessionConfig};
+use crate::signaling::profile::{Command, Profile};
 use crate::signaling::softphone::{
     self, Attempt, Failure, PhoneCallConfig, Registration, SoftphoneConfig, SoftphoneView,
 };
@@ -40,8 +41,6 @@ const SLACK: Duration = Duration::from_secs(1);
 const UNREGISTER: Duration = Duration::from_secs(2);
 /// A lost connection is looked at with the seconds before it.
 const BEFORE_A_LOSS: Duration = Duration::from_secs(5);
-/// Most tones of one command.
-const MOST_DIGITS: usize = 64;
 /// Longest accepted `byeTimeoutMs` (one hour).
 const MAX_BYE_MS: u64 = 3_600_000;
 
@@ -116,20 +115,42 @@ struct Control {
     #[serde(default)]
     digits: Option<String>,
     #[serde(default)]
+    duration_ms: Option<u64>,
+    #[serde(default)]
+    gap_ms: Option<u64>,
+    #[serde(default)]
+    by: Option<DtmfBy>,
+    #[serde(default)]
     to: Option<String>,
+}
+
+/// How DTMF is to be sent.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+enum DtmfBy {
+    /// As the profile's client does; where it is left to the call, as telephone events where the other side takes them.
+    #[default]
+    Auto,
+    /// As telephone events (RFC 4733), or not at all.
+    TelephoneEvent,
+    /// By a message of the protocol.
+    Signaling,
 }
 
 impl Control {
     fn command(&self) -> Result<Command, ConfigError> {
-        let refuse = |field: &str, value: &Option<String>| match value {
-            Some(value) => Err(ConfigError::new(field, value, format!("command '{}' does not use it", self.command))),
-            None => Ok(()),
-        };
-        if self.command != "dtmf" {
-            refuse("digits", &self.digits)?;
-        }
-        if self.command != "transfer" {
-            refuse("to", &self.to)?;
+        let of_dtmf = [
+            ("digits", self.digits.clone()),
+            ("durationMs", self.duration_ms.map(|ms| ms.to_string())),
+            ("gapMs", self.gap_ms.map(|ms| ms.to_string())),
+            ("by", self.by.map(|by| format!("{by:?}"))),
+        ];
+        let of_transfer = [("to", self.to.clone())];
+        let unused = of_dtmf.into_iter().filter(|_| self.command != "dtmf");
+        for (field, value) in unused.chain(of_transfer.into_iter().filter(|_| self.command != "transfer")) {
+            if let Some(value) = value {
+                return Err(ConfigError::new(field, value, format!("command '{}' does not use it", self.command)));
+            }
         }
         Ok(match self.command.as_str() {
             "mute" => Command::Mute,
@@ -137,13 +158,8 @@ impl Control {
             "hold" => Command::Hold,
             "resume" => Command::Resume,
             "dtmf" => {
-                let digits = self.digits.clone().unwrap_or_default();
-                let is_tone = |digit: u8| digit.is_ascii_digit() || b"*#ABCD".contains(&digit);
-                if digits.is_empty() || digits.len() > MOST_DIGITS || !digits.bytes().all(is_tone) {
-                    let accepted = format!("1 to {MOST_DIGITS} of 0-9, *, #, A-D (RFC 4733 section 3.2)");
-                    return Err(ConfigError::new("digits", digits, accepted));
-                }
-                Command::Dtmf { digits }
+                let digits = self.digits.as_deref().unwrap_or_default();
+                Command::Dtmf(Dtmf::new(digits, self.duration_ms, self.gap_ms)?)
             }
             "transfer" => {
                 let to = self.to.clone().unwrap_or_default();
@@ -199,7 +215,7 @@ impl State {
     async fn register_softphone(
         self: Arc<Self>,
         (scope, name): (ScopeKey, String),
-        profile: Arc<crate::signaling::profile::Profile>,
+        profile: Arc<Profile>,
         config: RegisterConfig,
         deadline: Duration,
         (gate, pass): (Option<GateConfig>, Option<Pass>),
@@ -661,6 +677,10 @@ impl Engine {
     /// Tells a call to do something: `mute`, `unmute`, `hold`, `resume`, `dtmf` with `digits`, `transfer` with `to`. Muting stops
     /// our audio whether or not the profile tells the other side.
     ///
+    /// `dtmf` may have `durationMs`, `gapMs` ([`Dtmf`]) and `by`: `telephone-event` (RFC 4733), of any session, `signaling`, as the
+    /// profile says, or `auto` (default): as the profile says where it is data, as its client does, and otherwise as telephone
+    /// events where the other side takes them. Telephone events are waited for; what was used is the result's member `dtmf`.
+    ///
     /// # Errors
     /// [`EngineError::Config`]; [`EngineError::Unsupported`] where nobody knows how; [`PeerError::Closed`] where the call is
     /// over; a stale key, the deadline, a cancel.
@@ -678,13 +698,29 @@ impl Engine {
             let begun = Instant::now();
             let call = softphone.phoned().map(|phoned| phoned.call.inner());
             let before = call.map_or(0, |call| call.phone().problems_so_far);
+            let session = softphone.session();
+            let way = match &command {
+                Command::Dtmf(dtmf) => {
+                    let profile = call.map(|call| &**call.profile());
+                    Some(dtmf_way(control.by.unwrap_or_default(), dtmf, &session, profile)?)
+                }
+                _ => None,
+            };
+            let mut sent = Value::Null;
             match (call, &command) {
+                (_, Command::Dtmf(dtmf)) if way == Some(DtmfWay::TelephoneEvents) => {
+                    sent = as_telephone_events(&session, dtmf, deadline).await?;
+                }
                 (Some(call), command) if call.profile().knows(command) => {
                     let over = EngineError::Peer(PeerError::Closed);
                     if matches!(call.view().state, softphone::CallState::Ended { .. }) {
                         return Err(over);
                     }
                     call.command(command.clone()).await.map_err(|_| over)?;
+                    if let Some(DtmfWay::Signaling { way, because }) = way {
+                        session.note_dtmf("signaling");
+                        sent = json!({"by": way, "because": because.map(|why| why.to_string())});
+                    }
                 }
                 (_, Command::Mute) => softphone.session().stop_audio(),
                 (_, Command::Unmute) => softphone.session().start_audio(),
@@ -702,14 +738,78 @@ impl Engine {
                 let new = usize::try_from(view.problems_so_far.saturating_sub(before)).unwrap_or(usize::MAX);
                 view.problems.into_iter().take(new).collect()
             });
-            Ok(json!({
+            let mut done = json!({
                 "command": control.command,
                 "elapsedUs": micros(begun.elapsed()),
                 "state": softphone.session().connection_state(),
                 "problems": problems,
-            }))
+            });
+            if !sent.is_null() {
+                done["dtmf"] = sent;
+            }
+            Ok(done)
         })
     }
+}
+
+/// How DTMF goes to the other side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum DtmfWay {
+    TelephoneEvents,
+    Signaling {
+        way: &'static str,
+        /// Why not as telephone events, where that was not the plan's or the profile's wish.
+        because: Option<DtmfError>,
+    },
+}
+
+/// Chooses it.
+///
+/// # Errors
+/// [`EngineError::Unsupported`] where there is none.
+fn dtmf_way(by: DtmfBy, dtmf: &Dtmf, session: &Session, profile: Option<&Profile>) -> Result<DtmfWay, EngineError> {
+    let own = profile.and_then(Profile::dtmf_way);
+    // Data say what the real client does; a driver speaks for many clients.
+    let is_clients_way = profile.is_some_and(|profile| profile.driver.is_none());
+    let events = session.can_insert_dtmf(dtmf).map(|_| DtmfWay::TelephoneEvents);
+    let unsupported = |why: String| Err(EngineError::Unsupported { command: "dtmf".to_owned(), why });
+    match (by, own, events) {
+        (DtmfBy::Signaling, Some(way), _) => Ok(DtmfWay::Signaling { way, because: None }),
+        (DtmfBy::Auto, Some(way), _) if is_clients_way => Ok(DtmfWay::Signaling { way, because: None }),
+        (DtmfBy::Signaling, None, _) => unsupported(match profile {
+            Some(profile) => format!("profile '{}' does not say how", profile.name),
+            None => "the call is not one of a registered softphone, whose profile would say how".to_owned(),
+        }),
+        (_, _, Ok(events)) => Ok(events),
+        (DtmfBy::Auto, Some(way), Err(error)) => Ok(DtmfWay::Signaling { way, because: Some(error) }),
+        (DtmfBy::Auto, None, Err(error)) => unsupported(match profile {
+            Some(profile) => format!("{error}, and profile '{}' does not say another way", profile.name),
+            None => format!("{error}, and there is no profile that would say another way"),
+        }),
+        (DtmfBy::TelephoneEvent, _, Err(error)) => unsupported(error.to_string()),
+    }
+}
+
+/// Sends it as telephone events, all of them.
+async fn as_telephone_events(session: &Session, dtmf: &Dtmf, deadline: Duration) -> Result<Value, EngineError> {
+    if dtmf.takes() > deadline {
+        let (takes, deadline) = (dtmf.takes().as_millis(), deadline.as_millis());
+        let accepted = format!("no more than the deadline of {deadline} ms has time for; these take {takes} ms");
+        return Err(ConfigError::new("digits", dtmf.digits(), accepted).into());
+    }
+    let unsupported = |why: DtmfError| EngineError::Unsupported { command: "dtmf".to_owned(), why: why.to_string() };
+    let events = session.can_insert_dtmf(dtmf).map_err(unsupported)?;
+    let sent = session.insert_dtmf(dtmf).await.map_err(|error| match session.connection_state() {
+        ConnectionState::Closed => EngineError::Peer(PeerError::Closed),
+        _ => unsupported(error),
+    })?;
+    Ok(json!({
+        "by": "telephone-event",
+        "payloadType": events.payload_type,
+        "clockRate": events.clock_rate,
+        "tones": sent.tones,
+        "packets": sent.packets,
+    }))
 }
 
 #[cfg(test)]
@@ -724,7 +824,12 @@ mod tests {
     fn a_command_is_read_with_what_it_needs() {
         assert_eq!(command(r#"{"command":"mute"}"#).expect("usable"), Command::Mute);
         let dtmf = command(r#"{"command":"dtmf","digits":"12#A"}"#).expect("usable");
-        assert_eq!(dtmf, Command::Dtmf { digits: "12#A".to_owned() });
+        assert_eq!(dtmf, Command::Dtmf(Dtmf::new("12#A", None, None).expect("usable")));
+        let dtmf = r#"{"command":"dtmf","digits":"1,2","durationMs":60,"gapMs":40,"by":"telephone-event"}"#;
+        assert_eq!(
+            command(dtmf).expect("usable"),
+            Command::Dtmf(Dtmf::new("1,2", Some(60), Some(40)).expect("usable"))
+        );
         let transfer = command(r#"{"command":"transfer","to":"+49 30"}"#).expect("usable");
         assert_eq!(transfer, Command::Transfer { to: "+49 30".to_owned() });
     }
@@ -736,7 +841,11 @@ mod tests {
             (r#"{"command":"dtmf"}"#, "digits"),
             (r#"{"command":"dtmf","digits":"12x"}"#, "digits"),
             (r#"{"command":"transfer","to":" "}"#, "to"),
+            (r#"{"command":"dtmf","digits":"1","durationMs":39}"#, "durationMs"),
+            (r#"{"command":"dtmf","digits":"1","gapMs":6001}"#, "gapMs"),
             (r#"{"command":"mute","to":"x"}"#, "to"),
+            (r#"{"command":"mute","by":"auto"}"#, "by"),
+            (r#"{"command":"hold","gapMs":70}"#, "gapMs"),
         ] {
             assert_eq!(command(json).expect_err(json).field, field, "{json}");
         }

@@ -90,9 +90,19 @@ struct Calls {
     open: u64,
     live: HashMap<u64, Session>,
     closed: MediaCounters,
+    /// What was dialled in ended calls, as telephone events.
+    dialled: Vec<String>,
 }
 
+/// Ended calls whose dialled digits are kept.
+const MOST_DIALLED: usize = 10_000;
+
 impl Ledger {
+    /// The digits that were dialled in calls as telephone events: one text for each ended call that had some.
+    pub(super) fn dialled(&self) -> Vec<String> {
+        self.calls.lock().dialled.clone()
+    }
+
     /// Counts a WebSocket as open until the returned mark drops.
     pub(super) fn socket_opened(self: &Arc<Self>) -> OpenSocket {
         self.sockets_opened.add(1);
@@ -179,6 +189,10 @@ impl Drop for OpenCall {
         if let Some(session) = calls.live.remove(&self.key) {
             let last = session.counters();
             add(&mut calls.closed, &last);
+            let digits = session.dtmf_heard();
+            if !digits.is_empty() && calls.dialled.len() < MOST_DIALLED {
+                calls.dialled.push(digits);
+            }
         }
     }
 }

@@ -205,6 +205,11 @@ impl Lab {
         self.inner.sip.as_ref().map_or_else(Vec::new, |sip| sip.tones())
     }
 
+    /// What answering peers of every kind were dialled as telephone events (RFC 4733): one text for each ended call that had some.
+    pub fn dtmf_heard(&self) -> Vec<String> {
+        self.inner.shared.ledger.dialled()
+    }
+
     /// `http://address:port` of the WHIP and WHEP counterpart, with `/whip/NAME` and `/whep/NAME`; `None` without one.
     pub fn whip_url(&self) -> Option<String> {
         self.inner.whip_address.map(|address| format!("http://{address}"))

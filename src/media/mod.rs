@@ -6,6 +6,7 @@ pub mod lag;
 pub(crate) mod pacing;
 pub mod source;
 pub(crate) mod talker;
+pub(crate) mod telephone_event;
 
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use lag::{LagSnapshot, reset_schedule_lag, schedule_lag};
 pub(crate) use lag::{longest_schedule_lag, take_longest_schedule_lag};
+pub use telephone_event::{Dialled, Dtmf, TelephoneEvents};
 
 /// Time between two audio packets of one session (`ptime`, RFC 4566 §6): 50 packets a second.
 pub const PACKET_TIME: Duration = Duration::from_millis(20);

@@ -30,7 +30,8 @@ impl InboundStream {
         }
     }
 
-    pub(super) fn packet(&mut self, sequence: u16, timestamp: u32, at_us: u64, clock_rate: u32) {
+    /// Without a timestamp it has no part in the jitter: those of a telephone event stand still (RFC 4733 §2.5.1.2).
+    pub(super) fn packet(&mut self, sequence: u16, timestamp: Option<u32>, at_us: u64, clock_rate: u32) {
         /// RFC 3550 A.1: a larger step forward, or further back than the second, is a restart.
         const MAX_DROPOUT: u16 = 3000;
         const MAX_MISORDER: u16 = 1000;
@@ -44,6 +45,7 @@ impl InboundStream {
             self.received = 0;
         }
         self.received += 1;
+        let Some(timestamp) = timestamp else { return };
         if clock_rate > 0 {
             // RFC 3550 A.8, in µs instead of ticks so that a clock rate learnt late needs no conversion.
             let sent_us = f64::from(timestamp.wrapping_sub(self.last_timestamp) as i32) * 1e6 / f64::from(clock_rate);

@@ -60,6 +60,8 @@ struct Account {
     clock_rate: u32,
     /// Payload types that are not of the audio line, one bit each.
     other_payload_types: u128,
+    /// Those of its telephone events.
+    event_payload_types: u128,
     /// Streams of the audio line received, the latest last; more than [`MAX_STREAMS`] are counted but get no loss account.
     streams: Bounded<InboundStream, MAX_STREAMS>,
     /// Drops of the socket at the time it was given up.
@@ -96,11 +98,13 @@ impl Wire {
     }
 
     /// Tells the clock rate of the negotiated codec, in ticks per second, which the jitter needs (0 without audio), and the
-    /// payload types of other lines, one bit each: their packets are counted and have no account of loss and jitter.
-    pub fn negotiated(&self, clock_rate: u32, other_payload_types: u128) {
+    /// payload types of other lines, one bit each: their packets are counted and have no account of loss and jitter. Those of
+    /// telephone events have one of loss, and no part in the jitter.
+    pub fn negotiated(&self, clock_rate: u32, other_payload_types: u128, event_payload_types: u128) {
         let mut account = self.account.lock();
         account.clock_rate = clock_rate;
         account.other_payload_types = other_payload_types;
+        account.event_payload_types = event_payload_types;
     }
 
     /// Tells the `a=ice-ufrag` of our description: checks for another one are foreign from now on.
@@ -423,7 +427,8 @@ impl Account {
         let timestamp = u32::from_be_bytes([packet[4], packet[5], packet[6], packet[7]]);
         let ssrc = u32::from_be_bytes([packet[8], packet[9], packet[10], packet[11]]);
         if let Some(stream) = self.streams.iter_mut().rev().find(|stream| stream.ssrc == ssrc) {
-            stream.packet(sequence, timestamp, at_us, self.clock_rate);
+            let is_event = self.event_payload_types & 1 << (packet[1] & 0x7f) != 0;
+            stream.packet(sequence, Some(timestamp).filter(|_| !is_event), at_us, self.clock_rate);
         } else {
             let _ = self.streams.push(InboundStream::new(ssrc, sequence, timestamp, at_us));
         }
@@ -534,7 +539,7 @@ mod tests {
     fn observed(datagrams: impl IntoIterator<Item = (u64, Vec<u8>)>) -> WireFacts {
         let started = Instant::now();
         let wire = Wire::new(started);
-        wire.negotiated(48_000, 0);
+        wire.negotiated(48_000, 0, 0);
         for (at_ms, datagram) in datagrams {
             wire.received(&datagram, PEER, started + Duration::from_millis(at_ms), Duration::ZERO);
         }
@@ -555,6 +560,26 @@ mod tests {
     }
 
     #[test]
+    fn telephone_events_count_in_loss_and_not_in_jitter() {
+        let started = Instant::now();
+        let wire = Wire::new(started);
+        wire.negotiated(8_000, 0, 1 << 101);
+        for number in 0..40u16 {
+            // Tones of five packets, one of which is lost.
+            let (is_event, start) = (number / 5 % 2 == 1, number - number % 5);
+            let mut packet = rtp(number, u32::from(if is_event { start } else { number }) * 160);
+            packet[1] = if is_event { 101 } else { 0 };
+            if number != 7 {
+                let at = started + Duration::from_millis(u64::from(number) * 20);
+                wire.received(&packet, PEER, at, Duration::ZERO);
+            }
+        }
+        let facts = wire.facts();
+        assert_eq!((facts.rtp_received, facts.rtp_lost), (39, 1));
+        assert!(facts.jitter < 1e-9, "{}", facts.jitter);
+    }
+
+    #[test]
     fn a_restarted_numbering_keeps_the_loss_before_it() {
         assert_eq!(observed([1u16, 3, 40_000, 40_001].map(|s| (0, rtp(s, 0)))).rtp_lost, 1);
     }
@@ -563,7 +588,7 @@ mod tests {
     fn packets_of_another_line_are_counted_and_disturb_neither_loss_nor_jitter() {
         let started = Instant::now();
         let wire = Wire::new(started);
-        wire.negotiated(8_000, 1 << 96);
+        wire.negotiated(8_000, 1 << 96, 0);
         for n in 0..10u16 {
             let at = started + Duration::from_millis(20 * u64::from(n));
             wire.received(&rtp(n, u32::from(n) * 160), PEER, at, Duration::ZERO);
@@ -590,7 +615,7 @@ mod tests {
     fn time_in_the_kernel_queue_is_our_lag_and_not_jitter() {
         let started = Instant::now();
         let wire = Wire::new(started);
-        wire.negotiated(8_000, 0);
+        wire.negotiated(8_000, 0, 0);
         for n in 0..10u16 {
             let queued = Duration::from_millis(u64::from(n % 3) * 10);
             let read = started + Duration::from_millis(u64::from(n) * 20) + queued;
@@ -740,7 +765,7 @@ mod tests {
     #[test]
     fn the_media_account_is_that_of_the_facts() {
         let wire = Wire::new(Instant::now());
-        wire.negotiated(48_000, 0);
+        wire.negotiated(48_000, 0, 0);
         for (number, at_ms) in [(1, 0), (2, 20), (5, 95)] {
             wire.received(
                 &rtp(number, 960 * u32::from(number)),

@@ -2,7 +2,8 @@
 //!
 //! It takes every decrypted RTP packet, counts it, hands it to an echoing talker and drops it; nothing is decoded or
 //! queued, so a session needs no task that reads. It reads the reception reports about us, which the engine overlooks in
-//! Sender Reports and never turns into a round-trip time (RFC 3550 §6.4). Runs on the engine's task; never blocks.
+//! Sender Reports and never turns into a round-trip time (RFC 3550 §6.4). On the way out it gives packets of telephone events
+//! their payload type, which the engine's sender would refuse. Runs on the engine's task; never blocks.
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -16,12 +17,13 @@ use rtc::sansio::Protocol;
 use rtc::shared::error::Error;
 
 use crate::media::talker::Talker;
+use crate::media::telephone_event::TonesHeard;
 
 /// After every interceptor of the engine.
 pub(super) const SLOT: Slot = Slot::Custom(14_000);
 
 /// What has been heard so far.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Heard {
     /// Payload bytes of RTP packets, without headers (W3C `bytesReceived`).
     pub(super) payload_bytes: u64,
@@ -31,6 +33,8 @@ pub(super) struct Heard {
     pub(super) last_packet_ms: Option<f64>,
     /// The latest reception report about us.
     pub(super) report: Option<Report>,
+    /// What the other side has dialled.
+    pub(super) tones: TonesHeard,
 }
 
 /// How the other side receives us (W3C `RTCRemoteInboundRtpStreamStats`).
@@ -120,6 +124,9 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Earpiece {
                 let extensions = if rtp.header.extension { 4 + rtp.header.get_extension_payload_len() } else { 0 };
                 heard.header_bytes += (12 + 4 * rtp.header.csrc.len() + extensions) as u64;
                 heard.last_packet_ms = Some(since_unix_epoch().as_secs_f64() * 1e3);
+                if heard.tones.is_event(rtp.header.payload_type) {
+                    heard.tones.packet(rtp.header.ssrc, rtp.header.timestamp, &rtp.payload);
+                }
                 drop(heard);
                 self.talker.received(rtp);
                 return Ok(());
@@ -144,7 +151,13 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Earpiece {
         self.read.pop_front()
     }
 
-    fn handle_write(&mut self, packet: TaggedPacket) -> Result<(), Error> {
+    fn handle_write(&mut self, mut packet: TaggedPacket) -> Result<(), Error> {
+        if let Packet::Rtp(rtp) = &mut packet.message.packet
+            && rtp.header.ssrc == self.ssrc
+            && let Some(payload_type) = self.talker.telephone_event(rtp.header.sequence_number)
+        {
+            rtp.header.payload_type = payload_type;
+        }
         self.write.push_back(packet);
         Ok(())
     }

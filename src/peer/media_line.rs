@@ -2,7 +2,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::ConfigError;
-use crate::media::AudioCodec;
+use crate::media::{AudioCodec, TelephoneEvents};
 use crate::sdp::Section;
 
 /// Which ways media flows on a line (W3C `RTCRtpTransceiverDirection`), seen from the side that writes it.
@@ -89,10 +89,27 @@ impl MediaCodec {
         AudioCodec::ALL.into_iter().find(|codec| codec.is_named(&self.encoding))
     }
 
-    /// DTMF (RFC 4733): agreed on where it is offered, never sent.
+    /// DTMF (RFC 4733).
     pub(crate) fn is_telephone_event(&self) -> bool {
         let name = self.encoding.split('/').next().unwrap_or_default();
         name.eq_ignore_ascii_case("telephone-event")
+    }
+
+    /// DTMF at this clock rate, all its events, with the payload types that browsers give it.
+    fn telephone_event(clock_rate: u32) -> Self {
+        let payload_type = if clock_rate == 48_000 { 110 } else { 126 };
+        let encoding = format!("telephone-event/{clock_rate}");
+        Self { payload_type, encoding, fmtp: Some("0-15".to_owned()), rtcp_fb: vec![] }
+    }
+
+    /// How a side with these formats takes DTMF beside this codec: in the codec's own clock, else in that of telephones.
+    pub(crate) fn telephone_events(formats: &[Self], codec: AudioCodec) -> Option<TelephoneEvents> {
+        let events = formats.iter().filter(|format| format.is_telephone_event()).filter_map(|format| {
+            let clock_rate = format.encoding.split('/').nth(1)?.parse().ok()?;
+            Some(TelephoneEvents::new(format.payload_type, clock_rate, format.fmtp.as_deref()))
+        });
+        let at = |clock_rate: u32| events.clone().find(|events| events.clock_rate == clock_rate);
+        at(codec.clock_rate()).or_else(|| at(8_000))
     }
 
     /// How we write a codec of ours with this payload type.
@@ -174,9 +191,12 @@ pub struct MediaLine {
 }
 
 impl MediaLine {
-    /// The audio line of a softphone that has these codecs.
+    /// The audio line of a softphone that has these codecs, and DTMF in their clocks and in that of telephones, as browsers offer it.
     pub(crate) fn audio(codecs: &[AudioCodec]) -> Self {
+        let has_opus = codecs.contains(&AudioCodec::Opus);
+        let events = [(48_000, has_opus), (8_000, true)].into_iter().filter(|(_, wanted)| *wanted);
         let codecs = codecs.iter().map(|codec| MediaCodec::of(*codec, codec.offered_payload_type()));
+        let codecs = codecs.chain(events.map(|(clock_rate, _)| MediaCodec::telephone_event(clock_rate)));
         Self {
             media: "audio".to_owned(),
             mid: Some("0".to_owned()),
@@ -270,6 +290,32 @@ mod tests {
         assert_eq!(codecs[0].fmtp.as_deref(), Some("minptime=10;useinbandfec=1"));
         assert_eq!(codecs[0].rtcp_fb, ["transport-cc"]);
         assert!(codecs[2].is_telephone_event() && codecs[0].audio() == Some(AudioCodec::Opus));
+    }
+
+    #[test]
+    fn telephone_events_are_taken_in_the_clock_of_the_codec_where_it_is_there() {
+        let formats = |encodings: &[&str]| {
+            let format = |(index, encoding): (usize, &&str)| MediaCodec {
+                payload_type: 100 + index as u8,
+                encoding: (*encoding).to_owned(),
+                fmtp: None,
+                rtcp_fb: vec![],
+            };
+            encodings.iter().enumerate().map(format).collect::<Vec<_>>()
+        };
+        let taken = |encodings: &[&str], codec| {
+            let events = MediaCodec::telephone_events(&formats(encodings), codec);
+            events.map(|events| (events.payload_type, events.clock_rate))
+        };
+        let both = ["opus/48000/2", "telephone-event/8000", "TELEPHONE-EVENT/48000"];
+        assert_eq!(taken(&both, AudioCodec::Opus), Some((102, 48_000)));
+        assert_eq!(taken(&both, AudioCodec::Pcmu), Some((101, 8_000)));
+        assert_eq!(taken(&both[..2], AudioCodec::Opus), Some((101, 8_000)));
+        assert_eq!(taken(&["telephone-event/16000", "telephone-event"], AudioCodec::Pcma), None);
+        let offered = MediaLine::audio(&AudioCodec::OFFERED).codecs;
+        let told: Vec<_> = offered.iter().map(|codec| (codec.payload_type, &*codec.encoding)).collect();
+        assert_eq!(told[2..], [(110, "telephone-event/48000"), (126, "telephone-event/8000")]);
+        assert_eq!(MediaLine::audio(&[AudioCodec::Pcma]).codecs.len(), 2);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! the background of the runtime it was made on.
 pub(crate) mod census;
 mod config;
+mod dtmf;
 mod earpiece;
 pub(crate) mod media_line;
 mod negotiation;
@@ -21,6 +22,7 @@ use crate::config::ConfigError;
 
 pub(crate) use config::IceUrl;
 pub use config::{IceServer, IceTransportPolicy, SessionConfig};
+pub use dtmf::DtmfError;
 pub use media_line::{MediaCodec, MediaDirection, MediaLine};
 pub use session::Session;
 

@@ -10,7 +10,7 @@
 use std::fmt::Write as _;
 
 use super::media_line::{MediaCodec, MediaDirection, MediaLine};
-use crate::media::AudioCodec;
+use crate::media::{AudioCodec, TelephoneEvents};
 use crate::sdp::{Description, Section, attribute_name, direction};
 
 /// What was agreed for the audio line.
@@ -21,6 +21,8 @@ pub(super) struct Negotiated {
     pub(super) payload_type: u8,
     /// Which ways audio flows, seen from us.
     pub(super) direction: MediaDirection,
+    /// How the other side takes DTMF, where both have it.
+    pub(super) events: Option<TelephoneEvents>,
 }
 
 /// The line of a description that carries the candidates of all of them.
@@ -126,6 +128,13 @@ impl Lines {
     /// The line of data channels.
     pub(super) fn data(&self) -> Option<usize> {
         self.lines.iter().position(|line| line.is_data_channel() && !line.rejected)
+    }
+
+    /// Payload types of the audio line's telephone events, one bit each.
+    pub(super) fn event_payload_types(&self) -> u128 {
+        let codecs = self.audio().map_or(&[][..], |index| &self.lines[index].codecs);
+        let events = codecs.iter().filter(|codec| codec.is_telephone_event());
+        events.fold(0, |types, codec| types | bit(codec.payload_type))
     }
 
     /// Where our candidates stand.
@@ -284,7 +293,8 @@ pub(super) fn answered(answer: &str, offered: &Lines, ours: &[AudioCodec]) -> Re
     let audio = match sent.and_then(|index| Some((index, answer.media.get(index)?))) {
         Some((index, section)) if section.media() == "audio" && !section.is_rejected() => {
             let direction = lines.lines[index].direction;
-            Some((index, agreed(section, ours, direction)?))
+            let takes_events = takes_telephone_events(&offered.lines[index]);
+            Some((index, agreed(section, ours, direction, takes_events)?))
         }
         _ if lines.lines.iter().any(|line| !line.rejected) => None,
         Some((_, section)) if section.media() == "audio" => {
@@ -319,7 +329,8 @@ pub(super) fn offered(offer: &str, wanted: &[MediaLine], ours: &[AudioCodec]) ->
         Some((index, section)) => {
             let ours_wanted = wants("audio").first().map_or(MediaDirection::Sendrecv, |line| line.direction);
             let direction = ours_wanted.agreed(MediaDirection::named(offer.direction(section)));
-            Some((index, agreed(section, ours, direction)?))
+            let takes_events = wanted.is_empty() || wants("audio").iter().any(|line| takes_telephone_events(line));
+            Some((index, agreed(section, ours, direction, takes_events)?))
         }
         None if !wanted.is_empty() => None,
         None if audio_lines().next().is_some() => {
@@ -364,7 +375,7 @@ pub(super) fn offered(offer: &str, wanted: &[MediaLine], ours: &[AudioCodec]) ->
         match (audio, counterpart) {
             (Some((audio, negotiated)), _) if audio == index => {
                 line.direction = negotiated.direction;
-                line.codecs = common(section, ours, counterpart.is_some_and(takes_telephone_events));
+                line.codecs = common(section, ours, negotiated.events.is_some());
             }
             (_, counterpart) if line.is_data_channel() => {
                 line.rejected |= has_data || (!wanted.is_empty() && counterpart.is_none());
@@ -395,11 +406,17 @@ fn takes_telephone_events(line: &MediaLine) -> bool {
 
 /// The first format of an audio line that is one of `ours`: an answer states the choice, an offer the preference, in that order
 /// (RFC 3264 §6.1).
-fn agreed(section: &Section, ours: &[AudioCodec], direction: MediaDirection) -> Result<Negotiated, String> {
+fn agreed(
+    section: &Section,
+    ours: &[AudioCodec],
+    direction: MediaDirection,
+    takes_events: bool,
+) -> Result<Negotiated, String> {
     let theirs = MediaCodec::all(section);
     let common = |codec: &MediaCodec| Some((codec.audio().filter(|audio| ours.contains(audio))?, codec.payload_type));
     if let Some((codec, payload_type)) = theirs.iter().find_map(common) {
-        return Ok(Negotiated { codec, payload_type, direction });
+        let events = MediaCodec::telephone_events(&theirs, codec).filter(|_| takes_events);
+        return Ok(Negotiated { codec, payload_type, direction, events });
     }
     let ours: Vec<_> = ours.iter().map(|codec| codec.mime_type().trim_start_matches("audio/")).collect();
     let theirs: Vec<_> = theirs.iter().map(|codec| &*codec.encoding).collect();
@@ -632,6 +649,31 @@ mod tests {
             let error = answered(&format!("{SESSION}{media}"), &lines, &AudioCodec::ALL).expect_err("none");
             assert!(error.contains(word), "{error}");
         }
+    }
+
+    #[test]
+    fn telephone_events_are_agreed_on_where_both_sides_have_them_and_the_engine_is_not_told() {
+        let offer = format!(
+            "{SESSION}m=audio 9 UDP/TLS/RTP/SAVPF 0 101\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-11\r\n{ICE}"
+        );
+        let remote = offered(&offer, &[], &AudioCodec::ALL).expect("audio");
+        let events = remote.audio.and_then(|audio| audio.events).expect("agreed on");
+        assert_eq!((events.payload_type, events.clock_rate, events.events), (101, 8000, 0x0fff));
+        assert!(!remote.engine.contains("telephone-event"), "{}", remote.engine);
+        assert_eq!(remote.lines.event_payload_types(), 1 << 101);
+        let mut without = MediaLine::audio(&AudioCodec::ALL);
+        without.codecs.retain(|codec| !codec.is_telephone_event());
+        let remote = offered(&offer, &[without.clone()], &AudioCodec::ALL).expect("audio");
+        assert_eq!(remote.audio.and_then(|audio| audio.events), None);
+        assert_eq!(remote.lines.event_payload_types(), 0);
+
+        let lines = Lines::wanted(&[MediaLine::audio(&AudioCodec::OFFERED)]);
+        let of = |answer: &str, lines: &Lines| {
+            answered(answer, lines, &AudioCodec::ALL).expect("audio").audio.and_then(|audio| audio.events)
+        };
+        assert!(of(&offer, &lines).is_some());
+        assert_eq!(of(&offer, &Lines::wanted(&[without])), None, "it was not offered");
+        assert_eq!(of(&format!("{SESSION}m=audio 9 UDP/TLS/RTP/SAVPF 0\r\n{ICE}"), &lines), None);
     }
 
     #[test]

@@ -34,8 +34,9 @@ use super::{
     SessionPhases, stats,
 };
 use crate::diagnosis::facts::{Candidate, SessionFacts};
-use crate::media::AudioCodec;
 use crate::media::talker::{PacketSink, Talker};
+use crate::media::telephone_event::Dial;
+use crate::media::{AudioCodec, TelephoneEvents};
 use crate::net::runtime::SessionRuntime;
 use crate::net::turn::Relay;
 use crate::net::wire::{Wire, WireFacts};
@@ -70,6 +71,8 @@ struct Inner {
     early_candidates: Mutex<Vec<IceCandidateInit>>,
     negotiation: Mutex<Negotiation>,
     closing: AtomicBool,
+    /// Held by who dials.
+    dialling: tokio::sync::Mutex<()>,
 }
 
 /// How far offers and answers have come.
@@ -91,6 +94,8 @@ struct Negotiation {
     dtls_server: Option<bool>,
     /// Our own data channel.
     has_channel: bool,
+    /// How the other side takes DTMF.
+    events: Option<TelephoneEvents>,
 }
 
 impl Session {
@@ -155,6 +160,7 @@ impl Session {
             early_candidates: Mutex::default(),
             negotiation: Mutex::new(negotiation),
             closing: AtomicBool::new(false),
+            dialling: tokio::sync::Mutex::default(),
         });
         // From here on dropping `session` closes what was made.
         let session = Self { inner };
@@ -487,7 +493,7 @@ impl Session {
         }
     }
 
-    /// Stops sending after the current packet; receiving goes on.
+    /// Stops sending after the current packet, and ends a dialling; receiving goes on.
     pub fn stop_audio(&self) {
         self.inner.talker.silence();
     }
@@ -500,7 +506,7 @@ impl Session {
     /// getStats as W3C RTCStats objects.
     pub async fn stats(&self) -> serde_json::Value {
         let report = self.inner.connection.get_stats(Instant::now(), StatsSelector::None).await;
-        let heard = *self.inner.heard.lock();
+        let heard = self.inner.heard.lock().clone();
         let clock_rate = self.codec().map_or(0, |(codec, _)| codec.clock_rate());
         stats::to_json(&report, &self.wire(), &heard, clock_rate)
     }
@@ -674,9 +680,42 @@ impl Session {
         }
         self.inner.talker.hold(!direction.is_some_and(MediaDirection::sends));
         let clock_rate = remote.audio.map_or(0, |audio| audio.codec.clock_rate());
-        self.inner.progress.wire.negotiated(clock_rate, remote.lines.other_payload_types());
+        let events = remote.lines.event_payload_types();
+        self.inner.progress.wire.negotiated(clock_rate, remote.lines.other_payload_types(), events);
+        self.inner.heard.lock().tones.payload_types = events;
         self.inner.progress.update(|state| state.direction = direction);
-        self.inner.negotiation.lock().lines = remote.lines.clone();
+        let mut negotiation = self.inner.negotiation.lock();
+        negotiation.lines = remote.lines.clone();
+        negotiation.events = remote.audio.and_then(|audio| audio.events);
+    }
+
+    pub(super) fn telephone_events(&self) -> Option<TelephoneEvents> {
+        self.inner.negotiation.lock().events
+    }
+
+    pub(super) fn talker(&self) -> &Talker {
+        &self.inner.talker
+    }
+
+    pub(super) fn dialling(&self) -> &tokio::sync::Mutex<()> {
+        &self.inner.dialling
+    }
+
+    /// Starts to dial in the clock of the negotiated codec; without one, or once it closes, the dial is dropped.
+    pub(super) fn start_dial(&self, dial: impl FnOnce(AudioCodec) -> Dial) {
+        if let (Some((codec, _)), false) = (self.codec(), self.inner.closing.load(Ordering::Acquire)) {
+            let _context = self.inner.tokio.enter();
+            self.inner.talker.dial(dial(codec));
+        }
+    }
+
+    pub(super) fn tones_heard(&self) -> String {
+        self.inner.heard.lock().tones.digits().to_owned()
+    }
+
+    /// Puts into the timeline by which way DTMF goes; not what, which may be a secret.
+    pub(crate) fn note_dtmf(&self, way: &'static str) {
+        self.inner.progress.record("dtmf", way, |_, _| {});
     }
 }
 

@@ -367,7 +367,7 @@ impl Machine {
             // An agent's protocols leave this to the server.
             Command::RestartIce => (&[], Extra::new()),
             Command::Transfer { to } => (&commands.transfer, vec![("to", Value::String(to))]),
-            Command::Dtmf { digits } => (&commands.dtmf, vec![("digits", Value::String(digits))]),
+            Command::Dtmf(dtmf) => (&commands.dtmf, vec![("digits", Value::String(dtmf.digits().to_owned()))]),
         };
         if !self.calls.contains_key(&key) {
             return self.problem("a command was not done: the call is over");

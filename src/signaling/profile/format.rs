@@ -809,10 +809,19 @@ impl Profile {
             Command::Hold => &commands.hold,
             Command::Resume => &commands.resume,
             Command::Transfer { .. } => &commands.transfer,
-            Command::Dtmf { .. } => &commands.dtmf,
+            Command::Dtmf(_) => &commands.dtmf,
             Command::RestartIce => return false,
         };
         !list.is_empty()
+    }
+
+    /// How its `dtmf` command goes to the other side; `None` where it knows none.
+    pub fn dtmf_way(&self) -> Option<&'static str> {
+        match self.driver {
+            Some(Driver::Sip) => Some("SIP INFO (application/dtmf-relay)"),
+            Some(Driver::Whip | Driver::Whep) => None,
+            None => (!self.commands.dtmf.is_empty()).then_some("the profile's own way"),
+        }
     }
 
     /// What tells users apart among softphones with these parameters: whatever names the user, and whatever says where the

@@ -1,6 +1,7 @@
 //! What goes into a [`Machine`](super::Machine) and what comes out of it, as plain values.
 use std::time::{Duration, Instant};
 
+use crate::media::Dtmf;
 use crate::peer::{IceCandidateInit, IceServer, MediaDirection};
 
 use super::format::Method;
@@ -119,11 +120,8 @@ pub enum Command {
         /// To whom.
         to: String,
     },
-    /// Send tones.
-    Dtmf {
-        /// `0`–`9`, `*`, `#`, `A`–`D`.
-        digits: String,
-    },
+    /// Send tones by a message of the protocol.
+    Dtmf(Dtmf),
     /// Restart ICE (RFC 8445 §9) by an offer of ours.
     RestartIce,
 }

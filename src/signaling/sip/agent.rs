@@ -11,6 +11,7 @@ use super::digest;
 use super::message::{Message, parameter, phrase, uri_of};
 use super::settings::Settings;
 use crate::config::ConfigError;
+use crate::media::Dtmf;
 use crate::signaling::profile::{
     Action, Backoff, CallKey, EndedBy, Input, Next, Profile, Speaker, parameters, rendered,
 };
@@ -757,13 +758,18 @@ fn token(random: &mut StdRng, length: usize) -> String {
 /// Tones that may wait to be sent in one call.
 pub(super) const MAX_TONES: usize = 128;
 
-/// Adds tones to those that wait; false where there are too many, or something is none.
-pub(super) fn queue_tones(waiting: &mut VecDeque<char>, digits: &str) -> bool {
-    let tones: Vec<char> = digits.chars().map(|tone| tone.to_ascii_uppercase()).collect();
-    let usable = tones.iter().all(|tone| tone.is_ascii_digit() || "*#ABCD".contains(*tone));
-    if !usable || tones.is_empty() || waiting.len() + tones.len() > MAX_TONES {
+/// One of them, or a pause: `,`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tone {
+    pub(super) digit: char,
+    pub(super) duration: Duration,
+}
+
+/// Adds tones to those that wait; false where there are too many.
+pub(super) fn queue_tones(waiting: &mut VecDeque<Tone>, dtmf: &Dtmf) -> bool {
+    if waiting.len() + dtmf.digits().len() > MAX_TONES {
         return false;
     }
-    waiting.extend(tones);
+    waiting.extend(dtmf.digits().chars().map(|digit| Tone { digit, duration: dtmf.duration() }));
     true
 }

@@ -2,10 +2,11 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::agent::{Purpose, TRANSACTION, Transaction, UserAgent, queue_tones};
+use super::agent::{Purpose, TRANSACTION, Tone, Transaction, UserAgent, queue_tones};
 use super::dialog::Dialog;
 use super::message::{Message, phrase, uri_of};
 use super::session_timer::SessionTimer;
+use crate::media::telephone_event::PAUSE;
 use crate::peer::MediaDirection;
 use crate::signaling::profile::{Action, CallKey, Command, EndedBy, PeerEvent, PeerNumber};
 
@@ -19,8 +20,6 @@ const MAX_CALLS: usize = 256;
 const PEER: PeerNumber = 1;
 /// Extensions that a request may require of us.
 const SUPPORTED: [&str; 5] = ["timer", "ice", "outbound", "path", "gruu"];
-/// How long one tone of an INFO is, ms.
-const TONE_MS: u32 = 160;
 /// Refusals by the other side; what else fails a call is a failure.
 const REFUSALS: [u16; 11] = [403, 404, 406, 410, 480, 484, 486, 488, 600, 603, 606];
 
@@ -49,7 +48,9 @@ pub(super) struct Call {
     again: Option<Again>,
     /// When a crossed offer is made again (RFC 3261 §14.1).
     retry_at: Option<Instant>,
-    tones: VecDeque<char>,
+    tones: VecDeque<Tone>,
+    /// Until when a comma among the tones pauses.
+    pause_until: Option<Instant>,
     transferring: bool,
     /// Why our side ends it, when we say BYE for a reason of our own.
     failure: Option<String>,
@@ -112,6 +113,7 @@ impl Call {
             again: None,
             retry_at: None,
             tones: VecDeque::new(),
+            pause_until: None,
             transferring: false,
             failure: None,
         }
@@ -120,7 +122,7 @@ impl Call {
     pub(super) fn deadline(&self) -> Option<Instant> {
         let timer = self.timer.map(|timer| timer.at).filter(|_| self.stage == Stage::Established);
         let unacknowledged = self.unacknowledged.as_ref().map(|waiting| waiting.next.min(waiting.until));
-        [timer, unacknowledged, self.retry_at].into_iter().flatten().min()
+        [timer, unacknowledged, self.retry_at, self.pause_until].into_iter().flatten().min()
     }
 
     fn direction(&self) -> MediaDirection {
@@ -169,19 +171,17 @@ impl UserAgent {
             }
             Command::RestartIce if established => self.renegotiate(key, true),
             Command::Transfer { to } if established => self.transfer(key, &to, now),
-            Command::Dtmf { digits } if established => {
-                if !queue_tones(&mut call.tones, &digits) {
-                    return self.problem(format!(
-                        "'{digits}' was not sent: tones are 0–9, *, # and A–D, and at most {} wait",
-                        super::agent::MAX_TONES
-                    ));
+            Command::Dtmf(dtmf) if established => {
+                if !queue_tones(&mut call.tones, &dtmf) {
+                    let most = super::agent::MAX_TONES;
+                    return self.problem(format!("tones were not sent: at most {most} wait for those before them"));
                 }
-                let under_way = self.sends_tone(key);
-                if !under_way {
+                let pauses = call.pause_until.is_some();
+                if !pauses && !self.sends_tone(key) {
                     self.next_tone(key, now);
                 }
             }
-            Command::Hold | Command::Resume | Command::RestartIce | Command::Transfer { .. } | Command::Dtmf { .. } => {
+            Command::Hold | Command::Resume | Command::RestartIce | Command::Transfer { .. } | Command::Dtmf(_) => {
                 self.problem("a command was not done: the call is not established");
             }
         }
@@ -362,10 +362,15 @@ impl UserAgent {
     fn next_tone(&mut self, key: CallKey, now: Instant) {
         let via = self.via();
         let Some(call) = self.calls.get_mut(&key) else { return };
-        let Some(tone) = call.tones.pop_front() else { return };
+        let Some(Tone { digit, duration }) = call.tones.pop_front() else { return };
+        if digit == ',' {
+            call.pause_until = Some(now + PAUSE);
+            return;
+        }
         let info = call.dialog.request("INFO", &via);
         let info = self.finished(info, "outbound");
-        let info = info.with_body("application/dtmf-relay", &format!("Signal={tone}\r\nDuration={TONE_MS}\r\n"));
+        let info = info
+            .with_body("application/dtmf-relay", &format!("Signal={digit}\r\nDuration={}\r\n", duration.as_millis()));
         if !self.ask(Purpose::Tone(key), info, now) {
             self.problem("tones were not sent: there is no WebSocket");
         }
@@ -928,6 +933,11 @@ impl UserAgent {
             if call.retry_at.is_some_and(|at| at <= now) {
                 call.retry_at = None;
                 self.renegotiate(key, false);
+            }
+            let Some(call) = self.calls.get_mut(&key) else { continue };
+            if call.pause_until.is_some_and(|at| at <= now) {
+                call.pause_until = None;
+                self.next_tone(key, now);
             }
             let Some(call) = self.calls.get_mut(&key) else { continue };
             if let Some(waiting) = &mut call.unacknowledged

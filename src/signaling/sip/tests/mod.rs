@@ -503,13 +503,38 @@ fn unregistering_says_farewell_and_keeps_the_websocket_for_the_calls_there_are()
 fn tones_go_by_info_one_after_the_other() {
     let mut phone = Phone::registered(&[]);
     let (call, _) = phone.established(|response| response);
-    phone.give(Input::Command { call, command: Command::Dtmf { digits: "1#".to_owned() } });
+    let dial = |digits: &str| Input::Command { call, command: dtmf(digits) };
+    phone.give(dial("1#"));
     let first = phone.said_one("INFO");
-    assert!(first.body.starts_with("Signal=1\r\n"), "{}", first.body);
+    assert_eq!(first.body, "Signal=1\r\nDuration=100\r\n");
     phone.answer(&first, 200, |response| response);
     assert!(phone.said_one("INFO").body.starts_with("Signal=#\r\n"));
-    phone.give(Input::Command { call, command: Command::Dtmf { digits: "x".to_owned() } });
-    assert!(phone.problems()[0].contains("'x' was not sent"));
+    phone.give(dial(&"1".repeat(64)));
+    phone.give(dial(&"2".repeat(64)));
+    assert_eq!(phone.problems(), Vec::<String>::new());
+    phone.give(dial("3"));
+    assert!(phone.problems()[0].contains("at most 128 wait"), "{:?}", phone.problems());
+}
+
+#[test]
+fn a_comma_among_tones_pauses_for_two_seconds_and_keeps_their_order() {
+    let mut phone = Phone::registered(&[]);
+    let (call, _) = phone.established(|response| response);
+    phone.give(Input::Command { call, command: dtmf("1,2") });
+    let first = phone.said_one("INFO");
+    phone.answer(&first, 200, |response| response);
+    phone.pass(Duration::from_millis(1900));
+    phone.give(Input::Command { call, command: dtmf("3") });
+    assert!(phone.said().iter().all(|message| message.method() != "INFO"));
+    phone.pass(Duration::from_millis(200));
+    let second = phone.said_one("INFO");
+    assert!(second.body.starts_with("Signal=2\r\n"), "{}", second.body);
+    phone.answer(&second, 200, |response| response);
+    assert!(phone.said_one("INFO").body.starts_with("Signal=3\r\n"));
+}
+
+fn dtmf(digits: &str) -> Command {
+    Command::Dtmf(crate::media::Dtmf::new(digits, None, None).expect("usable"))
 }
 
 #[test]

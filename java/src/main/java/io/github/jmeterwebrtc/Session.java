@@ -170,13 +170,18 @@ public final class Session implements AutoCloseable {
 
     /**
      * Does something with the call of a {@link Softphone}, as its profile says. Returns when the command is given; what the
-     * server makes of it is for its protocol to say.
+     * server makes of it is for its protocol to say. DTMF as telephone events (RFC 4733), which any session can send whose other
+     * side takes them, is waited for.
      *
      * @param operation   cancels it; may be null
      * @param commandJson {@code {"command":"mute"}}, {@code unmute}, {@code hold}, {@code resume},
-     *                    {@code {"command":"dtmf","digits":"12#"}} or {@code {"command":"transfer","to":"…"}}
+     *                    {@code {"command":"dtmf","digits":"12#"}}, which may have {@code durationMs}, {@code gapMs} and
+     *                    {@code by} ({@code auto}, {@code telephone-event}, {@code signaling}), or
+     *                    {@code {"command":"transfer","to":"…"}}
      * @param deadlineMs  how long it may take
-     * @return {@code {"command","elapsedUs","state","problems"}}; {@code problems} is what the softphone could not do since
+     * @return {@code {"command","elapsedUs","state","problems"}}, and {@code dtmf}: {@code by}, and for telephone events
+     *         {@code payloadType}, {@code clockRate}, {@code tones}, {@code packets}; {@code problems} is what the softphone could
+     *         not do since
      * @throws EngineException  code {@code UNSUPPORTED}: the profile does not say how; code {@code SESSION_CLOSED}: the call is
      *                          over
      * @throws TimeoutException when the deadline passed

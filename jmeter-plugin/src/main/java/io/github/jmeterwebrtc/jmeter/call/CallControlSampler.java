@@ -19,8 +19,9 @@ import java.util.regex.Pattern;
 /**
  * WebRTC Call Control: mutes, holds or transfers a call of a softphone, or sends digits, as its profile says.
  *
- * <p>The sample ends when the command is given; what the server makes of it is for its protocol to say. What the profile does not
- * know is a failure that names command and profile.
+ * <p>The sample ends when the command is given; what the server makes of it is for its protocol to say. Digits that go as telephone
+ * events (RFC 4733) are waited for; the response says by which way they went. What the profile does not know is a failure that
+ * names command and profile.
  */
 public class CallControlSampler extends WebRtcSampler {
     private static final long serialVersionUID = 1L;
@@ -28,8 +29,14 @@ public class CallControlSampler extends WebRtcSampler {
     // Property names appear in plan files: never change them.
     /** {@code mute} (default), {@code unmute}, {@code hold}, {@code resume}, {@code dtmf} or {@code transfer}. */
     public static final String COMMAND = "command";
-    /** With {@code dtmf}: what is dialled, of {@code 0-9 A-D * #}. */
+    /** With {@code dtmf}: what is dialled, of {@code 0-9 A-D * #} and {@code ,} for a pause of two seconds. */
     public static final String DIGITS = "digits";
+    /** With {@code dtmf}: {@code auto} (default), {@code telephone-event} or {@code signaling}. */
+    public static final String DTMF_BY = "dtmfBy";
+    /** With {@code dtmf}: how long a tone is, ms (default 100). */
+    public static final String TONE_DURATION = "toneDuration";
+    /** With {@code dtmf}: how long it is silent between two tones, ms (default 70). */
+    public static final String TONE_GAP = "toneGap";
     /** With {@code transfer}: to whom. */
     public static final String TO = "to";
     /** How long it may take, ms (default 10000). */
@@ -39,7 +46,11 @@ public class CallControlSampler extends WebRtcSampler {
     static final List<String> COMMANDS =
             Collections.unmodifiableList(Arrays.asList("mute", "unmute", "hold", "resume", "dtmf", "transfer"));
 
-    private static final Pattern DIALLED = Pattern.compile("[0-9A-D*#]{1,64}");
+    /** How DTMF goes; the first is that of an empty field. */
+    static final List<String> WAYS = Collections.unmodifiableList(Arrays.asList("auto", "telephone-event", "signaling"));
+
+    private static final Pattern DIALLED = Pattern.compile("[0-9A-Da-d*#,]{1,64}");
+    private static final long LONGEST_TONE_MS = 6_000;
     private static final long TIMEOUT_MS = 10_000;
     private static final long MAX_TIMEOUT_MS = 3_600_000;
 
@@ -47,6 +58,9 @@ public class CallControlSampler extends WebRtcSampler {
     protected void perform(ThreadScope thread, BoundedWait bounded, ResultBuilder result)
             throws InvalidElementException, EngineException, TimeoutException {
         ObjectNode command = command(getCommand(), getDigits(), getTo());
+        if ("dtmf".equals(command.path("command").asText())) {
+            howToDial(command, getDtmfBy(), getToneDuration(), getToneGap());
+        }
         long timeoutMs = Setting.number(TIMEOUT, getTimeout(), 1, MAX_TIMEOUT_MS, TIMEOUT_MS);
         result.request(command.toString());
         PlacedCall call = talkingCall(thread, result);
@@ -71,7 +85,7 @@ public class CallControlSampler extends WebRtcSampler {
         ObjectNode json = new ObjectMapper().createObjectNode().put("command", command);
         if ("dtmf".equals(command)) {
             if (!DIALLED.matcher(digits).matches()) {
-                throw new InvalidElementException("digits: '" + digits + "' is not 1 to 64 of 0-9, A-D, * and #");
+                throw new InvalidElementException("digits: '" + digits + "' is not 1 to 64 of 0-9, A-D, *, # and ,");
             }
             json.put("digits", digits);
         } else if ("transfer".equals(command)) {
@@ -81,6 +95,22 @@ public class CallControlSampler extends WebRtcSampler {
             json.put("to", to);
         }
         return json;
+    }
+
+    /** Adds what is said of tones; pure. */
+    static void howToDial(ObjectNode command, String by, String duration, String gap) throws InvalidElementException {
+        if (!by.isEmpty() && !WAYS.contains(by)) {
+            throw new InvalidElementException(DTMF_BY + ": '" + by + "' is none of " + String.join(", ", WAYS));
+        }
+        if (!by.isEmpty()) {
+            command.put("by", by);
+        }
+        if (!duration.isEmpty()) {
+            command.put("durationMs", Setting.number(TONE_DURATION, duration, 40, LONGEST_TONE_MS, 0));
+        }
+        if (!gap.isEmpty()) {
+            command.put("gapMs", Setting.number(TONE_GAP, gap, 30, LONGEST_TONE_MS, 0));
+        }
     }
 
     /** @return {@link #COMMAND}, trimmed */
@@ -101,6 +131,36 @@ public class CallControlSampler extends WebRtcSampler {
     /** @param digits {@link #DIGITS} */
     public void setDigits(String digits) {
         setProperty(DIGITS, digits);
+    }
+
+    /** @return {@link #DTMF_BY}, trimmed */
+    public String getDtmfBy() {
+        return getPropertyAsString(DTMF_BY).trim();
+    }
+
+    /** @param way {@link #DTMF_BY} */
+    public void setDtmfBy(String way) {
+        setProperty(DTMF_BY, way);
+    }
+
+    /** @return {@link #TONE_DURATION}, trimmed */
+    public String getToneDuration() {
+        return getPropertyAsString(TONE_DURATION).trim();
+    }
+
+    /** @param duration {@link #TONE_DURATION} */
+    public void setToneDuration(String duration) {
+        setProperty(TONE_DURATION, duration);
+    }
+
+    /** @return {@link #TONE_GAP}, trimmed */
+    public String getToneGap() {
+        return getPropertyAsString(TONE_GAP).trim();
+    }
+
+    /** @param gap {@link #TONE_GAP} */
+    public void setToneGap(String gap) {
+        setProperty(TONE_GAP, gap);
     }
 
     /** @return {@link #TO}, trimmed */
