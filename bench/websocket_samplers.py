@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Measures an existing plan on the original WebSocket Samplers plugin and on ours, in turns, against the same server.
 
-usage: python3 -m bench.websocket_samplers [--rounds 3] [--threads 1,50,200] [--idle 2000] [--seconds 10]
+usage: python3 -m bench.websocket_samplers [--rounds 3] [--windows 10] [--threads 1,50,200] [--idle 2000] [--seconds 10]
 
-Throughput: threads that ask and read the echo of five bytes, samples per second by JMeter's own summary, and CPU per
-sample of the JMeter process. Idle: connections that are opened and left alone; memory and CPU of the JMeter process.
-Writes target/bench/websocket-samplers.json in the form of `bench/run.py`.
+Throughput: threads that ask and read the echo of five bytes. Both run at the same time, each with a server of its own; one of them
+is stopped (SIGSTOP) while the other is measured, in turns of two seconds, after a warm-up. So a machine whose speed
+changes from minute to minute is the same for both: what counts is the ratio, the median of neighbouring windows. Samples are the
+server's answers; CPU is that of the JMeter process. Idle: connections that are opened and left alone; memory and CPU of the JMeter
+process, `--rounds` times in turns. Writes target/bench/websocket-samplers.json in the form of `bench/run.py`.
 """
 from __future__ import annotations
 
@@ -13,12 +15,13 @@ import argparse
 import json
 import os
 import re
+import signal
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.compat import homes, jmx
@@ -27,7 +30,8 @@ from tests.compat.homes import Home
 ROOT = Path(__file__).resolve().parent.parent
 DIRECTORY = ROOT / "target" / "bench" / "websocket-samplers"
 TICKS = os.sysconf("SC_CLK_TCK")
-SUMMARY = re.compile(r"summary = +(\d+) in .*= +([\d.]+)/s .*Err: +(\d+)")
+WARM_UP_S = 14
+WINDOW_S = 2
 JVM = ["-Xms256m", "-Xmx768m", "-Xss256k", "-Djava.awt.headless=true"]
 # Gives the memory of dead objects back at once, so that what is left is what the connections hold.
 LEAN_JVM = ["-Xms16m", "-Xmx768m", "-Xss256k", "-XX:+UseSerialGC", "-XX:MinHeapFreeRatio=5", "-XX:MaxHeapFreeRatio=10",
@@ -38,6 +42,7 @@ def main() -> int:
     """Command line."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--rounds", type=int, default=3)
+    arguments.add_argument("--windows", type=int, default=10, help="of each plugin at each number of threads")
     arguments.add_argument("--threads", default="1,50,200")
     arguments.add_argument("--idle", type=int, default=2000)
     arguments.add_argument("--seconds", type=int, default=10)
@@ -46,13 +51,14 @@ def main() -> int:
     plugins = ((f"websocket-samplers {version}", original), ("jmeter-webrtc", homes.ours()))
     figures: list[dict[str, object]] = []
     for threads in (int(n) for n in chosen.threads.split(",") if n):
-        seen: dict[str, list[tuple[float, float]]] = {}
-        for _ in range(chosen.rounds):
-            for plugin, home in plugins:
-                seen.setdefault(plugin, []).append(throughput(home, threads, chosen.seconds))
+        seen = throughput(plugins, threads, chosen.windows)
         for plugin, values in seen.items():
             figures.append(figure("samples per second", [v[0] for v in values], "1/s", plugin, threads=threads))
             figures.append(figure("CPU per sample", [v[1] for v in values], "µs", plugin, threads=threads))
+        theirs, ours = seen.values()
+        for number, name in enumerate(("samples per second: ratio", "CPU per sample: ratio")):
+            ratios = [mine[number] / other[number] for other, mine in zip(theirs, ours)]
+            figures.append(figure(name, ratios, "", "jmeter-webrtc / websocket-samplers", threads=threads))
     if chosen.idle:
         idle_seen: dict[str, list[tuple[float, float]]] = {}
         for _ in range(chosen.rounds):
@@ -65,7 +71,7 @@ def main() -> int:
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf8")
     for one in figures:
-        print(f"{one['name']:24} {one['value']:>12,.1f} {one['unit']:5} {one['conditions']}")
+        print(f"{one['name']:26} {one['value']:>12,.2f} {one['unit']:5} {one['conditions']}")
     print(f"written: {target}")
     return 0
 
@@ -76,29 +82,53 @@ def figure(name: str, values: list[float], unit: str, plugin: str, **conditions:
             "conditions": {"plugin": plugin, "rounds": len(values), "cores": os.cpu_count(), **conditions}}
 
 
-def throughput(home: Home, threads: int, seconds: int) -> tuple[float, float]:
-    """Samples per second over all threads, and µs of CPU per sample."""
-    with echo() as port:
-        ask = jmx.request_response("ask", server="127.0.0.1", port=str(port), path="/", createNewConnection=False,
-                                   payloadType="Text", requestData="hello", readTimeout="5000")
-        group = jmx.thread_group("askers", jmx.controller("OnceOnlyController", "once", None, opening(port)), ask,
-                                 threads=threads, loops=-1)
-        group.properties |= {"ThreadGroup.scheduler": True, "ThreadGroup.duration": str(seconds)}
-        with jmeter(home, jmx.test_plan(group)) as process:
-            assert process.stdout is not None
-            lines = process.stdout.read().splitlines()
-            cpu = os.times().children_user + os.times().children_system
-            process.wait()
-        cpu = os.times().children_user + os.times().children_system - cpu
-    total = next(match for line in reversed(lines) if (match := SUMMARY.search(line)))
-    if total.group(3) != "0":
-        raise RuntimeError(f"{total.group(3)} samples failed")
-    return float(total.group(2)), cpu / int(total.group(1)) * 1e6
+def throughput(plugins: tuple[tuple[str, Home], ...], threads: int, windows: int) -> dict[str, list[tuple[float, float]]]:
+    """Samples per second over all threads and µs of CPU per sample, window by window, of each plugin."""
+    with ExitStack() as running:
+        pairs: dict[str, tuple[int, int]] = {}
+        for plugin, home in plugins:
+            server, port = running.enter_context(echo())
+            ask = jmx.request_response("ask", server="127.0.0.1", port=str(port), path="/", createNewConnection=False,
+                                       payloadType="Text", requestData="hello", readTimeout="20000")
+            group = jmx.thread_group("askers", jmx.controller("OnceOnlyController", "once", None, opening(port)), ask,
+                                     threads=threads, loops=-1)
+            client = running.enter_context(jmeter(home, jmx.test_plan(group), quiet=True)).pid
+            running.callback(os.kill, client, signal.SIGKILL)
+            pairs[plugin] = (client, server)
+            time.sleep(WARM_UP_S)
+            os.kill(client, signal.SIGSTOP)
+        seen: dict[str, list[tuple[float, float]]] = {plugin: [] for plugin, _ in plugins}
+        for number in range(windows):
+            for plugin in sorted(seen, reverse=number % 2 == 1):
+                seen[plugin].append(window(*pairs[plugin]))
+        return seen
+
+
+def window(client: int, server: int) -> tuple[float, float]:
+    """Samples per second and µs of CPU per sample while a stopped JMeter goes on for a moment."""
+    os.kill(client, signal.SIGCONT)
+    # What has waited is not counted.
+    time.sleep(0.3)
+    began, answered, cpu = time.monotonic(), answers(server), used(client)[1]
+    time.sleep(WINDOW_S)
+    took, samples, spent = time.monotonic() - began, answers(server) - answered, used(client)[1] - cpu
+    os.kill(client, signal.SIGSTOP)
+    if not samples:
+        raise RuntimeError("nothing was asked: see jmeter.log")
+    return samples / took, spent / samples * 1e6
+
+
+def answers(server: int) -> int:
+    """How often the echo server has written: once for each answer."""
+    io = Path(f"/proc/{server}/io").read_text(encoding="ascii")
+    written = re.search(r"syscw: (\d+)", io)
+    assert written is not None
+    return int(written.group(1))
 
 
 def idle(home: Home, connections: int, seconds: int) -> tuple[float, float]:
     """Resident memory in MiB, and ms of CPU per second, while nothing happens."""
-    with echo() as port:
+    with echo() as (_, port):
         group = jmx.thread_group("idlers", opening(port), jmx.close("close", statusCode="1000").holding(
             jmx.constant_timer((seconds + 30) * 1000)), threads=connections, ramp=10)
         with jmeter(home, jmx.test_plan(group), LEAN_JVM) as process:
@@ -127,21 +157,23 @@ def used(pid: int) -> tuple[float, float]:
 
 
 @contextmanager
-def jmeter(home: Home, plan: jmx.Element, jvm: list[str] = JVM) -> Iterator[subprocess.Popen[str]]:
+def jmeter(home: Home, plan: jmx.Element, jvm: list[str] = JVM, quiet: bool = False) -> Iterator[subprocess.Popen[str]]:
     """A JMeter in a process of its own, without result file."""
-    path = jmx.write(DIRECTORY / "plan.jmx", plan)
-    command = ["java", *jvm, "-jar", str(home.launcher), "-n", "-t", str(path), "-j", str(DIRECTORY / "jmeter.log")]
-    with subprocess.Popen(command, cwd=DIRECTORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    directory = DIRECTORY / home.name
+    path = jmx.write(directory / "plan.jmx", plan)
+    command = ["java", *jvm, "-jar", str(home.launcher), "-n", "-t", str(path), "-j", str(directory / "jmeter.log")]
+    output = subprocess.DEVNULL if quiet else subprocess.PIPE
+    with subprocess.Popen(command, cwd=directory, stdout=output, stderr=subprocess.STDOUT, text=True) as process:
         yield process
 
 
 @contextmanager
-def echo() -> Iterator[int]:
-    """The echo server; gives its port."""
+def echo() -> Iterator[tuple[int, int]]:
+    """The echo server; gives its process and its port."""
     command = ["java", "-Xmx512m", "-XX:+UseSerialGC", str(ROOT / "bench" / "EchoServer.java")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None and process.stdout is not None
-        yield int(process.stdout.readline())
+        yield process.pid, int(process.stdout.readline())
         process.stdin.close()
 
 

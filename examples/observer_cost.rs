@@ -112,7 +112,7 @@ impl Pair {
         let answer = right.core.local_description().ok_or("no answer")?;
         left.core.set_remote_description(now, answer)?;
         for side in [&left, &right] {
-            side.wire.negotiated(48_000, 0);
+            side.wire.negotiated(48_000, 0, 0);
         }
         Ok(Self { left, right, now, observe })
     }
