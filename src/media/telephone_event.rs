@@ -117,7 +117,8 @@ impl TelephoneEvents {
     pub(crate) fn new(payload_type: u8, clock_rate: u32, fmtp: Option<&str>) -> Self {
         let listed = fmtp.map(|fmtp| {
             let range = |part: &str| {
-                let (first, last) = part.trim().split_once('-').unwrap_or((part.trim(), part.trim()));
+                let part = part.trim();
+                let (first, last) = part.split_once('-').unwrap_or((part, part));
                 Some(first.parse::<u16>().ok()?..=last.parse::<u16>().ok()?)
             };
             let ranges: Vec<_> = fmtp.trim_start_matches("events=").split(',').filter_map(range).collect();
