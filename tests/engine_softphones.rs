@@ -186,6 +186,23 @@ fn an_agent_calls_out_and_the_call_goes_on_without_its_softphone() {
 }
 
 #[test]
+fn an_agent_that_unregisters_before_the_conversation_event_can_be_hung_up_all_the_same() {
+    within_two_minutes(|| {
+        let bench = Bench::cloud(json!({"faults": {"eventDelayMs": 400}}));
+        let key = bench.registered("", bench.agent("anna", json!({})));
+        let placed = bench.engine.softphone_call(key, bench.scope, NOBODY(), "call", br#"{"to":"+4930"}"#, LONG);
+        let session = placed.expect("an outcome").session.expect("up");
+        let report = bench.engine.unregister_softphone(key, NOBODY(), LONG).expect("a report");
+        assert!(report["unfinished"].is_null(), "{report}");
+        assert_eq!((bench.lab_counter("callsOpen"), bench.engine.is_session_lost(session)), (1, false));
+        bench.engine.hang_up(session, NOBODY(), LONG).expect("a report");
+        bench.until("the server has ended the call", |bench| bench.lab_counter("callsOpen") == 0);
+        assert_eq!(bench.lab_counter("callsFailed"), 0);
+        bench.ends_without_a_trace();
+    });
+}
+
+#[test]
 fn two_softphones_of_the_json_profile_call_each_other_and_one_hangs_up() {
     within_two_minutes(|| {
         let bench = Bench::new(json!({}));

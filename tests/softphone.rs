@@ -131,6 +131,33 @@ async fn an_agent_takes_a_call_in_jingle_mode_and_is_terminated_by_the_server() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_of_ice_in_jingle_mode_keeps_the_call_and_its_media() {
+    let faults = json!({"restartIceAfterMs": 300});
+    let lab = cloud(json!({"callEveryMs": 50, "sdpOverXmpp": false, "faults": faults})).await;
+    let phone = agent(&lab, "anna", &[]);
+    let call = within(phone.next_call(SOON)).await.unwrap();
+    let session = within(call.connected(SOON)).await.unwrap();
+    heard(&session).await;
+    let restarts = || session.timeline().iter().filter(|(_, machine, _)| *machine == "iceRestart").count();
+    eventually("the lab has restarted ICE", || restarts() == 1).await;
+    let checked = session.wire().check_responses_received;
+    eventually("new checks are answered", || session.wire().check_responses_received > checked).await;
+    let before = session.counters();
+    eventually("media goes on both ways", || {
+        let now = session.counters();
+        now.packets_received > before.packets_received + 25 && now.packets_sent > before.packets_sent + 25
+    })
+    .await;
+    assert_eq!((restarts(), call.view().state), (1, CallState::Connected));
+    assert_eq!(call.view().session.unwrap().started(), session.started(), "the session is the same");
+    assert_eq!(within(call.hang_up(SOON)).await.unwrap().0, EndedBy::Us);
+    assert_eq!(phone.view().problems, Vec::<String>::new());
+    assert_eq!(lab.counters().calls_failed, 0);
+    drop((phone, call, session));
+    gone(&lab).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_agent_hangs_up_in_jingle_mode() {
     let lab = cloud(json!({"callEveryMs": 50, "sdpOverXmpp": false})).await;
     let phone = agent(&lab, "anna", &[]);

@@ -9,6 +9,18 @@ const host = url.replace('http://', '');
 
 // The client is written for browsers; these are the globals that it uses.
 const wrtc = require('@roamhq/wrtc');
+// A browser takes a candidate that names its media line by mid alone; wrtc wants the number, too.
+const numbered = (init) => ({ ...init, sdpMLineIndex: init.sdpMLineIndex ?? 0 });
+class RTCIceCandidate extends wrtc.RTCIceCandidate {
+  constructor(init) {
+    super(numbered(init));
+  }
+}
+class RTCPeerConnection extends wrtc.RTCPeerConnection {
+  addIceCandidate(candidate) {
+    return super.addIceCandidate(candidate instanceof wrtc.RTCIceCandidate ? candidate : numbered(candidate));
+  }
+}
 const storage = new Map();
 const browser = {
   addEventListener() {},
@@ -21,14 +33,9 @@ const browser = {
     removeItem: (key) => storage.delete(key)
   },
   WebSocket: require('ws'),
-  RTCPeerConnection: wrtc.RTCPeerConnection,
+  RTCPeerConnection,
   RTCSessionDescription: wrtc.RTCSessionDescription,
-  // A browser takes a candidate that names its media line by mid alone; wrtc wants the number, too.
-  RTCIceCandidate: class extends wrtc.RTCIceCandidate {
-    constructor(init) {
-      super({ ...init, sdpMLineIndex: init.sdpMLineIndex ?? 0 });
-    }
-  },
+  RTCIceCandidate,
   MediaStream: wrtc.MediaStream,
   self: globalThis,
   window: globalThis
@@ -42,7 +49,7 @@ globalThis.localStorage = globalThis.sessionStorage;
 // Calls in Jingle are made by stanza, the client's XMPP library: a bundle for browsers takes the global above, but in Node it
 // has no RTCPeerConnection of its own, and without one it drops a `session-initiate` without a word.
 const stanza = (path) => require(require.resolve(`stanza/${path}`, { paths: [require.resolve('genesys-cloud-streaming-client')] }));
-stanza('platform/node').RTCPeerConnection = wrtc.RTCPeerConnection;
+stanza('platform/node').RTCPeerConnection = RTCPeerConnection;
 
 // It says at length, on the console, that a host address of IPv6 cannot ask a STUN server of IPv4.
 const { error: complain } = console;
@@ -58,9 +65,11 @@ const Client = StreamingClient || fallback;
 const seen = [];
 // The client's own class of the session: one for SDP over XMPP, one for Jingle.
 let kind = null;
+// The lab's ICE user fragments: another one is a restart of ICE.
+const ufrags = new Set();
 const say = (event, more = {}) => process.stdout.write(JSON.stringify({ event, ...more }) + '\n');
 const end = (reason, more = {}) => {
-  say('ended', { reason, seen, session: kind, ...more });
+  say('ended', { reason, seen, session: kind, ufrags: ufrags.size, ...more });
   process.exit(reason === 'terminated' ? 0 : 1);
 };
 setTimeout(() => end('deadline'), DEADLINE_MS);
@@ -94,6 +103,7 @@ client.webrtcSessions.on('incomingRtcSession', async (session) => {
   session.on('terminated', (reason) => end('terminated', { condition: reason && reason.condition, packets: packets.received }));
   const packets = { received: 0 };
   setInterval(async () => {
+    ufrags.add(/^a=ice-ufrag:(.*?)\r?$/m.exec(connection.remoteDescription.sdp)[1]);
     for (const report of (await connection.getStats()).values()) {
       if (report.type === 'inbound-rtp') packets.received = report.packetsReceived;
     }

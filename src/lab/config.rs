@@ -117,6 +117,7 @@ mod tests {
             (r#"{"faults":{"closeCode":1006}}"#, "faults.closeCode"),
             (r#"{"whip":{"faults":{"patchStatus":204}}}"#, "whip.faults.patchStatus"),
             (r#"{"genesys":{"pingIntervalMs":0}}"#, "genesys.pingIntervalMs"),
+            (r#"{"genesys":{"faults":{"restartIceAfterMs":1}}}"#, "genesys.faults.restartIceAfterMs"),
             (r#"{"genesys":{"faults":{"saslFailure":"<x/>"}}}"#, "genesys.faults.saslFailure"),
             (r#"{"sip":{"maxExpiresS":0}}"#, "sip.maxExpiresS"),
             (r#"{"sip":{"faults":{"callStatus":200}}}"#, "sip.faults.callStatus"),

@@ -279,6 +279,25 @@ pub(crate) fn contents(sdp: &str, writer: Writer) -> Result<String, String> {
     Ok(xml)
 }
 
+/// What stands within the `jingle` element of a `transport-info` that tells of new ICE credentials (XEP-0176): the transport
+/// of every media line, with its candidates.
+///
+/// # Errors
+/// Why the description has no such transport.
+pub(crate) fn transports(sdp: &str) -> Result<String, String> {
+    let description = Description::read(sdp);
+    if description.media.is_empty() {
+        return Err("the description has no media line".to_owned());
+    }
+    let mut xml = String::new();
+    for section in &description.media {
+        open(&mut xml, "content", &[("creator", "initiator"), ("name", mid(section)?)], false);
+        transport(&mut xml, &description, section)?;
+        xml.push_str("</content>");
+    }
+    Ok(xml)
+}
+
 /// A trickled candidate; the empty one is the end of them.
 ///
 /// # Errors
@@ -316,7 +335,7 @@ pub(crate) fn candidate(text: &str) -> Result<String, String> {
 }
 
 fn content(xml: &mut String, description: &Description, section: &Section, writer: Writer) -> Result<(), String> {
-    let mid = section.mid().ok_or("a media line has no a=mid")?;
+    let mid = mid(section)?;
     let (own, other) = match writer {
         Writer::Initiator => ("initiator", "responder"),
         Writer::Responder => ("responder", "initiator"),
@@ -366,6 +385,10 @@ fn content(xml: &mut String, description: &Description, section: &Section, write
     transport(xml, description, section)?;
     xml.push_str("</content>");
     Ok(())
+}
+
+fn mid(section: &Section) -> Result<&str, String> {
+    section.mid().ok_or_else(|| "a media line has no a=mid".to_owned())
 }
 
 fn payload(xml: &mut String, section: &Section, format: &str) {
@@ -514,6 +537,18 @@ mod tests {
         let relayed = candidate("candidate:1 1 udp 5 h 9 typ relay raddr 192.0.2.1 rport 7").expect("a candidate");
         assert!(relayed.contains("rel-addr=\"192.0.2.1\" rel-port=\"7\" type=\"relay\""), "{relayed}");
         assert!(candidate("candidate:1 1 udp").is_err());
+    }
+
+    #[test]
+    fn new_credentials_are_told_with_the_transport_alone() {
+        let accept = recorded("session-accept");
+        let said = said(accept);
+        let begin = accept.find("<transport ").expect("a transport");
+        let transport = &accept[begin..accept.find("</content>").expect("its end")];
+        let expected = format!("<content creator=\"initiator\" name=\"0\">{transport}</content>");
+        assert_eq!(transports(said["sdp"].as_str().expect("a description")), Ok(expected));
+        assert!(transports("v=0\r\nm=audio 9 X 0\r\na=mid:0\r\n").is_err());
+        assert!(transports("v=0\r\n").is_err());
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::Cloud;
 use super::stream::escape;
 use crate::peer::{IceCandidateInit, PeerError, Session, SessionConfig};
 use crate::signaling::jingle;
+use crate::signaling::profile::fragment;
 
 /// How long a softphone may ring.
 const PROCEED_DEADLINE: Duration = Duration::from_secs(60);
@@ -29,6 +30,8 @@ pub(super) enum CallEvent {
     Answer(String),
     /// A candidate of the client.
     Candidate(IceCandidateInit),
+    /// What the client says of its transport in Jingle, as a fragment: candidates, or the answer to a restart of ICE.
+    Transport(String),
     /// The client has ended it, and why.
     Terminated(String),
     /// The lab is to end it.
@@ -122,6 +125,7 @@ impl CloudCall {
         let mut deadline = Some(Instant::now() + STEP_DEADLINE);
         let (mut answered, mut connected) = (false, false);
         let mut reinvite_at = None;
+        let (mut last_answer, mut restart_at, mut restart_by) = (String::new(), None, None);
         loop {
             let until_connected = session.clone();
             tokio::select! {
@@ -132,14 +136,24 @@ impl CloudCall {
                         if let Err(error) = session.set_remote_answer(&answer).await {
                             return failed(error.to_string());
                         }
+                        last_answer = answer;
                         if !connected {
                             self.cloud.lab.ledger.calls_answered.add(1);
                         }
                         deadline = Some(Instant::now() + STEP_DEADLINE);
                     }
-                    Some(CallEvent::Candidate(candidate)) => {
-                        if let Err(error) = session.add_ice_candidate(candidate).await {
-                            log::debug!("lab genesys: a candidate is not usable: {error}");
+                    Some(CallEvent::Candidate(candidate)) => add(&session, candidate).await,
+                    Some(CallEvent::Transport(told)) => {
+                        let restarted = restart_by.and_then(|_| fragment::restarted(&last_answer, &told));
+                        if let Some(answer) = restarted {
+                            restart_by = None;
+                            if let Err(error) = session.set_remote_answer(&answer).await {
+                                return failed(error.to_string());
+                            }
+                            last_answer = answer;
+                        }
+                        for candidate in fragment::candidates(&told) {
+                            add(&session, candidate).await;
                         }
                     }
                     Some(CallEvent::Terminated(reason)) => {
@@ -156,6 +170,7 @@ impl CloudCall {
                         let after = |ms: u64| (ms > 0).then(|| Instant::now() + Duration::from_millis(ms));
                         deadline = after(self.cloud.config.call_hold_ms);
                         reinvite_at = after(self.cloud.config.faults.reinvite_after_ms);
+                        restart_at = after(self.cloud.config.faults.restart_ice_after_ms);
                     }
                     Err(error) => return failed(error.to_string()),
                 },
@@ -174,7 +189,21 @@ impl CloudCall {
                     }
                     self.send_offer(&offer, true);
                 }
+                () = at(restart_at) => {
+                    restart_at = None;
+                    restart_by = Some(Instant::now() + STEP_DEADLINE);
+                    session.restart_ice();
+                    let offered = session.create_offer().await.map_err(|error| error.to_string());
+                    match offered.and_then(|offer| jingle::transports(&offer)) {
+                        Ok(transports) => self.jingle("transport-info", "", &transports),
+                        Err(why) => return failed(why),
+                    }
+                }
+                () = at(restart_by) => return failed("the restart of ICE was not answered".to_owned()),
                 () = at(deadline) => {
+                    if connected && restart_by.is_some() {
+                        return failed("the restart of ICE was not answered before the end".to_owned());
+                    }
                     if connected {
                         return self.by_lab();
                     }
@@ -245,20 +274,24 @@ impl CloudCall {
         self.heard(said);
     }
 
-    /// A conversation event, as the vendor publishes it.
+    /// Publishes the state of the conversation, at once or as late as the faults say.
     fn notify(&self, state: &str) {
-        let (user, conversation) = (&self.user, &self.conversation);
-        let event = json!({"topicName": format!("v2.users.{user}.conversations"), "version": "2", "eventBody": {
-            "id": conversation, "participants": [{"id": format!("participant-{conversation}"), "purpose": "agent",
-            "userId": user, "calls": [{"state": state}]}]}});
-        let number = self.cloud.number();
-        let said = self.cloud.say(user, |full| {
-            format!(
-                r#"<message xmlns="jabber:client" from="notifications.lab" to="{full}"><event xmlns="http://jabber.org/protocol/pubsub#event"><items node="v2.users.{user}.conversations"><item id="event-{number}"><json xmlns="urn:xmpp:json:0">{}</json></item></items></event></message>"#,
-                escape(&event.to_string())
-            )
+        let delay = self.cloud.config.faults.event_delay_ms;
+        if delay == 0 {
+            let said = publish(&self.cloud, &self.user, &self.conversation, state);
+            return self.heard(said);
+        }
+        let (cloud, user, conversation) = (Arc::clone(&self.cloud), self.user.clone(), self.conversation.clone());
+        let state = state.to_owned();
+        self.cloud.lab.spawn(async move {
+            tokio::select! {
+                () = cloud.lab.end_lines.cancelled() => {}
+                () = tokio::time::sleep(Duration::from_millis(delay)) => {
+                    // Whoever has left by then hears nothing.
+                    let _heard = publish(&cloud, &user, &conversation, &state);
+                }
+            }
         });
-        self.heard(said);
     }
 
     fn heard(&self, said: bool) {
@@ -266,6 +299,27 @@ impl CloudCall {
             log::debug!("lab genesys: {} has no WebSocket that takes a stanza now", self.user);
         }
     }
+}
+
+/// One candidate that is not usable is no reason to give the others up.
+async fn add(session: &Session, candidate: IceCandidateInit) {
+    if let Err(error) = session.add_ice_candidate(candidate).await {
+        log::debug!("lab genesys: a candidate is not usable: {error}");
+    }
+}
+
+/// A conversation event, as the vendor publishes it; false where the user has no WebSocket that takes it.
+fn publish(cloud: &Cloud, user: &str, conversation: &str, state: &str) -> bool {
+    let event = json!({"topicName": format!("v2.users.{user}.conversations"), "version": "2", "eventBody": {
+        "id": conversation, "participants": [{"id": format!("participant-{conversation}"), "purpose": "agent",
+        "userId": user, "calls": [{"state": state}]}]}});
+    let number = cloud.number();
+    cloud.say(user, |full| {
+        format!(
+            r#"<message xmlns="jabber:client" from="notifications.lab" to="{full}"><event xmlns="http://jabber.org/protocol/pubsub#event"><items node="v2.users.{user}.conversations"><item id="event-{number}"><json xmlns="urn:xmpp:json:0">{}</json></item></items></event></message>"#,
+            escape(&event.to_string())
+        )
+    })
 }
 
 /// The next event that is `wanted`; without one how the call ended (`None`: by the lab).

@@ -98,6 +98,10 @@ pub struct GenesysFaults {
     pub reinvite_after_ms: u64,
     /// That offer has other ICE credentials, so that it is another PeerConnection (default false).
     pub reinvite_new_ice: bool,
+    /// In Jingle, restart ICE by `transport-info` this long after a call connected, ms; 0 = never (default 0).
+    pub restart_ice_after_ms: u64,
+    /// Conversation events come this much later, ms (default 0).
+    pub event_delay_ms: u64,
     /// Send a candidate before the offer it belongs to (default false).
     pub candidate_before_offer: bool,
     /// The TURN service named is a port of the lab at which nobody answers (default false).
@@ -115,6 +119,8 @@ impl GenesysConfig {
             ("genesys.faults.extdiscoDelayMs", self.faults.extdisco_delay_ms),
             ("genesys.faults.moveAfterMs", self.faults.move_after_ms),
             ("genesys.faults.reinviteAfterMs", self.faults.reinvite_after_ms),
+            ("genesys.faults.eventDelayMs", self.faults.event_delay_ms),
+            ("genesys.faults.restartIceAfterMs", self.faults.restart_ice_after_ms),
             ("genesys.faults.retryAfterS", u64::from(self.faults.retry_after_s).saturating_mul(1000)),
         ] {
             if value > MAX_TIME_MS {
@@ -127,6 +133,10 @@ impl GenesysConfig {
         if !self.sdp_over_xmpp && (self.faults.reinvite_after_ms > 0 || self.faults.candidate_before_offer) {
             let reason = "reinviteAfterMs and candidateBeforeOffer are of SDP over XMPP";
             return Err(ConfigError::new("genesys.sdpOverXmpp", false, reason));
+        }
+        if self.sdp_over_xmpp && self.faults.restart_ice_after_ms > 0 {
+            let reason = "it is of Jingle: sdpOverXmpp has to be false";
+            return Err(ConfigError::new("genesys.faults.restartIceAfterMs", self.faults.restart_ice_after_ms, reason));
         }
         if !self.terminate_reason.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-') {
             let reason = "a reason has small letters and '-' only";

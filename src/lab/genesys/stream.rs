@@ -310,11 +310,7 @@ impl Client {
         let session = text("sid");
         match text("action") {
             "session-accept" => self.cloud.tell(session, CallEvent::Answer(text("sdp").to_owned())),
-            "transport-info" => {
-                for candidate in fragment::candidates(text("fragment")) {
-                    self.cloud.tell(session, CallEvent::Candidate(candidate));
-                }
-            }
+            "transport-info" => self.cloud.tell(session, CallEvent::Transport(text("fragment").to_owned())),
             "session-terminate" => self.cloud.tell(session, CallEvent::Terminated(text("reason").to_owned())),
             // `session-info` needs no more than its result.
             _ => {}

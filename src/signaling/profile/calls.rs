@@ -33,6 +33,10 @@ pub(super) struct Call {
     peer: PeerNumber,
     /// User fragment and password of the last remote description.
     remote_ice: Option<(String, String)>,
+    /// The last remote description, where it was an offer.
+    remote_offer: Option<String>,
+    /// The answers that the PeerConnection has yet to make, in order: whether each is to an ICE restart that came as a fragment.
+    answers: VecDeque<bool>,
     /// A remote description is there, so candidates may follow.
     described: bool,
     early: Vec<IceCandidateInit>,
@@ -200,6 +204,7 @@ impl Machine {
                     (self.text_value(sdp, "the answer", context, now), self.calls.get_mut(&key))
                 {
                     call.remote_ice = fragment::ice_credentials(&answer);
+                    call.remote_offer = None;
                     call.accepted = true;
                     call.described = true;
                     let peer = call.peer;
@@ -222,8 +227,11 @@ impl Machine {
                 };
                 self.remote_candidate(key, candidate);
             }
-            Do::RemoteCandidateFragment { sdp } => {
+            Do::RemoteCandidateFragment { sdp, restarts_ice } => {
                 if let Some(text) = self.text_value(sdp, "the candidate", context, now) {
+                    if *restarts_ice {
+                        self.remote_restart(key, &text);
+                    }
                     for candidate in fragment::candidates(&text) {
                         self.remote_candidate(key, candidate);
                     }
@@ -299,8 +307,11 @@ impl Machine {
         let replaces = before > 0 && new_peer_if_ice_changed && ice != call.remote_ice;
         if before == 0 || replaces {
             call.peer += 1;
+            call.answers.clear();
         }
         call.remote_ice = ice;
+        call.remote_offer = Some(offer.clone());
+        call.answers.push_back(false);
         call.described = true;
         let peer = call.peer;
         self.push(Action::MakeAnswer { call: key, peer, offer });
@@ -308,6 +319,19 @@ impl Machine {
             self.push(Action::ClosePeer { call: key, peer: before, reason: "alternative-session".to_owned() });
         }
         self.early_candidates(key);
+    }
+
+    /// Restarts ICE if the fragment does, by the offer of before with the fragment's credentials.
+    fn remote_restart(&mut self, key: CallKey, text: &str) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(offer) = call.remote_offer.as_deref().and_then(|offer| fragment::restarted(offer, text)) else {
+            return;
+        };
+        call.remote_ice = fragment::ice_credentials(&offer);
+        call.remote_offer = Some(offer.clone());
+        call.answers.push_back(true);
+        let peer = call.peer;
+        self.push(Action::MakeAnswer { call: key, peer, offer });
     }
 
     fn remote_candidate(&mut self, key: CallKey, candidate: IceCandidateInit) {
@@ -380,18 +404,26 @@ impl Machine {
         self.run(list, &context, now);
     }
 
+    /// A call is up that has no `variable` yet, and nobody has asked for its end.
+    pub(super) fn has_call_without(&self, variable: &str) -> bool {
+        let lacks = |call: &Call| call.variables.get(variable).is_none_or(|value| text_of(value).is_empty());
+        self.calls.values().any(|call| call.accepted && call.described && !call.hung_up && !call.failed && lacks(call))
+    }
+
     // --- PeerConnections ---------------------------------------------------------------------------------------
 
     pub(super) fn peer_event(&mut self, key: CallKey, peer: PeerNumber, event: PeerEvent, now: Instant) {
-        if self.calls.get(&key).is_none_or(|call| call.peer != peer) {
+        let Some(call) = self.calls.get_mut(&key).filter(|call| call.peer == peer) else {
             // Of a call that is over or of a PeerConnection that was replaced.
             return;
-        }
+        };
+        let restarts = matches!(event, PeerEvent::LocalAnswer(_)) && call.answers.pop_front().unwrap_or_default();
         let profile = Arc::clone(&self.profile);
         let events = &profile.events;
         let text = |text: String| Value::String(text);
         let (list, extra): (&[Do], Extra) = match event {
             PeerEvent::LocalOffer(sdp) => (&events.local_offer, vec![("sdp", text(sdp))]),
+            PeerEvent::LocalAnswer(sdp) if restarts => (&events.local_restart, vec![("sdp", text(sdp))]),
             PeerEvent::LocalAnswer(sdp) => (&events.local_answer, vec![("sdp", text(sdp))]),
             PeerEvent::LocalCandidate(candidate) => {
                 if profile.candidates.full || !is_told(&profile.candidates, &candidate.candidate) {

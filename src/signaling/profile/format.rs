@@ -264,6 +264,21 @@ pub struct SocketSection {
     /// What is done before it is closed.
     #[serde(default)]
     pub farewell: Vec<Do>,
+    /// What unregistering waits for before the farewell (default: nothing).
+    #[serde(default)]
+    pub farewell_awaits: Option<FarewellAwaits>,
+}
+
+/// Unregistering waits until every call that is up can be hung up without the WebSocket.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct FarewellAwaits {
+    /// The variable that each of them has to have by then.
+    pub variable: String,
+    /// At most so long, ms (default 1500).
+    #[serde(default = "one_and_a_half_seconds")]
+    pub within_ms: u64,
 }
 
 /// A way to describe sessions that is not SDP.
@@ -291,6 +306,7 @@ impl Default for SocketSection {
             silence: None,
             reconnect: None,
             farewell: Vec::new(),
+            farewell_awaits: None,
         }
     }
 }
@@ -628,6 +644,10 @@ pub enum Do {
     RemoteCandidateFragment {
         /// The fragment.
         sdp: Source,
+        /// A fragment with another ICE user fragment than the last offer, and with a password, is an ICE restart (XEP-0176): the
+        /// offer is applied with these credentials, and `events.localRestart` follows (default false).
+        #[serde(default)]
+        restarts_ice: bool,
     },
     /// The call is over by the other side.
     Closed {
@@ -756,6 +776,8 @@ pub struct Events {
     pub local_offer: Vec<Do>,
     /// An answer is made: `${sdp}`.
     pub local_answer: Vec<Do>,
+    /// An answer to an ICE restart that came as a fragment is made: `${sdp}`.
+    pub local_restart: Vec<Do>,
     /// A candidate is there: `${candidate}`, `${sdpMid}`, `${sdpMLineIndex}`, `${usernameFragment}`.
     pub local_candidate: Vec<Do>,
     /// There are no more candidates.
@@ -770,6 +792,9 @@ pub struct Events {
 
 fn fifteen_seconds() -> u64 {
     15_000
+}
+fn one_and_a_half_seconds() -> u64 {
+    1_500
 }
 fn one_minute() -> u64 {
     60_000
@@ -989,9 +1014,17 @@ impl Profile {
             lists.push((format!("on[{number}].again"), &rule.again));
         }
         let Commands { place, accept, reject, hang_up, mute, unmute, hold, resume, transfer, dtmf } = &self.commands;
-        let Events { local_offer, local_answer, local_candidate, end_of_candidates, connected, disconnected, failed } =
-            &self.events;
-        let named: [(&str, &[Do]); 17] = [
+        let Events {
+            local_offer,
+            local_answer,
+            local_restart,
+            local_candidate,
+            end_of_candidates,
+            connected,
+            disconnected,
+            failed,
+        } = &self.events;
+        let named: [(&str, &[Do]); 18] = [
             ("commands.place", place),
             ("commands.accept", accept),
             ("commands.reject", reject),
@@ -1004,6 +1037,7 @@ impl Profile {
             ("commands.dtmf", dtmf),
             ("events.localOffer", local_offer),
             ("events.localAnswer", local_answer),
+            ("events.localRestart", local_restart),
             ("events.localCandidate", local_candidate),
             ("events.endOfCandidates", end_of_candidates),
             ("events.connected", connected),
@@ -1144,6 +1178,10 @@ impl Check<'_> {
             time("socket.silence.ms", silence.ms)?;
             self.condition("socket.silence.if", &silence.only_if)?;
         }
+        if let Some(awaits) = &socket.farewell_awaits {
+            time("socket.farewellAwaits.withinMs", awaits.within_ms)?;
+            self.variable("socket.farewellAwaits.variable", &awaits.variable)?;
+        }
         if let Some(reconnect) = &socket.reconnect {
             time("socket.reconnect.maxMs", reconnect.max_ms)?;
             if reconnect.first_ms > reconnect.max_ms {
@@ -1204,7 +1242,11 @@ impl Check<'_> {
             Do::Ring { auto } => self.maybe(&format!("{at}.ring.auto"), auto.as_ref()),
             Do::RemoteOffer { sdp, .. } => self.source(&format!("{at}.remoteOffer.sdp"), sdp),
             Do::RemoteAnswer { sdp } => self.source(&format!("{at}.remoteAnswer.sdp"), sdp),
-            Do::RemoteCandidateFragment { sdp } => self.source(&format!("{at}.remoteCandidateFragment.sdp"), sdp),
+            Do::RemoteCandidateFragment { restarts_ice: true, .. } if profile.events.local_restart.is_empty() => Err((
+                at.to_owned(),
+                "the profile does not say how an ICE restart is answered: `events.localRestart`".into(),
+            )),
+            Do::RemoteCandidateFragment { sdp, .. } => self.source(&format!("{at}.remoteCandidateFragment.sdp"), sdp),
             Do::RemoteCandidate { candidate, sdp_mid, sdp_m_line_index, username_fragment } => {
                 self.source(&format!("{at}.remoteCandidate.candidate"), candidate)?;
                 self.maybe(&format!("{at}.remoteCandidate.sdpMid"), sdp_mid.as_ref())?;

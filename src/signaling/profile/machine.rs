@@ -42,6 +42,8 @@ pub struct Machine {
     pub(super) early: VecDeque<(String, usize, Value, Instant)>,
     phase: Phase,
     registered_before: bool,
+    /// The user wants it unregistered, which is done by then at the latest.
+    stopping: Option<Instant>,
     sequence: Option<Sequence>,
     requests: BTreeMap<String, Pending>,
     exchanges: BTreeMap<u64, Exchange>,
@@ -197,6 +199,7 @@ impl Machine {
             early: VecDeque::new(),
             phase: Phase::Off,
             registered_before: false,
+            stopping: None,
             sequence: None,
             requests: BTreeMap::new(),
             exchanges: BTreeMap::new(),
@@ -256,7 +259,8 @@ impl Machine {
         let ready = self.phase == Phase::Ready;
         let every = self.every.iter().copied().filter(|_| ready);
         let keep_alive = self.keep_alive_at.filter(|_| ready);
-        requests.chain(every).chain(waiting).chain(self.login_end).chain(keep_alive).chain(silence).min()
+        let others = [waiting, self.login_end, keep_alive, silence, self.stopping].into_iter().flatten();
+        requests.chain(every).chain(others).min()
     }
 
     /// Takes what happened at `now` and returns what to do, in order.
@@ -288,6 +292,7 @@ impl Machine {
             }
             Input::Peer { call, peer, event } => self.peer_event(call, peer, event, now),
         }
+        self.stop_if_it_may(now);
         std::mem::take(&mut self.actions)
     }
 
@@ -309,7 +314,27 @@ impl Machine {
         }
     }
 
+    /// Unregisters, once the calls that are up can do without the WebSocket.
     fn stop(&mut self, now: Instant) {
+        let awaits = self.profile.socket.farewell_awaits.as_ref();
+        let Some(limit) = awaits.map(|awaits| Duration::from_millis(awaits.within_ms)) else {
+            return self.say_farewell(now);
+        };
+        self.stopping.get_or_insert(now + limit);
+        self.stop_if_it_may(now);
+    }
+
+    fn stop_if_it_may(&mut self, now: Instant) {
+        let Some(until) = self.stopping else { return };
+        let awaits = self.profile.socket.farewell_awaits.as_ref();
+        let waits = awaits.is_some_and(|awaits| self.has_call_without(&awaits.variable));
+        if self.phase != Phase::Ready || now >= until || !waits {
+            self.stopping = None;
+            self.say_farewell(now);
+        }
+    }
+
+    fn say_farewell(&mut self, now: Instant) {
         if self.phase == Phase::Ready {
             let profile = Arc::clone(&self.profile);
             self.run(&profile.socket.farewell, &Context::default(), now);

@@ -208,6 +208,8 @@ enum Filter {
     Text,
     /// SDP or a candidate as the inside of a Jingle element.
     Jingle,
+    /// The transports of an SDP as the inside of a Jingle element.
+    JingleTransport,
     /// The ICE user fragment of a session description.
     Ufrag,
     Optional,
@@ -215,8 +217,8 @@ enum Filter {
 }
 
 impl Filter {
-    const NAMES: &str = "b64, b64url, url, xml, json, raw, domain, bare, lower, upper, crlf, number, text, jingle, ufrag, optional, \
-         default:…";
+    const NAMES: &str = "b64, b64url, url, xml, json, raw, domain, bare, lower, upper, crlf, number, text, jingle, jingleTransport, \
+         ufrag, optional, default:…";
 
     fn parse(text: &str) -> Result<Self, String> {
         let (name, argument) = match text.split_once(':') {
@@ -240,6 +242,7 @@ impl Filter {
             ("number", None) => Self::Number,
             ("text", None) => Self::Text,
             ("jingle", None) => Self::Jingle,
+            ("jingleTransport", None) => Self::JingleTransport,
             ("ufrag", None) => Self::Ufrag,
             ("optional", None) => Self::Optional,
             (other, None) => return Err(format!("there is no filter '{other}'; there are {}", Self::NAMES)),
@@ -274,6 +277,7 @@ impl Filter {
                     false => jingle::candidate(&text)?,
                 }
             }
+            Self::JingleTransport => jingle::transports(&text())?,
             Self::Ufrag => {
                 let credentials = ice_credentials(&text());
                 credentials.ok_or("the description has no ICE credentials")?.0

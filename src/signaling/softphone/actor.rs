@@ -70,6 +70,8 @@ pub(super) struct Actor {
     because: Option<Failure>,
     /// The call whose description is being sent.
     describing: Option<CallKey>,
+    /// The user wants it unregistered, which may take a while.
+    stopping: bool,
     /// The last attempt to register is over, and the next has not begun.
     between_attempts: bool,
     /// When the server was heard last, before the input at hand.
@@ -136,6 +138,7 @@ impl Actor {
             at: Instant::now(),
             because: None,
             describing: None,
+            stopping: false,
             between_attempts: false,
             heard: Instant::now(),
         }
@@ -202,7 +205,8 @@ impl Actor {
         if let Input::Peer { call, event: PeerEvent::LocalOffer(_) | PeerEvent::LocalAnswer(_), .. } = &input {
             self.describing = Some(*call);
         }
-        let doing = Doing::of(&input);
+        self.stopping |= matches!(input, Input::Stop);
+        let doing = if self.stopping { Doing::Stopping } else { Doing::of(&input) };
         self.heard = self.machine.heard();
         for action in self.machine.step(input, Instant::now()) {
             self.perform(action, doing);

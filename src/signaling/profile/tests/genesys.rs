@@ -330,6 +330,113 @@ fn candidate(fragment: &str) -> PeerEvent {
     }
 }
 
+/// What `transport-info` says in the call of the recording, with `credentials` as attributes.
+fn transport_info(credentials: &str) -> Input {
+    Input::Text(format!(
+        "<iq xmlns='jabber:client' type='set' id='ti' from='gjoll-1@c.gjoll.lab'><jingle xmlns='urn:xmpp:jingle:1' sid='sess-1' action='transport-info'><content creator='initiator' name='0'><transport xmlns='urn:xmpp:jingle:transports:ice-udp:1' {credentials}><candidate component='1' foundation='1' ip='192.0.2.9' port='9' priority='1' protocol='udp' type='host'/></transport></content></jingle></iq>"
+    ))
+}
+
+#[test]
+fn a_transport_info_with_another_user_fragment_restarts_ice_and_is_answered_with_our_transport() {
+    let mut phone = Phone::ready();
+    phone.give(Input::Text(
+        "<message xmlns='jabber:client' from='gjoll-1@c.gjoll.lab'><propose xmlns='urn:xmpp:jingle-message:0' id='sess-1' inin-autoanswer='true'/></message>"
+            .to_owned(),
+    ));
+    let Some(Action::Named { call, .. }) = phone.done.pop_front() else { panic!("{:?}", phone.done) };
+    phone.done.clear();
+    let line = |action: &str| {
+        let says = format!("action=\"{action}\"");
+        RECORDED_JINGLE.lines().find(|line| line.contains(&says)).expect("recorded").split_once(' ').expect("a kind").1
+    };
+    phone.give(Input::Text(line("session-initiate").to_owned()));
+    phone.done.clear();
+    let answer = recorded_answer(line("session-accept")).expect("an answer");
+    phone.give(Input::Peer { call, peer: 1, event: PeerEvent::LocalAnswer(answer.clone()) });
+    phone.done.clear();
+
+    phone.give(transport_info("ufrag='GUEH'"));
+    assert!(phone.sent().contains("type=\"result\""));
+    assert!(matches!(phone.done.pop_front(), Some(Action::AddCandidate { .. })), "it restarts nothing");
+    for (credentials, ufrag) in [("ufrag='new1' pwd='p1'", "new1"), ("ufrag='new2' pwd='p2'", "new2")] {
+        phone.give(transport_info(credentials));
+        assert!(phone.sent().contains("type=\"result\""));
+        let offer = match phone.done.pop_front() {
+            Some(Action::MakeAnswer { peer: 1, offer, .. }) => offer,
+            other => panic!("{other:?}"),
+        };
+        assert!(offer.contains(&format!("a=ice-ufrag:{ufrag}\r\n")) && !offer.contains("a=candidate:"), "{offer}");
+        assert!(offer.contains("a=fingerprint:sha-256 4C:BC:"), "the rest is that of before: {offer}");
+        assert!(matches!(phone.done.pop_front(), Some(Action::AddCandidate { peer: 1, .. })));
+        let ours = answer.replace("a=ice-ufrag:TQ5o", &format!("a=ice-ufrag:our-{ufrag}"));
+        phone.give(Input::Peer { call, peer: 1, event: PeerEvent::LocalAnswer(ours) });
+        let told = phone.sent();
+        assert!(
+            told.contains(" action=\"transport-info\"><content creator=\"initiator\" name=\"0\"><transport "),
+            "{told}"
+        );
+        assert!(told.contains(&format!(" ufrag=\"our-{ufrag}\" pwd=\"1m+LmQ7XnvGr2oate+iKCZQf\"")), "{told}");
+        assert!(!told.contains("<description"), "{told}");
+        phone.give(Input::Peer { call, peer: 1, event: PeerEvent::EndOfCandidates });
+        assert!(phone.sent().contains(&format!(" ufrag=\"our-{ufrag}\"><gathering-complete/>")));
+    }
+    assert!(phone.done.is_empty(), "{:?}", phone.done);
+}
+
+/// A conversation event of the call of [`Phone::in_call`].
+fn conversation_event() -> Input {
+    let event = r#"{"topicName":"v2.users.user-1.conversations","eventBody":{"id":"conv-1","participants":[{"id":"part-1","userId":"user-1","calls":[{"state":"connected"}]}]}}"#;
+    Input::Text(format!(
+        "<message><event><items><item><json xmlns='urn:xmpp:json:0'>{event}</json></item></items></event></message>"
+    ))
+}
+
+fn unregistered(phone: &mut Phone) {
+    assert!(phone.sent().contains("<close "));
+    assert!(matches!(phone.done.pop_front(), Some(Action::CloseSocket { abort: false, .. })));
+    assert!(matches!(phone.done.pop_front(), Some(Action::Unregistered { next: Next::Nothing, .. })));
+}
+
+#[test]
+fn unregistering_waits_for_the_event_without_which_a_call_cannot_be_hung_up_afterwards() {
+    let mut phone = Phone::ready();
+    let call = phone.in_call();
+    phone.give(Input::Stop);
+    assert!(phone.done.is_empty() && phone.machine.is_registered(), "{:?}", phone.done);
+    phone.give(conversation_event());
+    unregistered(&mut phone);
+    phone.give(Input::Command { call, command: Command::HangUp });
+    assert!(phone.http().url.ends_with("/conversations/calls/conv-1/participants/part-1"));
+    assert_eq!(phone.machine.deadline(), None);
+}
+
+#[test]
+fn unregistering_waits_no_longer_than_the_profile_says_and_not_for_calls_that_are_being_hung_up() {
+    let mut phone = Phone::ready();
+    phone.in_call();
+    phone.give(Input::Stop);
+    phone.pass(Duration::from_millis(1_499));
+    assert!(phone.done.is_empty(), "{:?}", phone.done);
+    phone.give(Input::Stop);
+    phone.pass(Duration::from_millis(1));
+    unregistered(&mut phone);
+
+    let mut phone = Phone::ready();
+    let call = phone.in_call();
+    phone.give(Input::Command { call, command: Command::HangUp });
+    assert!(phone.sent().contains("terminate"));
+    phone.give(Input::Stop);
+    assert!(phone.sent().contains("<close "));
+    assert!(phone.done.iter().any(|action| matches!(action, Action::Unregistered { next: Next::Nothing, .. })));
+
+    let mut phone = Phone::ready();
+    phone.in_call();
+    phone.give(conversation_event());
+    phone.give(Input::Stop);
+    unregistered(&mut phone);
+}
+
 #[test]
 fn without_a_stun_service_only_relayed_candidates_are_used() {
     let mut phone = Phone::new(&[]);

@@ -63,6 +63,12 @@ fn what_cannot_be_used_is_refused_with_line_and_column() {
             "{ \"when\": \"$\" }",
             "`expect` is for `login` only",
         ),
+        (
+            "{ \"ring\": {} }",
+            "{ \"remoteCandidateFragment\": { \"sdp\": \"$.sdp\", \"restartsIce\": true } }",
+            "{ \"remoteCandidateFragment\"",
+            "`events.localRestart`",
+        ),
     ] {
         let text = SMALL.replacen(from, to, 1);
         let before = &text[..text.find(at).expect(at)];
