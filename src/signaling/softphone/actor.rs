@@ -263,8 +263,8 @@ impl Actor {
             }
             Action::Send { text, template } => {
                 let describes = self.describing.and_then(|key| self.calls.get(&key)).cloned();
-                let queued = self.line.as_ref().is_some_and(|line| line.send(text, describes));
-                if !queued {
+                let sent = self.line.as_mut().is_some_and(|line| line.send(text, describes));
+                if !sent {
                     self.problem(format!("'{template}' was not sent: the server's TCP takes no more"));
                 }
             }
