@@ -9,7 +9,9 @@ use tokio::task::AbortHandle;
 use super::failure::{self, Failure};
 use super::line::{self, Line};
 use super::talk::{PeerCommand, Talk};
-use super::{Attempt, CallState, CallView, Described, Registration, SoftphoneCall, SoftphoneConfig, SoftphoneView};
+use super::{
+    Attempt, CallState, CallView, Described, Registration, SoftphoneCall, SoftphoneConfig, SoftphoneView, Wait,
+};
 use crate::net::http::{self, Reach};
 use crate::peer::{IceServer, IceTransportPolicy};
 use crate::signaling::profile::{
@@ -247,7 +249,13 @@ impl Actor {
     fn attempting(&mut self) {
         if self.between_attempts && self.machine.is_attempting() {
             self.between_attempts = false;
-            self.view.send_modify(|view| view.attempt = Attempt::beginning(self.at));
+            self.view.send_modify(|view| {
+                let waited = match view.registration {
+                    Registration::Reconnecting { delay, since, .. } => Some(Wait { since, delay }),
+                    _ => None,
+                };
+                view.attempt = Attempt { waited, ..Attempt::beginning(self.at) };
+            });
         }
     }
 
