@@ -1,7 +1,9 @@
 //! What idle registered softphones cost: registers N Genesys Cloud agents at a lab in a process of its own and prints KiB of
 //! resident memory per softphone and the share of one core that all of them take while they idle and ping.
 //!
-//! `cargo run --release --example idle_softphones [N] [SECONDS]` (default 1000 softphones, 60 s).
+//! `cargo run --release --example idle_softphones [N] [SECONDS] [RAMP_S]` (default 1000 softphones, 70 s, 14 s). They register
+//! evenly over the ramp, so that their pings, one in 14 s each, come evenly, too; with a ramp of 0 they ping in bursts. Seconds
+//! that are no multiple of 14 count some pings of some softphones only.
 
 use std::io::{BufRead, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
@@ -28,19 +30,20 @@ fn main() -> Result<(), Failure> {
         Some("serve") => runtime.block_on(serve()),
         count => {
             let count = count.unwrap_or("1000").parse()?;
-            let seconds = arguments.next().as_deref().unwrap_or("60").parse()?;
+            let seconds = arguments.next().as_deref().unwrap_or("70").parse()?;
+            let ramp = arguments.next().as_deref().unwrap_or("14").parse()?;
             let server = Server::start()?;
-            runtime.block_on(measure(count, Duration::from_secs(seconds), &server.url))
+            runtime.block_on(measure(count, Duration::from_secs(seconds), Duration::from_secs(ramp), &server.url))
         }
     }
 }
 
-async fn measure(count: usize, idle: Duration, url: &str) -> Result<(), Failure> {
+async fn measure(count: usize, idle: Duration, ramp: Duration, url: &str) -> Result<(), Failure> {
     let profile = Arc::new(Profile::parse("genesys", include_str!("../profiles/genesys.json"))?);
     // What the first softphones bring into memory is not theirs.
-    let _first = register(&profile, url, 0..20).await?;
+    let _first = register(&profile, url, 0..20, Duration::ZERO).await?;
     let before = resident_kib()?;
-    let softphones = register(&profile, url, 20..20 + count).await?;
+    let softphones = register(&profile, url, 20..20 + count, ramp).await?;
     tokio::time::sleep(Duration::from_secs(2)).await;
     let each = (resident_kib()? - before) / count as f64;
     let (cpu, began) = (processor_time()?, Instant::now());
@@ -63,8 +66,11 @@ async fn register(
     profile: &Arc<Profile>,
     url: &str,
     numbers: std::ops::Range<usize>,
+    ramp: Duration,
 ) -> Result<Vec<Softphone>, Failure> {
-    let registering = numbers.map(|number| async move {
+    let (begun, count) = (tokio::time::Instant::now(), numbers.len());
+    let registering = numbers.enumerate().map(|(place, number)| async move {
+        tokio::time::sleep_until(begun + ramp.mul_f64(place as f64 / count as f64)).await;
         let mut config = SoftphoneConfig::default();
         let params =
             [("token", format!("agent{number}")), ("api", url.to_owned()), ("streaming", url.replace("http", "ws"))];

@@ -275,3 +275,20 @@ async fn what_was_refused_leaves_the_call_as_it_is() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn an_answer_within_an_association_keeps_the_dtls_role_whoever_offers() {
+    within(async {
+        let (one, other) = talking().await;
+        // The first offer is ready for either role; who answered it became the client (RFC 8842 §5.3).
+        for (offerer, answerer, role) in
+            [(&one, &other, "active"), (&other, &one, "passive"), (&one, &other, "active"), (&other, &one, "passive")]
+        {
+            let (offer, answer) = exchange(offerer, answerer).await;
+            assert_eq!((value(&offer, "setup"), value(&answer, "setup")), ("actpass", role), "{answer}");
+        }
+        still_talking(&one, &other).await;
+        close(&one, &other).await;
+    })
+    .await;
+}

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 mod call_support;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,13 @@ use jmeter_webrtc::lab::Lab;
 use jmeter_webrtc::peer::Session;
 use jmeter_webrtc::signaling::profile::{Command, EndedBy, Profile};
 use jmeter_webrtc::signaling::softphone::{CallState, Registration, Softphone, SoftphoneConfig, SoftphoneError};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::ServerConfig;
+use rustls_pki_types::PrivateKeyDer;
+use rustls_pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -38,6 +45,58 @@ fn agent(lab: &Lab, token: &str, more: &[(&str, &str)]) -> Softphone {
         params[*name] = (*value).into();
     }
     start("genesys", json!({"params": params}))
+}
+
+/// The profile of Genesys Cloud with other times, by their JSON pointers.
+fn hurried(times: &[(&str, u64)]) -> Arc<Profile> {
+    let path = format!("{}/profiles/genesys.json", env!("CARGO_MANIFEST_DIR"));
+    let mut profile: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    for (pointer, ms) in times {
+        let (section, name) = pointer.rsplit_once('/').unwrap();
+        profile.pointer_mut(section).unwrap_or_else(|| panic!("{section}"))[name] = (*ms).into();
+    }
+    Arc::new(Profile::parse("hurried.json", &profile.to_string()).unwrap_or_else(|error| panic!("{error}")))
+}
+
+/// A TLS server for `name` in front of `behind`, and the issuer of its certificate as PEM.
+async fn tls_in_front_of(behind: SocketAddr, name: &str) -> (SocketAddr, String) {
+    let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap(),
+        )
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((tcp, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                // A client that refuses the certificate is what some tests are about.
+                let Ok(mut tls) = acceptor.accept(tcp).await else { return };
+                let mut plain = TcpStream::connect(behind).await.unwrap();
+                let _ended = tokio::io::copy_bidirectional(&mut tls, &mut plain).await;
+            });
+        }
+    });
+    (address, issuer.pem())
+}
+
+/// Why a softphone did not register.
+async fn refused(phone: &Softphone) -> (String, String) {
+    match within(phone.registered(SOON)).await {
+        Err(SoftphoneError::NotRegistered { why }) => (why, format!("{:?}", phone.view().failure)),
+        other => panic!("{other:?}"),
+    }
 }
 
 async fn cloud(genesys: Value) -> Lab {
@@ -275,5 +334,121 @@ async fn a_softphone_that_nobody_holds_is_gone_with_its_calls() {
     let call = within(phone.next_call(SOON)).await.unwrap();
     within(call.connected(SOON)).await.unwrap();
     drop((phone, call));
+    gone(&lab).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rest_and_websocket_over_tls_trust_the_issuer_that_was_given_and_nobody_else() {
+    let lab = cloud(json!({})).await;
+    let behind = lab.genesys_url().unwrap().trim_start_matches("http://").parse().unwrap();
+    let (address, issuer) = tls_in_front_of(behind, "127.0.0.1").await;
+    let (_, other_issuer) = tls_in_front_of(behind, "127.0.0.1").await;
+    let (misnamed, its_issuer) = tls_in_front_of(behind, "softphone.test").await;
+    let secure = |address: SocketAddr, trust: Value| {
+        let (api, streaming) = (format!("https://{address}"), format!("wss://{address}"));
+        let params = json!({"token": "anna", "api": api, "streaming": streaming});
+        match trust {
+            Value::Null => start("genesys", json!({"params": params})),
+            trust => start("genesys", json!({"params": params, "trust": trust})),
+        }
+    };
+    for (address, trust, says) in [
+        (address, Value::Null, "UnknownIssuer"),
+        (address, json!({"pem": other_issuer}), "invalid peer certificate"),
+        (misnamed, json!({"pem": its_issuer}), "not valid for name"),
+    ] {
+        let (why, failure) = refused(&secure(address, trust)).await;
+        assert!(why.contains("the HTTP request 'me' failed") && why.contains("tls"), "{why}");
+        assert!(failure.contains(says) || why.contains(says), "{says} in {failure}; {why}");
+    }
+    assert_eq!(lab.counters().sockets_opened, 0, "no WebSocket was asked for");
+    let phone = secure(address, json!({"pem": issuer}));
+    within(phone.registered(SOON)).await.unwrap();
+    assert_eq!(phone.view().problems, Vec::<String>::new());
+    within(phone.unregister(SOON)).await.unwrap();
+    drop(phone);
+    gone(&lab).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_prologue_whose_server_is_silent_ends_at_its_deadline_and_says_which_request_and_how_far() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap();
+    let profile = hurried(&[("/http/me/withinMs", 300)]);
+    for (scheme, phase) in [("http", "http was not done"), ("https", "tls was not done")] {
+        let api = format!("{scheme}://{address}");
+        let config = json!({"params": {"token": "anna", "api": api, "streaming": "ws://127.0.0.1:9"}});
+        let config = SoftphoneConfig::from_json(config.to_string().as_bytes()).unwrap();
+        let phone = Softphone::start(Arc::clone(&profile), config).unwrap();
+        let (why, _) = refused(&phone).await;
+        assert!(why.contains("'me'") && why.contains("no response within 300 ms") && why.contains(phase), "{why}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_prologue_that_takes_too_long_in_all_ends_at_the_login_timeout() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let api = format!("http://{}", silent.local_addr().unwrap());
+    let config = json!({"params": {"token": "anna", "api": api, "streaming": "ws://127.0.0.1:9"}});
+    let config = SoftphoneConfig::from_json(config.to_string().as_bytes()).unwrap();
+    let phone = Softphone::start(hurried(&[("/socket/loginTimeoutMs", 300)]), config).unwrap();
+    let (why, _) = refused(&phone).await;
+    assert!(why.contains("the HTTP prologue was not done within 300 ms"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_full_jid_twice_is_a_conflict_that_the_first_one_hears_of_and_comes_back_from() {
+    let lab = cloud(json!({})).await;
+    let desk = [("jidResource", "desk"), ("jitter", "0")];
+    let first = agent(&lab, "anna", &desk);
+    within(first.registered(SOON)).await.unwrap();
+    let second = agent(&lab, "anna", &desk);
+    within(second.registered(SOON)).await.unwrap();
+    for (loser, winner) in [(&first, &second), (&second, &first)] {
+        // After 2 s it comes back, and then it is the other one's turn.
+        let (watched, mut told) = (loser.clone(), String::new());
+        eventually("one of them hears of the other", || {
+            let view = watched.view();
+            if let Registration::Reconnecting { delay, .. } = view.registration {
+                assert_eq!(delay, Duration::from_secs(2), "as after any loss");
+                told = format!("{:?}", view.failure);
+            }
+            !told.is_empty()
+        })
+        .await;
+        assert!(
+            told.contains("Refused") && told.contains("conflict") && told.contains("connected elsewhere"),
+            "{told}"
+        );
+        assert!(winner.view().registrations > 0);
+    }
+    drop((first, second));
+    gone(&lab).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_does_not_answer_pings_is_left_after_two_of_them_and_reached_again() {
+    let lab = cloud(json!({"faults": {"dropPongs": true}})).await;
+    let times =
+        [("/socket/keepAlive/everyMs", 200), ("/requests/ping/withinMs", 300), ("/socket/reconnect/firstMs", 1000)];
+    let api = lab.genesys_url().unwrap();
+    let params = json!({"token": "anna", "api": api, "streaming": api.replace("http", "ws")});
+    let config = SoftphoneConfig::from_json(json!({"params": params}).to_string().as_bytes()).unwrap();
+    let phone = Softphone::start(hurried(&times), config).unwrap();
+    within(phone.registered(SOON)).await.unwrap();
+    let watched = phone.clone();
+    let (mut told, mut why_told) = (String::new(), String::new());
+    eventually("it was left and reached again", || {
+        let view = watched.view();
+        if let Registration::Reconnecting { why, delay, .. } = view.registration {
+            assert_eq!(delay, Duration::from_secs(1));
+            (told, why_told) = (format!("{:?}", view.failure), why);
+        }
+        !told.is_empty() && view.registrations >= 2
+    })
+    .await;
+    assert!(why_told.contains("2 keep-alive requests in a row had no answer"), "{why_told}");
+    assert!(told.contains("PingTimeout"), "{told}");
+    drop((phone, watched));
     gone(&lab).await;
 }

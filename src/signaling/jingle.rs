@@ -521,6 +521,22 @@ mod tests {
     }
 
     #[test]
+    fn the_dtls_role_of_an_answer_stands_in_its_fingerprint_and_comes_back() {
+        let accepted = said(recorded("session-accept"));
+        let answer = accepted["sdp"].as_str().expect("a description");
+        assert_eq!(answer.matches("a=setup:active\r\n").count(), 1, "{answer}");
+        for role in ["active", "passive"] {
+            let sdp = answer.replace("a=setup:active", &format!("a=setup:{role}"));
+            let xml = contents(&sdp, Writer::Responder).expect("contents");
+            let setup = format!("setup=\"{role}\"");
+            assert_eq!((xml.matches("setup=").count(), xml.matches(&setup).count()), (1, 1), "{xml}");
+            let stanza = format!("<iq><jingle xmlns='{NAMESPACE}' action='session-accept' sid='s'>{xml}</jingle></iq>");
+            let back = said(&stanza);
+            assert!(back["sdp"].as_str().is_some_and(|sdp| sdp.contains(&format!("a=setup:{role}\r\n"))), "{back}");
+        }
+    }
+
+    #[test]
     fn candidates_are_trickled_and_end() {
         let stanza = RECORDED.lines().filter(|line| line.contains("transport-info"));
         let fragments: Vec<String> = stanza

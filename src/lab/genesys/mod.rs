@@ -2,9 +2,11 @@
 //! `genesys-webrtc` elements. Or in Jingle. It offers, the agent answers.
 //!
 //! Any bearer token is accepted and is a user of its own; `POST /oauth/token` makes one. `POST /lab/calls` with
-//! `{"userId":…}` calls a softphone.
+//! `{"userId":…}` calls a softphone; `POST /lab/outage` with `{"ms":…}` ends all connections and takes none for so long, and
+//! `GET /lab/arrivals` tells when each WebSocket was asked for since then. A second stream with the same full JID ends the
+//! first with the stream error `conflict`.
 //! Guarantees: a call lives without its WebSocket, as at the vendor's; a second WebSocket on a channel closes the first; an
-//! answer to an IQ comes `from` whom it was sent `to`; nothing waits without a deadline but for clients, who may leave at
+//! answer to an IQ comes `from` whom it was sent `to`; channels, calls and chats outlive an outage; nothing waits without a deadline but for clients, who may leave at
 //! any time. Everything ends with the lab.
 mod call;
 mod config;
@@ -16,7 +18,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, UdpSocket};
@@ -25,12 +27,16 @@ use tokio_util::sync::CancellationToken;
 
 use self::call::CallEvent;
 pub use self::config::{GenesysConfig, GenesysFaults, TurnService};
-use super::Shared;
+use super::{ACCEPT_REST, Shared};
 
 /// Stanzas that may wait for a client that does not read.
 const MAILBOX: usize = 256;
 /// Channels a lab keeps.
 const MAX_CHANNELS: usize = 100_000;
+/// Arrivals a lab keeps after an outage.
+const MAX_ARRIVALS: usize = 100_000;
+/// How long the answer to who asked for an outage has.
+const LAST_ANSWER: Duration = Duration::from_millis(50);
 
 /// What all tasks of the counterpart share.
 pub(super) struct Cloud {
@@ -50,6 +56,18 @@ pub(super) struct Cloud {
     /// Users who will be called.
     due: Mutex<HashSet<String>>,
     chats: Mutex<desk::Chats>,
+    uptime: Mutex<Uptime>,
+}
+
+/// The time between two outages.
+struct Uptime {
+    /// Ends it, as the lab's end does.
+    up: CancellationToken,
+    /// How long the outage takes that ends it.
+    outage: Duration,
+    /// When the outage before it began, and after how many ms each WebSocket was asked for.
+    began: Option<Instant>,
+    arrivals: Vec<u64>,
 }
 
 struct Channel {
@@ -102,9 +120,72 @@ impl Cloud {
             calls: Mutex::default(),
             due: Mutex::default(),
             chats: Mutex::default(),
+            uptime: Mutex::new(Uptime {
+                up: lab.end_lines.child_token(),
+                outage: Duration::ZERO,
+                began: None,
+                arrivals: Vec::new(),
+            }),
         });
         lab.spawn(rest::accept(listener, cloud));
         Ok(address)
+    }
+
+    /// Cancelled when everything that is connected now has to end.
+    fn up(&self) -> CancellationToken {
+        self.uptime.lock().up.clone()
+    }
+
+    /// Goes down for so long, as soon as who asked for it has an answer.
+    fn go_down(self: &Arc<Self>, outage: Duration) {
+        let cloud = Arc::clone(self);
+        self.lab.spawn(async move {
+            tokio::time::sleep(LAST_ANSWER).await;
+            let mut uptime = cloud.uptime.lock();
+            uptime.outage = outage;
+            uptime.began = Some(Instant::now());
+            uptime.arrivals.clear();
+            uptime.up.cancel();
+        });
+    }
+
+    /// Waits for the end of the outage; the listener of the time after it, nothing when the lab ends.
+    async fn back(&self) -> Option<TcpListener> {
+        let outage = self.uptime.lock().outage;
+        tokio::select! {
+            () = self.lab.end_lines.cancelled() => return None,
+            () = tokio::time::sleep(outage) => {}
+        }
+        loop {
+            match TcpListener::bind(self.address).await {
+                Ok(listener) => {
+                    self.uptime.lock().up = self.lab.end_lines.child_token();
+                    return Some(listener);
+                }
+                // Somebody else has the port meanwhile.
+                Err(error) => log::warn!("lab genesys: still down: {}: {error}", self.address),
+            }
+            tokio::select! {
+                () = self.lab.end_lines.cancelled() => return None,
+                () = tokio::time::sleep(ACCEPT_REST) => {}
+            }
+        }
+    }
+
+    /// A WebSocket is asked for.
+    fn arrived(&self) {
+        let mut uptime = self.uptime.lock();
+        if let Some(began) = uptime.began
+            && uptime.arrivals.len() < MAX_ARRIVALS
+        {
+            let ms = began.elapsed().as_millis();
+            uptime.arrivals.push(u64::try_from(ms).unwrap_or(u64::MAX));
+        }
+    }
+
+    /// When WebSockets were asked for since the last outage began, ms after that.
+    fn arrivals(&self) -> Vec<u64> {
+        self.uptime.lock().arrivals.clone()
     }
 
     fn number(&self) -> u64 {

@@ -22,6 +22,7 @@ use tungstenite::protocol::{Role, WebSocketConfig};
 
 use super::{Channel, Cloud, MAX_CHANNELS, desk, stream};
 use crate::lab::ACCEPT_REST;
+use crate::lab::config::MAX_TIME_MS;
 
 /// Largest accepted request body, bytes.
 const MAX_BODY_BYTES: usize = 64 << 10;
@@ -30,11 +31,20 @@ const MAX_STANZA_BYTES: usize = 1 << 20;
 /// How long reading a request's head may take.
 const HEAD_DEADLINE: Duration = Duration::from_secs(30);
 
-/// Accepts connections until the lab stops.
-pub(super) async fn accept(listener: TcpListener, cloud: Arc<Cloud>) {
+/// Accepts connections until the lab stops; none during an outage.
+pub(super) async fn accept(mut listener: TcpListener, cloud: Arc<Cloud>) {
     loop {
+        let up = cloud.up();
         let accepted = tokio::select! {
             () = cloud.lab.end_lines.cancelled() => return,
+            () = up.cancelled() => {
+                drop(listener);
+                match cloud.back().await {
+                    Some(again) => listener = again,
+                    None => return,
+                }
+                continue;
+            }
             accepted = listener.accept() => accepted,
         };
         let Ok((tcp, _)) = accepted else {
@@ -44,7 +54,6 @@ pub(super) async fn accept(listener: TcpListener, cloud: Arc<Cloud>) {
         let lab = Arc::clone(&cloud.lab);
         let cloud = Arc::clone(&cloud);
         lab.spawn(async move {
-            let ending = cloud.lab.end_lines.clone();
             let service = service_fn(|request| respond(Arc::clone(&cloud), request));
             let serving = http1::Builder::new()
                 .timer(hyper_util::rt::TokioTimer::new())
@@ -52,7 +61,7 @@ pub(super) async fn accept(listener: TcpListener, cloud: Arc<Cloud>) {
                 .serve_connection(TokioIo::new(tcp), service)
                 .with_upgrades();
             tokio::select! {
-                () = ending.cancelled() => {}
+                () = up.cancelled() => {}
                 done = serving => if let Err(error) = done {
                     log::debug!("lab genesys: a connection ended: {error}");
                 },
@@ -101,6 +110,11 @@ async fn respond(cloud: Arc<Cloud>, mut request: Request<Incoming>) -> Result<An
         return Ok(answer(StatusCode::OK, &json!({"id": cloud.call(user)})));
     }
     let method = request.method().clone();
+    match (&method, &*parts) {
+        (&Method::POST, ["lab", "outage"]) => return Ok(outage(&cloud, &body(request).await)),
+        (&Method::GET, ["lab", "arrivals"]) => return Ok(answer(StatusCode::OK, &json!(cloud.arrivals()))),
+        _ => {}
+    }
     if let ["lab", "chats", rest @ ..] = &*parts {
         let query = request.uri().query().unwrap_or_default().to_owned();
         return Ok(desk::chats(&cloud, &method, rest, &query).await);
@@ -161,6 +175,16 @@ async fn respond(cloud: Arc<Cloud>, mut request: Request<Incoming>) -> Result<An
     })
 }
 
+fn outage(cloud: &Arc<Cloud>, wanted: &Value) -> Answer {
+    match wanted["ms"].as_u64().filter(|ms| *ms <= MAX_TIME_MS) {
+        Some(ms) => {
+            cloud.go_down(Duration::from_millis(ms));
+            answer(StatusCode::ACCEPTED, &Value::Null)
+        }
+        None => refused(StatusCode::BAD_REQUEST, "ms.not.usable"),
+    }
+}
+
 async fn body(request: Request<Incoming>) -> Value {
     serde_json::from_slice(&bytes(request).await).unwrap_or_default()
 }
@@ -190,6 +214,7 @@ fn upgrade(cloud: &Arc<Cloud>, channel: &str, request: &mut Request<Incoming>) -
         std::mem::replace(&mut known.in_use, in_use.clone()).cancel();
         known.user.clone()
     });
+    cloud.arrived();
     let (Some(key), Some(user)) = (key, user) else {
         cloud.lab.ledger.upgrades_refused.add(1);
         return refused(StatusCode::NOT_FOUND, "channel.not.found");
@@ -198,7 +223,7 @@ fn upgrade(cloud: &Arc<Cloud>, channel: &str, request: &mut Request<Incoming>) -
     let asks_for_xmpp =
         asked.flat_map(|value| value.to_str()).any(|value| value.split(',').any(|name| name.trim() == "xmpp"));
     let upgrading = hyper::upgrade::on(request);
-    let owner = Arc::clone(cloud);
+    let (owner, up) = (Arc::clone(cloud), cloud.up());
     cloud.lab.spawn(async move {
         match upgrading.await {
             Ok(upgraded) => {
@@ -209,7 +234,7 @@ fn upgrade(cloud: &Arc<Cloud>, channel: &str, request: &mut Request<Incoming>) -
                     .max_frame_size(Some(MAX_STANZA_BYTES));
                 let stream = TokioIo::new(upgraded);
                 let socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
-                stream::serve(socket, owner, user, in_use).await;
+                stream::serve(socket, owner, user, in_use, up).await;
             }
             Err(error) => log::debug!("lab genesys: an upgrade failed: {error}"),
         }

@@ -28,10 +28,19 @@ const WRITE_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a client may take to log in.
 const LOGIN_DEADLINE: Duration = Duration::from_secs(60);
 
+/// How a stream error begins (RFC 6120 §4.9).
+const STREAM_ERROR: &str = "<stream:error";
+
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
-/// Serves one client until it leaves, is kicked, or the lab stops.
-pub(super) async fn serve(mut socket: Socket, cloud: Arc<Cloud>, user: String, kicked: CancellationToken) {
+/// Serves one client until it leaves, is kicked, or what is `up` now goes down.
+pub(super) async fn serve(
+    mut socket: Socket,
+    cloud: Arc<Cloud>,
+    user: String,
+    kicked: CancellationToken,
+    up: CancellationToken,
+) {
     let open = cloud.lab.ledger.socket_opened();
     let (mailbox, mut inbox) = mpsc::channel(MAILBOX);
     let mut client = Client {
@@ -48,7 +57,7 @@ pub(super) async fn serve(mut socket: Socket, cloud: Arc<Cloud>, user: String, k
     let ended = loop {
         let due = client.later.iter().map(|(at, _)| *at).min();
         let said = tokio::select! {
-            () = cloud.lab.end_lines.cancelled() => break "the lab stops",
+            () = up.cancelled() => break "the lab stops or is down",
             () = kicked.cancelled() => break "another WebSocket uses this channel",
             stanza = inbox.recv() => stanza.map(|stanza| vec![stanza]),
             frame = socket.next() => match frame {
@@ -60,12 +69,17 @@ pub(super) async fn serve(mut socket: Socket, cloud: Arc<Cloud>, user: String, k
             () = at(due) => client.due(Instant::now()),
         };
         let Some(stanzas) = said else { break "the client was asked to leave" };
-        let mut failed = false;
+        let (mut failed, mut last) = (false, false);
         for stanza in stanzas {
+            last |= stanza.starts_with(STREAM_ERROR);
             failed |= !matches!(timeout(WRITE_DEADLINE, socket.send(Frame::text(stanza))).await, Ok(Ok(())));
         }
         if failed {
             break "it takes no more";
+        }
+        if last {
+            // There is nothing behind it (RFC 6120 §4.9.1.1).
+            break "of a stream error";
         }
     };
     log::debug!("lab genesys: the WebSocket of {} ended: {ended}", client.user);
@@ -215,7 +229,15 @@ impl Client {
             let full = format!("{}/{}", self.bare, escape(resource));
             let agent =
                 Agent { connection: self.connection, full: full.clone(), called: false, mailbox: self.mailbox.clone() };
-            self.cloud.agents.lock().insert(self.user.clone(), agent);
+            let before = self.cloud.agents.lock().insert(self.user.clone(), agent);
+            if let Some(before) = before.filter(|before| before.full == full && before.connection != self.connection) {
+                // Two streams cannot have one full JID: the newer one has it (RFC 6120 §7.7.2.2).
+                let conflict = format!(
+                    r#"{STREAM_ERROR} xmlns:stream="http://etherx.jabber.org/streams"><conflict xmlns="urn:ietf:params:xml:ns:xmpp-streams"/></stream:error>"#
+                );
+                // A mailbox that is full is one of a client that does not read, or gone already.
+                let _told = before.mailbox.try_send(conflict);
+            }
             self.bound = true;
             if self.cloud.config.faults.move_after_ms > 0 {
                 self.after(self.cloud.config.faults.move_after_ms, Later::Move);

@@ -66,7 +66,7 @@ fn element(node: roxmltree::Node<'_, '_>, depth: usize) -> Result<Value, String>
         members.insert("@xmlns".to_owned(), namespace.into());
     }
     for attribute in node.attributes() {
-        members.insert(format!("@{}", attribute.name()), attribute.value().into());
+        members.insert(["@", attribute.name()].concat(), attribute.value().into());
     }
     let mut own_text = String::new();
     for child in node.children() {

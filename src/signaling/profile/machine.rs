@@ -767,13 +767,13 @@ impl Machine {
     fn answer(&mut self, message: &Value, now: Instant) -> bool {
         let profile = Arc::clone(&self.profile);
         let Some(replies) = &profile.replies else { return false };
-        if !replies.when.selects(message) {
+        // An identifier is found at once; what only answers have is a search through the whole message.
+        let Some(id) = replies.id.first(message).map(text_of) else { return false };
+        if !self.requests.contains_key(&id) || !replies.when.selects(message) {
             return false;
         }
-        let Some(id) = replies.id.first(message).map(text_of) else { return false };
         let Some(pending) = self.requests.remove(&id) else { return false };
         let Some(request) = profile.requests.get(&pending.name) else { return true };
-        let refused = replies.error.as_ref().is_some_and(|error| error.selects(message));
         let name = pending.name.clone();
         let context =
             Context { message: Some(message), call: pending.call, extra: pending.extra.clone(), request: Some(&name) };
@@ -781,8 +781,7 @@ impl Machine {
             // A refusal is a sign of life, too.
             self.misses = 0;
             self.keep_alive_again(now);
-        }
-        if refused && pending.purpose != Purpose::KeepAlive {
+        } else if replies.error.as_ref().is_some_and(|error| error.selects(message)) {
             self.unanswered(&id, &pending, "it was refused", After::Retry, now);
             return true;
         }
@@ -791,18 +790,18 @@ impl Machine {
             return true;
         }
         self.run(&request.then, &context, now);
-        self.answered_in_sequence(&id, Some(message.clone()), now);
+        self.answered_in_sequence(&id, Some(message), now);
         true
     }
 
-    fn answered_in_sequence(&mut self, id: &str, message: Option<Value>, now: Instant) {
+    fn answered_in_sequence(&mut self, id: &str, message: Option<&Value>, now: Instant) {
         let Some(Sequence { awaiting: Awaiting::Answers(awaited), .. }) = &mut self.sequence else { return };
         if !awaited.remove(id) {
             return;
         }
         let last = awaited.is_empty();
         if let Some(message) = message {
-            self.sequence_message(message);
+            self.sequence_message(message.clone());
         }
         if last {
             self.advance(now);
@@ -1115,7 +1114,11 @@ impl Machine {
                 .or(of_call)
                 .or_else(|| self.variables.get(name))
                 .or_else(|| self.params.get(name));
-            value.map(text_of).unwrap_or_default() == *wanted
+            match value {
+                Some(Value::String(text)) => text == wanted,
+                Some(other) => text_of(other) == *wanted,
+                None => wanted.is_empty(),
+            }
         })
     }
 
@@ -1220,8 +1223,14 @@ impl Machine {
 pub(crate) fn uuid(random: &mut StdRng) -> String {
     let bits: u128 = random.random();
     let bits = (bits & !(0xf << 76) | (0x4 << 76)) & !(0x3 << 62) | (0x2 << 62);
-    let hex = format!("{bits:032x}");
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+    let mut text = String::with_capacity(36);
+    for place in (0..32_u32).rev() {
+        text.extend(char::from_digit((bits >> (4 * place)) as u32 & 0xf, 16));
+        if matches!(place, 24 | 20 | 16 | 12) {
+            text.push('-');
+        }
+    }
+    text
 }
 
 /// Where placeholders get their values.

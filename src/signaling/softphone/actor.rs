@@ -9,7 +9,9 @@ use tokio::task::AbortHandle;
 use super::failure::{self, Failure};
 use super::line::{self, Line};
 use super::talk::{PeerCommand, Talk};
-use super::{Attempt, CallState, CallView, Described, Registration, SoftphoneCall, SoftphoneConfig, SoftphoneView};
+use super::{
+    Attempt, CallState, CallView, Described, Registration, SoftphoneCall, SoftphoneConfig, SoftphoneView, Wait,
+};
 use crate::net::http::{self, Reach};
 use crate::peer::{IceServer, IceTransportPolicy};
 use crate::signaling::profile::{
@@ -251,7 +253,13 @@ impl Actor {
     fn attempting(&mut self) {
         if self.between_attempts && self.machine.is_attempting() {
             self.between_attempts = false;
-            self.view.send_modify(|view| view.attempt = Attempt::beginning(self.at));
+            self.view.send_modify(|view| {
+                let waited = match view.registration {
+                    Registration::Reconnecting { delay, since, .. } => Some(Wait { since, delay }),
+                    _ => None,
+                };
+                view.attempt = Attempt { waited, ..Attempt::beginning(self.at) };
+            });
         }
     }
 
@@ -267,8 +275,8 @@ impl Actor {
             }
             Action::Send { text, template } => {
                 let describes = self.describing.and_then(|key| self.calls.get(&key)).cloned();
-                let queued = self.line.as_ref().is_some_and(|line| line.send(text, describes));
-                if !queued {
+                let sent = self.line.as_mut().is_some_and(|line| line.send(text, describes));
+                if !sent {
                     self.problem(format!("'{template}' was not sent: the server's TCP takes no more"));
                 }
             }

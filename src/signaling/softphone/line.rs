@@ -1,11 +1,14 @@
 //! One WebSocket of a softphone: whole text messages in, whole text messages out.
 //!
-//! Drop: the writing task ends, and with it the last hold on the socket.
+//! Guarantees: messages go out in their order, handed to the kernel by whoever sends them; only what the kernel does not take at
+//! once has a task. Drop: what the kernel has not begun to take is withdrawn, and the last hold on the socket is gone.
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 
 use super::actor::Note;
 use super::{CallView, Failure, failure};
@@ -18,57 +21,45 @@ const OUTGOING: usize = 256;
 /// How long the closing handshake may take.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
 
-/// What is to be written.
-enum Outgoing {
-    /// With the call whose description it carries, if it does.
-    Text(String, Option<watch::Sender<CallView>>),
-    Close,
-}
-
 /// An open WebSocket.
 pub(super) struct Line {
-    outgoing: mpsc::Sender<Outgoing>,
     socket: Socket,
+    /// Messages that the kernel did not take at once, in their order.
+    waiting: JoinSet<()>,
     _tap: TapGuard,
 }
 
 impl Line {
     /// Takes over an open socket; what arrives goes to `notes` with `generation`.
     pub(super) fn new(socket: Socket, generation: u64, notes: mpsc::WeakSender<Note>) -> Self {
-        let tap = socket.tap(Arc::new(TextTap { generation, notes: notes.clone(), partial: Mutex::default() }));
-        let (outgoing, mut waiting) = mpsc::channel(OUTGOING);
-        let writer = socket.clone();
-        tokio::spawn(async move {
-            while let Some(next) = waiting.recv().await {
-                match next {
-                    Outgoing::Text(text, describes) => {
-                        match writer.send(Opcode::Text, true, text.as_bytes()).await {
-                            Ok(sent) => {
-                                if let Some(view) = describes {
-                                    view.send_modify(|view| view.sent(sent.at));
-                                }
-                            }
-                            Err(error) => {
-                                // The tap tells of the end.
-                                log::debug!("a softphone's message was not sent: {error}");
-                                return;
-                            }
-                        }
-                    }
-                    Outgoing::Close => {
-                        let cause = writer.close(1000, "", CLOSE_DEADLINE).await;
-                        return log::debug!("a softphone's WebSocket closed: {cause}");
-                    }
-                }
-            }
-        });
-        Self { outgoing, socket, _tap: tap }
+        let tap = socket.tap(Arc::new(TextTap { generation, notes, partial: Mutex::default() }));
+        Self { socket, waiting: JoinSet::new(), _tap: tap }
     }
 
-    /// Queues a message; `describes` is the call whose description it carries, if it does. False when the server's TCP has
-    /// taken none for too long.
-    pub(super) fn send(&self, text: String, describes: Option<watch::Sender<CallView>>) -> bool {
-        self.outgoing.try_send(Outgoing::Text(text, describes)).is_ok()
+    /// Sends a message; `describes` is the call whose description it carries, if it does. False when the server's TCP has taken
+    /// none for too long.
+    pub(super) fn send(&mut self, text: String, describes: Option<watch::Sender<CallView>>) -> bool {
+        while self.waiting.try_join_next().is_some() {}
+        if self.waiting.len() >= OUTGOING {
+            return false;
+        }
+        let socket = self.socket.clone();
+        let mut sending = Box::pin(async move {
+            match socket.send(Opcode::Text, true, text.as_bytes()).await {
+                Ok(sent) => {
+                    if let Some(view) = describes {
+                        view.send_modify(|view| view.sent(sent.at));
+                    }
+                }
+                // The tap tells of the end.
+                Err(error) => log::debug!("a softphone's message was not sent: {error}"),
+            }
+        });
+        // The first poll hands it to the kernel, or puts it behind what waits for the kernel already.
+        if sending.as_mut().now_or_never().is_none() {
+            self.waiting.spawn(sending);
+        }
+        true
     }
 
     /// The server's address.
@@ -76,11 +67,18 @@ impl Line {
         self.socket.opened().peer.ip()
     }
 
-    /// Ends it: at once, or behind what is queued and with a closing handshake, in the background.
+    /// Ends it: at once, or behind what waits to be written and with a closing handshake, in the background.
     pub(super) fn close(self, abort: bool) {
-        if abort || self.outgoing.try_send(Outgoing::Close).is_err() {
-            self.socket.abort(CloseCause::ScopeEnded);
+        let Self { socket, waiting, _tap: tap } = self;
+        drop(tap);
+        if abort {
+            return socket.abort(CloseCause::ScopeEnded);
         }
+        tokio::spawn(async move {
+            let cause = socket.close(1000, "", CLOSE_DEADLINE).await;
+            drop(waiting);
+            log::debug!("a softphone's WebSocket closed: {cause}");
+        });
     }
 }
 
@@ -181,5 +179,82 @@ impl Tap for TextTap {
     fn closed(&self, cause: &CloseCause) {
         let failure = Failure::Closed { cause: cause.clone(), idle: None };
         self.hand_on(Input::SocketClosed { detail: cause.to_string() }, Instant::now(), Some(failure));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt as _;
+    use tokio::net::TcpListener;
+    use tungstenite::Message;
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(30);
+
+    /// A line, and its server, which has not read anything yet.
+    async fn line() -> (Line, tokio_tungstenite::WebSocketStream<tokio::net::TcpStream>, mpsc::Receiver<Note>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+        let url = format!("ws://{}/", listener.local_addr().expect("bound"));
+        let accepting = async {
+            let (tcp, _) = listener.accept().await.expect("a client");
+            tokio_tungstenite::accept_async(tcp).await.expect("an upgrade")
+        };
+        let config = SocketConfig::new(url);
+        let (opened, server) = tokio::join!(Socket::open(&config), accepting);
+        let (notes, inbox) = mpsc::channel(16);
+        let (socket, _) = opened.expect("open");
+        (Line::new(socket, 1, notes.downgrade()), server, inbox)
+    }
+
+    /// Sends numbered messages of 64 KiB until no more are taken; how many were.
+    fn fill(line: &mut Line) -> usize {
+        let more = |number: usize| format!("{number:08}{}", "x".repeat(64 << 10));
+        (0..10_000).take_while(|number| line.send(more(*number), None)).count()
+    }
+
+    async fn next_text(server: &mut tokio_tungstenite::WebSocketStream<tokio::net::TcpStream>) -> Option<String> {
+        match server.next().await {
+            Some(Ok(Message::Text(text))) => Some(text.to_string()),
+            _ => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_kernel_does_not_take_at_once_is_bounded_and_follows_in_its_order() {
+        let reading = async {
+            let (mut line, mut server, _inbox) = line().await;
+            let sent = fill(&mut line);
+            assert!((OUTGOING..10_000).contains(&sent), "{sent}");
+            for number in 0..sent {
+                let text = next_text(&mut server).await.expect("a message");
+                assert_eq!(text[..8].parse(), Ok(number));
+            }
+            tokio::task::yield_now().await;
+            assert!(line.send("again".to_owned(), None), "all of them are through");
+            assert_eq!(next_text(&mut server).await.as_deref(), Some("again"));
+        };
+        tokio::time::timeout(SOON, reading).await.expect("in time");
+    }
+
+    #[tokio::test]
+    async fn a_close_goes_out_behind_what_waits_and_a_dropped_line_is_gone_at_once() {
+        let closing = async {
+            let (mut line, mut server, _inbox) = line().await;
+            assert!(line.send("farewell".to_owned(), None));
+            line.close(false);
+            assert_eq!(next_text(&mut server).await.as_deref(), Some("farewell"));
+            assert!(matches!(server.next().await, Some(Ok(Message::Close(_)))));
+
+            let (mut line, mut server, _inbox) = self::line().await;
+            let sent = fill(&mut line);
+            drop(line);
+            let mut read = 0;
+            while next_text(&mut server).await.is_some() {
+                read += 1;
+            }
+            assert!(read < sent, "what waited is withdrawn: {read} of {sent}");
+        };
+        tokio::time::timeout(SOON, closing).await.expect("in time");
     }
 }

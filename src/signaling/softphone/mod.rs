@@ -152,6 +152,8 @@ impl SoftphoneView {
 pub struct Attempt {
     /// When it began.
     pub began: Instant,
+    /// What it waited for, where it follows a loss or a failed attempt.
+    pub waited: Option<Wait>,
     /// The server, as `host:port`, no path and no query.
     pub server: Option<String>,
     /// When the connection was begun; HTTP requests before it were done then.
@@ -168,7 +170,32 @@ pub struct Attempt {
 
 impl Attempt {
     pub(in crate::signaling) fn beginning(began: Instant) -> Self {
-        Self { began, server: None, dialed: None, phases: None, opened: None, answered: None, registered: None }
+        Self {
+            began,
+            waited: None,
+            server: None,
+            dialed: None,
+            phases: None,
+            opened: None,
+            answered: None,
+            registered: None,
+        }
+    }
+}
+
+/// The pause before an attempt to register again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// When the registration was lost, or the attempt before failed.
+    pub since: Instant,
+    /// How long after that the attempt was to begin, as the profile has it, jitter included.
+    pub delay: Duration,
+}
+
+impl Wait {
+    /// When the attempt was to begin; what it [began](Attempt::began) later than that is this machine's.
+    pub fn due(&self) -> Instant {
+        self.since + self.delay
     }
 }
 

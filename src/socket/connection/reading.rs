@@ -72,7 +72,7 @@ pub(super) struct Reading {
 pub(super) enum Took {
     /// All there was; the next bytes make an event.
     All,
-    /// What came in one go; there may be more, which poll(2) would tell at once.
+    /// Not all, because nobody wants more now.
     Some,
     /// As much as is taken in one go.
     Enough,
@@ -125,7 +125,8 @@ impl Reading {
         Self { tcp, parser, keep_alive, linger_until: None, over: false, more: false, at: None, watch }
     }
 
-    /// Takes what is there: until the kernel has nothing more where it is `thorough`, or else what one call gives.
+    /// Takes what is there: until the kernel says that there is nothing more where it is `thorough`; else a short read says so, but
+    /// for the end of TCP.
     pub(super) fn read(&mut self, connection: &Connection, thorough: bool) -> Took {
         let took = with_buffer(|buffer| self.read_into(buffer, connection, thorough));
         self.more = took == Took::Enough;
@@ -160,7 +161,7 @@ impl Reading {
                 Ok(Incoming::Bytes(read)) => {
                     self.bytes(connection, &buffer[..read], Instant::now());
                     if !thorough && !connection.secure && read < buffer.len() {
-                        return Took::Some;
+                        return Took::All;
                     }
                 }
                 Ok(Incoming::Nothing) => return Took::All,

@@ -133,8 +133,10 @@ impl Task {
         }
         if reads {
             let mut reading = connection.reading.lock();
+            // What comes behind a short read makes another event; only the end of TCP may have been in this one.
+            let end = ready.ready().is_read_closed();
             // A thread that waits meanwhile is told by the kernel itself.
-            if !reading.watch.is_with_task() || reading.read(connection, true) == Took::All {
+            if !reading.watch.is_with_task() || reading.read(connection, end) == Took::All {
                 ready.clear_ready_matching(Ready::READABLE);
             }
         }
