@@ -187,8 +187,8 @@ run-%:
 JMETER_TESTS_BESIDE := $(filter-out $(JMETER_TESTS_ALONE),$(JMETER_TESTS))
 
 .PHONY: test-alone
-test-alone: $(INSTALLED_JAR) $(LAB) | test-tools
-	python3 -m unittest $(JMETER_TESTS_ALONE)
+test-alone: $(INSTALLED_JAR) $(LAB) media-peers | test-tools
+	python3 -m unittest $(JMETER_TESTS_ALONE) tests.auto_ice.test_crowd
 
 .PHONY: test-jmeter
 test-jmeter: test-alone ## Plans through a real JMeter
@@ -215,7 +215,7 @@ AUTO_ICE_TESTS := tests.auto_ice.test_plans tests.auto_ice.test_life
 
 .PHONY: test-auto-ice
 test-auto-ice: $(INSTALLED_JAR) media-peers ## Plans with canned descriptions make real calls
-	python3 -m unittest $(AUTO_ICE_TESTS)
+	python3 -m unittest $(AUTO_ICE_TESTS) tests.auto_ice.test_crowd
 
 .PHONY: media-peers
 media-peers: | tools

@@ -139,7 +139,7 @@ impl Engine {
             &nobody,
             deadline.saturating_add(slack),
             Unwatched::Continue,
-            closing,
+            Box::pin(closing),
         );
         closed.unwrap_or_else(|error| {
             log::warn!("{error}; what is left ends in the background");
@@ -184,6 +184,9 @@ impl Engine {
     }
 
     /// Parks the calling thread on `work`; see [`runtime::wait`]. Operation 0 is none.
+    ///
+    /// Boxed where it is made: the stack of the calling thread, which keeps every page that was once touched, holds it once at most.
+    #[inline(always)]
     fn wait<T: Send + 'static>(
         &self,
         what: &'static str,
@@ -191,6 +194,18 @@ impl Engine {
         deadline: Duration,
         unwatched: Unwatched,
         work: impl Future<Output = Result<T, EngineError>> + Send + 'static,
+    ) -> Result<T, EngineError> {
+        self.wait_for(what, operation, deadline, unwatched, Box::pin(work))
+    }
+
+    #[inline(never)]
+    fn wait_for<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        operation: OperationKey,
+        deadline: Duration,
+        unwatched: Unwatched,
+        work: runtime::Work<T>,
     ) -> Result<T, EngineError> {
         let cancel = self.cancellation(operation)?;
         runtime::wait(&self.runtime, what, &cancel, deadline, unwatched, work)

@@ -8,6 +8,7 @@
 use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::num::NonZero;
+use std::pin::Pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -51,6 +52,9 @@ pub(super) enum Unwatched {
     Continue,
 }
 
+/// What a thread waits for.
+pub(super) type Work<T> = Pin<Box<dyn Future<Output = Result<T, EngineError>> + Send>>;
+
 /// Runs `work` on `runtime` and parks this thread until it is done, `deadline` passes or `cancel` is cancelled.
 pub(super) fn wait<T: Send + 'static>(
     runtime: &Runtime,
@@ -58,15 +62,13 @@ pub(super) fn wait<T: Send + 'static>(
     cancel: &CancellationToken,
     deadline: Duration,
     unwatched: Unwatched,
-    work: impl Future<Output = Result<T, EngineError>> + Send + 'static,
+    mut work: Work<T>,
 ) -> Result<T, EngineError> {
     if cancel.is_cancelled() && unwatched == Unwatched::Drop {
         return Err(EngineError::Cancelled { what });
     }
     let until = tokio::time::Instant::now() + deadline.min(LONGEST);
     let (polled, first_poll) = oneshot::channel();
-    // Boxed: it is moved once, and the caller's stack, which a thread keeps as deep as it ever was, stays flat.
-    let mut work = Box::pin(work);
     let mut task = runtime.spawn(async move {
         if let Poll::Ready(done) = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await {
             return done;
@@ -169,7 +171,7 @@ mod tests {
         work: impl Future<Output = Result<T, EngineError>> + Send + 'static,
     ) -> Result<T, EngineError> {
         let runtime = start().expect("the runtime starts");
-        wait(&runtime, "test", &CancellationToken::new(), deadline, Unwatched::Drop, work)
+        wait(&runtime, "test", &CancellationToken::new(), deadline, Unwatched::Drop, Box::pin(work))
     }
 
     #[test]
@@ -182,10 +184,11 @@ mod tests {
         let runtime = start().expect("the runtime starts");
         let cancel = CancellationToken::new();
         for _ in 0..200 {
-            let ready = wait(&runtime, "test", &cancel, Duration::ZERO, Unwatched::Drop, async { Ok(1) });
+            let ready = wait(&runtime, "test", &cancel, Duration::ZERO, Unwatched::Drop, Box::pin(async { Ok(1) }));
             assert_eq!(ready.expect("what is ready is taken"), 1);
         }
-        let never = wait::<()>(&runtime, "test", &cancel, Duration::ZERO, Unwatched::Drop, std::future::pending());
+        let never =
+            wait::<()>(&runtime, "test", &cancel, Duration::ZERO, Unwatched::Drop, Box::pin(std::future::pending()));
         assert!(matches!(never, Err(EngineError::Deadline { deadline_ms: 0, .. })), "{never:?}");
     }
 
@@ -223,24 +226,25 @@ mod tests {
         let cancel = CancellationToken::new();
         let value = 42;
         let outcome: Result<(), _> =
-            wait(&runtime, "test", &cancel, SOON, Unwatched::Drop, async move { panic!("value {value}") });
+            wait(&runtime, "test", &cancel, SOON, Unwatched::Drop, Box::pin(async move { panic!("value {value}") }));
         assert!(matches!(&outcome, Err(EngineError::Panicked { text, .. }) if text == "value 42"), "{outcome:?}");
-        assert_eq!(wait(&runtime, "test", &cancel, SOON, Unwatched::Drop, async { Ok(1) }).expect("done"), 1);
+        assert_eq!(wait(&runtime, "test", &cancel, SOON, Unwatched::Drop, Box::pin(async { Ok(1) })).expect("done"), 1);
     }
 
     #[test]
     fn cancelling_before_during_and_after_ends_only_what_waits() {
         let runtime = start().expect("the runtime starts");
         let cancel = CancellationToken::new();
-        assert_eq!(wait(&runtime, "test", &cancel, SOON, Unwatched::Drop, async { Ok(1) }).expect("done"), 1);
+        assert_eq!(wait(&runtime, "test", &cancel, SOON, Unwatched::Drop, Box::pin(async { Ok(1) })).expect("done"), 1);
         let during = cancel.clone();
         runtime.spawn(async move {
             tokio::time::sleep(Duration::from_millis(20)).await;
             during.cancel();
         });
-        let parked: Result<(), _> = wait(&runtime, "test", &cancel, SOON, Unwatched::Drop, std::future::pending());
+        let parked: Result<(), _> =
+            wait(&runtime, "test", &cancel, SOON, Unwatched::Drop, Box::pin(std::future::pending()));
         assert!(matches!(parked, Err(EngineError::Cancelled { .. })), "{parked:?}");
-        let later: Result<(), _> = wait(&runtime, "test", &cancel, SOON, Unwatched::Drop, async { Ok(()) });
+        let later: Result<(), _> = wait(&runtime, "test", &cancel, SOON, Unwatched::Drop, Box::pin(async { Ok(()) }));
         assert!(matches!(later, Err(EngineError::Cancelled { .. })), "{later:?}");
     }
 }
