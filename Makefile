@@ -147,7 +147,7 @@ RUST_TESTS := $(addprefix --test=,$(basename $(notdir $(wildcard tests/*.rs))) $
     --lib --bins --examples --doc
 
 cargo-test-%:
-	@echo "cargo test $*"; env --unset=MAKEFLAGS cargo test --quiet --locked $*
+	@echo "cargo test $*"; env --unset=MAKEFLAGS --unset=MFLAGS cargo test --quiet --locked $*
 
 RUST_TESTS_LONGEST := $(addprefix --test=,engine_softphones auto_ice_calls sip_softphone turn_many call_verdicts auto_ice_life)
 RUN_RUST_TESTS := $(addprefix cargo-test-,$(RUST_TESTS_LONGEST) $(filter-out $(RUST_TESTS_LONGEST),$(RUST_TESTS)))
