@@ -180,10 +180,14 @@ impl Machine {
 
     /// Does an action that is about a call.
     pub(super) fn call_action(&mut self, action: &Do, context: &Context<'_>, now: Instant) -> Flow {
-        let Some(key) = context.call.filter(|key| self.calls.contains_key(key)) else {
+        let Some(key) = context.call else {
             self.problem("an action was not done: it needs a call, and there is none at hand");
             return Flow::On;
         };
+        if !self.calls.contains_key(&key) {
+            // It ended while this was on its way: an answer may come behind the other side's own good-bye.
+            return Flow::On;
+        }
         match action {
             Do::Ring { auto } => self.ring(key, auto.as_ref(), context, now),
             Do::Ringing => self.push(Action::Ringing { call: key }),

@@ -121,6 +121,36 @@ fn our_frames_to_janus_equal_the_recorded_ones_but_for_transactions() {
     assert_eq!(remote, 4, "three candidates and their end, one of them before the answer");
 }
 
+#[test]
+fn an_answer_for_a_call_that_the_other_side_has_ended_meanwhile_is_no_problem() {
+    let text = include_str!("../../../../profiles/janus.json");
+    let mut machine = machine("janus.json", text, &[("url", "ws://127.0.0.1:8188/")]);
+    let mut done = VecDeque::new();
+    give(&mut machine, &mut done, Input::Start);
+    give(&mut machine, &mut done, Input::SocketOpened);
+    for (kind, id) in [("create", 1), ("attach", 2)] {
+        let request = sent(&mut done);
+        assert_eq!(request["janus"], kind);
+        let success = json!({"janus": "success", "transaction": request["transaction"], "data": {"id": id}});
+        give(&mut machine, &mut done, Input::Text(success.to_string()));
+    }
+    let call = machine.new_call();
+    give(&mut machine, &mut done, Input::Command { call, command: Command::Place { to: "echo".to_owned() } });
+    let offered = PeerEvent::LocalOffer("v=0\r\n".to_owned());
+    give(&mut machine, &mut done, Input::Peer { call, peer: 1, event: offered });
+    assert_eq!(sent(&mut done)["janus"], "message");
+    give(&mut machine, &mut done, Input::Command { call, command: Command::HangUp });
+    let hang_up = sent(&mut done);
+    assert_eq!(hang_up["janus"], "hangup");
+    let event = json!({"janus": "hangup", "session_id": 1, "sender": 2, "reason": "Close PC"});
+    let success = json!({"janus": "success", "session_id": 1, "transaction": hang_up["transaction"]});
+    give(&mut machine, &mut done, Input::Text(event.to_string()));
+    give(&mut machine, &mut done, Input::Text(success.to_string()));
+    let ends = done.iter().filter(|action| matches!(action, Action::Ended { .. })).count();
+    let problems = done.iter().filter(|action| matches!(action, Action::Problem { .. })).count();
+    assert_eq!((ends, problems), (1, 0), "{done:?}");
+}
+
 /// The example of the guide, as it stands there.
 fn guide() -> &'static str {
     let blocks = GUIDE.split("```json\n").skip(1).filter_map(|rest| rest.split("```").next());
