@@ -194,11 +194,15 @@ test-alone: $(INSTALLED_JAR) $(LAB) media-peers | test-tools
 test-jmeter: test-alone ## Plans through a real JMeter
 	@$(SIDE_BY_SIDE) $(addprefix run-,$(JMETER_TESTS_BESIDE))
 
-# Everything that may run side by side, the longest first.
+# The longest modules of those below: what is begun last decides when all is done.
+LONGEST_MODULES = tests.jmeter.test_results tests.jmeter.test_softphone tests.compat.test_plan_shapes $(AUTO_ICE_TESTS) \
+    tests.compat.test_differential tests.compat.test_closed_list tests.jmeter.test_websockets tests.jmeter.test_examples
+MODULES_BESIDE = $(JMETER_TESTS_BESIDE) tests.compat.test_golden $(PLAN_TESTS)
+
+# Everything that may run side by side.
 .PHONY: test-beside
 test-beside: rust-tests $(INSTALLED_JAR) $(LAB) $(TEST_NATIVE) media-peers | test-tools
-	@$(SIDE_BY_SIDE) run-java $(addprefix run-,$(AUTO_ICE_TESTS) tests.jmeter.test_softphone tests.compat.test_differential \
-	    $(filter-out tests.jmeter.test_softphone,$(JMETER_TESTS_BESIDE)) tests.compat.test_golden $(PLAN_TESTS)) $(RUN_RUST_TESTS)
+	@$(SIDE_BY_SIDE) run-java $(addprefix run-,$(LONGEST_MODULES) $(filter-out $(LONGEST_MODULES),$(MODULES_BESIDE))) $(RUN_RUST_TESTS)
 
 .PHONY: golden
 golden: $(INSTALLED_JAR) ## Plans for WebSocket Samplers behave as recorded, case by case
