@@ -132,7 +132,7 @@ bench: $(INSTALLED_JAR) $(LAB) ## What softphones and sockets cost: target/bench
 AT_ONCE ?= 4
 SIDE_BY_SIDE := $(MAKE) --no-print-directory --output-sync=target --jobs $(AT_ONCE)
 
-PROOFS := rust-tests test-python test-alone test-causes test-thread test-beside
+PROOFS := built-rust-tests test-python test-alone test-causes test-thread test-beside
 
 .PHONY: test
 test: ## Everything that proves it
@@ -152,13 +152,13 @@ cargo-test-%:
 RUST_TESTS_LONGEST := $(addprefix --test=,engine_softphones auto_ice_calls sip_softphone turn_many call_verdicts auto_ice_life)
 RUN_RUST_TESTS := $(addprefix cargo-test-,$(RUST_TESTS_LONGEST) $(filter-out $(RUST_TESTS_LONGEST),$(RUST_TESTS)))
 
-.PHONY: rust-tests
-rust-tests: | tools
+.PHONY: built-rust-tests
+built-rust-tests: | tools
 	cargo test --locked --no-run
 
 # Cargo would run one program after another, and most of them wait.
 .PHONY: test-rust
-test-rust: rust-tests ## Rust unit and integration tests
+test-rust: built-rust-tests ## Rust unit and integration tests
 	@$(SIDE_BY_SIDE) $(RUN_RUST_TESTS)
 
 .PHONY: test-java
@@ -201,7 +201,7 @@ MODULES_BESIDE = $(JMETER_TESTS_BESIDE) tests.compat.test_golden $(PLAN_TESTS)
 
 # Everything that may run side by side.
 .PHONY: test-beside
-test-beside: rust-tests $(INSTALLED_JAR) $(LAB) $(TEST_NATIVE) media-peers | test-tools
+test-beside: built-rust-tests $(INSTALLED_JAR) $(LAB) $(TEST_NATIVE) media-peers | test-tools
 	@$(SIDE_BY_SIDE) run-java $(addprefix run-,$(LONGEST_MODULES) $(filter-out $(LONGEST_MODULES),$(MODULES_BESIDE))) $(RUN_RUST_TESTS)
 
 .PHONY: golden

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures an existing plan on the original WebSocket Samplers plugin and on ours, in turns, against the same server.
+"""Measures an existing plan on the original WebSocket Samplers plugin and on ours, in turns, against the same kind of server.
 
 usage: python3 -m bench.websocket_samplers [--rounds 3] [--windows 10] [--threads 1,50,200] [--idle 2000] [--seconds 10]
 

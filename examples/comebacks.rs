@@ -6,20 +6,18 @@
 //! Planned times are those of the profile, counted from the outage; arrivals are the lab's. Where arrivals come later than
 //! planned, this machine was too slow for so many logins at once. Fails unless all are registered again.
 
+mod genesys_lab;
+
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write as _};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
-use jmeter_webrtc::lab::{Lab, LabConfig};
+use genesys_lab::{Failure, Server, serve};
 use jmeter_webrtc::net::http::{self, Reach};
 use jmeter_webrtc::signaling::profile::Profile;
 use jmeter_webrtc::signaling::softphone::{Softphone, SoftphoneConfig};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-
-type Failure = Box<dyn std::error::Error>;
 
 /// How long all of them may take to register, and to come back.
 const DEADLINE: Duration = Duration::from_secs(180);
@@ -119,38 +117,4 @@ async fn register(profile: &Arc<Profile>, url: &str, number: usize, jitter: f64)
     let softphone = Softphone::start(Arc::clone(profile), config)?;
     softphone.registered(DEADLINE).await?;
     Ok(softphone)
-}
-
-/// The lab's process; ended on drop.
-struct Server {
-    process: Child,
-    url: String,
-}
-
-impl Server {
-    fn start() -> Result<Self, Failure> {
-        let mut process = Command::new(std::env::current_exe()?).arg("serve").stdout(Stdio::piped()).spawn()?;
-        let mut line = String::new();
-        let output = process.stdout.take().ok_or("the lab has no output")?;
-        BufReader::new(output).read_line(&mut line)?;
-        Ok(Self { url: line.trim().to_owned(), process })
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended by itself; there is nobody left to tell.
-        let _ended = self.process.kill();
-        let _reaped = self.process.wait();
-    }
-}
-
-/// A lab with a Genesys Cloud counterpart; prints its URL first.
-async fn serve() -> Result<(), Failure> {
-    let lab = Lab::start(LabConfig::from_json(br#"{"genesys":{}}"#)?).await?;
-    println!("{}", lab.genesys_url().ok_or("the lab has no such counterpart")?);
-    std::io::stdout().flush()?;
-    std::future::pending::<()>().await;
-    drop(lab);
-    Ok(())
 }

@@ -5,18 +5,16 @@
 //! evenly over the ramp, so that their pings, one in 14 s each, come evenly, too; with a ramp of 0 they ping in bursts. Seconds
 //! that are no multiple of 14 count some pings of some softphones only.
 
-use std::io::{BufRead, BufReader, Write as _};
-use std::process::{Child, Command, Stdio};
+mod genesys_lab;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
-use jmeter_webrtc::lab::{Lab, LabConfig};
+use genesys_lab::{Failure, Server, serve};
 use jmeter_webrtc::signaling::profile::Profile;
 use jmeter_webrtc::signaling::softphone::{Registration, Softphone, SoftphoneConfig};
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
-
-type Failure = Box<dyn std::error::Error>;
 
 /// How long all of them may take to register.
 const REGISTERING: Duration = Duration::from_secs(60);
@@ -97,38 +95,4 @@ fn processor_time() -> Result<Duration, Failure> {
         Duration::from_micros(u64::try_from(time.tv_sec() * 1_000_000 + time.tv_usec()).unwrap_or_default())
     };
     Ok(of(used.user_time()) + of(used.system_time()))
-}
-
-/// The lab's process; ended on drop.
-struct Server {
-    process: Child,
-    url: String,
-}
-
-impl Server {
-    fn start() -> Result<Self, Failure> {
-        let mut process = Command::new(std::env::current_exe()?).arg("serve").stdout(Stdio::piped()).spawn()?;
-        let mut line = String::new();
-        let output = process.stdout.take().ok_or("the lab has no output")?;
-        BufReader::new(output).read_line(&mut line)?;
-        Ok(Self { url: line.trim().to_owned(), process })
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended by itself; there is nobody left to tell.
-        let _ended = self.process.kill();
-        let _reaped = self.process.wait();
-    }
-}
-
-/// A lab with a Genesys Cloud counterpart; prints its URL first.
-async fn serve() -> Result<(), Failure> {
-    let lab = Lab::start(LabConfig::from_json(br#"{"genesys":{}}"#)?).await?;
-    println!("{}", lab.genesys_url().ok_or("the lab has no such counterpart")?);
-    std::io::stdout().flush()?;
-    std::future::pending::<()>().await;
-    drop(lab);
-    Ok(())
 }

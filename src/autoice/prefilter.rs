@@ -92,7 +92,7 @@ enum Searcher {
     Automaton(AhoCorasick),
 }
 
-/// Whether a message, or a text inside one, may hold something of interest; only a guess where it says so.
+/// Whether a message, or a text inside one, may hold something of interest: `false` is certain, `true` is a guess.
 pub fn may_hold(message: &[u8]) -> bool {
     match &*SEARCH {
         Searcher::Vector(search) => search.find(message).is_some(),
