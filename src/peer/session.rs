@@ -521,6 +521,14 @@ impl Session {
         self.inner.progress.wire.started()
     }
 
+    /// Accounts for what has arrived on the UDP socket and nobody has read, as closing does. Nothing else sees it: for a session
+    /// that is about to be closed.
+    pub(crate) fn take_in_unread(&self) {
+        if let Some(socket) = self.inner.runtime.socket() {
+            socket.take_unread();
+        }
+    }
+
     /// Closes everything (RTCP BYE first), bounded by `deadline`; what is not done by then goes on in the background.
     /// Idempotent. Counters and timeline stay readable.
     pub async fn close(&self, deadline: Duration) {

@@ -261,6 +261,7 @@ impl Task {
                         }
                     }
                     Some(Command::End(ending, decided)) => {
+                        let stage = self.caught_up(stage);
                         self.ended(stage, ending);
                         drop(decided);
                         break;
@@ -433,6 +434,25 @@ impl Task {
         self.failed(failure);
     }
 
+    /// The stage that the session has reached when its call ends. On a generator that is short of CPU this task may not have seen it
+    /// yet, and the first packet may lie in the socket unread: a call that was up is told as one.
+    fn caught_up(&mut self, seen: Stage) -> Stage {
+        use futures_util::FutureExt as _;
+        let session = self.call.session.clone();
+        match seen {
+            Stage::SettingUp if !matches!(session.connected().now_or_never(), Some(Ok(()))) => return seen,
+            Stage::SettingUp | Stage::Connected(_) => {}
+            Stage::Unsent | Stage::Up | Stage::Lost => return seen,
+        }
+        if self.expects_media() {
+            session.take_in_unread();
+            if !matches!(session.first_rtp().now_or_never(), Some(Ok(()))) {
+                return seen;
+            }
+        }
+        self.up()
+    }
+
     /// The call ends; one that is not decided yet is decided now.
     fn ended(&mut self, stage: Stage, ending: Ending) {
         match ending {
@@ -503,5 +523,88 @@ async fn sleep_until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Barrier, mpsc};
+
+    use futures_util::FutureExt as _;
+    use serde_json::Value;
+
+    use super::super::super::{Engine, Milestone, OperationKey};
+    use super::*;
+    use crate::peer::SessionConfig;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn eventually(mut holds: impl FnMut() -> bool) {
+        let until = Instant::now() + PATIENCE;
+        while !holds() {
+            assert!(Instant::now() < until, "not within {PATIENCE:?}");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Keeps every worker of the engine busy until the returned sender is dropped.
+    fn starve(engine: &Engine) -> Vec<mpsc::Sender<()>> {
+        let workers = engine.runtime.metrics().num_workers();
+        let all = Arc::new(Barrier::new(workers + 1));
+        let busy = (0..workers).map(|_| {
+            let (release, released) = mpsc::channel::<()>();
+            let all = Arc::clone(&all);
+            engine.runtime.spawn(async move {
+                all.wait();
+                let _disconnected = released.recv_timeout(PATIENCE);
+            });
+            release
+        });
+        let busy = busy.collect();
+        all.wait();
+        busy
+    }
+
+    #[test]
+    fn a_call_that_was_up_before_its_end_is_told_so_by_a_generator_that_had_no_time_to_see_it() {
+        let (engine, far) = (Engine::start().expect("an engine"), tokio::runtime::Runtime::new().expect("a runtime"));
+        let scope = engine.open_scope(None).expect("a scope");
+        let none = OperationKey::default();
+        let config = json!({"server": "127.0.0.1"}).to_string();
+        let offer = engine.auto_ice_offer(scope, none, "mine", config.as_bytes(), PATIENCE).expect("an offer");
+        let (peer, answer) = far.block_on(async {
+            let peer =
+                Session::new(SessionConfig { trickle: false, ..SessionConfig::default() }).await.expect("a peer");
+            peer.stop_audio();
+            let answer = peer.create_answer(&offer).await.expect("an answer");
+            (peer, answer)
+        });
+        engine.auto_ice_apply(scope, none, "mine", "answer", answer, PATIENCE).expect("applied");
+        far.block_on(peer.connected()).expect("connected");
+        let session = engine.find_session(scope, "mine").expect("a scope").expect("the call's session");
+        engine.await_milestone(session, none, Milestone::Connected, PATIENCE).expect("connected");
+        let calls = Arc::clone(&engine.state.tables().scope(scope).expect("a scope").auto_ice);
+        let busy = starve(&engine);
+        peer.start_audio();
+        eventually(|| peer.wire().rtp_sent >= 3);
+        let (sent, ended) = mpsc::channel();
+        std::thread::scope(|threads| {
+            let ending = threads.spawn(|| {
+                far.block_on(async {
+                    let mut ending = std::pin::pin!(calls.end());
+                    // The first poll gives the order; the workers are busy.
+                    assert!(ending.as_mut().now_or_never().is_none(), "nobody is there to end the call");
+                    sent.send(()).expect("awaited");
+                    ending.await;
+                });
+            });
+            ended.recv_timeout(PATIENCE).expect("the order to end is given");
+            drop(busy);
+            ending.join().expect("ended");
+        });
+        let told: Vec<Value> = engine.take_auto_ice(scope);
+        let codes: Vec<&Value> = told.iter().map(|told| &told["outcome"]["code"]).collect();
+        assert_eq!(codes, [&json!("200")], "{told:#?}");
+        far.block_on(peer.close(Duration::from_secs(2)));
     }
 }
