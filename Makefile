@@ -23,6 +23,8 @@ RESOURCES := $(KEPT)/native-resources
 NATIVE := $(RESOURCES)/native/$(PLATFORM)/libjmeter_webrtc.so
 # What the Java tests load: it has natives that only they call. Built unoptimised, with the crates of `cargo test`.
 TEST_NATIVE := target/native-tests/libjmeter_webrtc.so
+# The plans of `make test` run with the same one: one build instead of two.
+NATIVE_FEATURES := $(if $(filter dev,$(PROFILE)),--features test-natives)
 NOTICES := $(RESOURCES)/META-INF/THIRD-PARTY-NOTICES.txt
 LAB := $(BUILT)/webrtc-lab
 JAR := jmeter-plugin/$(KEPT)/jmeter-webrtc-$(VERSION).jar
@@ -67,7 +69,7 @@ FORCE:
 
 # Cargo knows whether anything is to be done; the copy keeps its time when nothing changed, and so does the jar.
 $(NATIVE): FORCE | tools
-	@cargo rustc --locked --profile $(PROFILE) --lib --crate-type cdylib
+	@cargo rustc --locked --profile $(PROFILE) --lib --crate-type cdylib $(NATIVE_FEATURES)
 	@mkdir -p $(@D)
 	@cmp -s $(BUILT)/libjmeter_webrtc.so $@ || install -m 755 $(BUILT)/libjmeter_webrtc.so $@
 
