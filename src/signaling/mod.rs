@@ -8,6 +8,7 @@ pub mod call;
 mod dialog;
 pub(crate) mod jingle;
 pub mod json;
+mod keep_alive;
 pub mod outcome;
 pub mod profile;
 pub(crate) mod sdp;

@@ -339,7 +339,8 @@ pub struct KeepAlive {
     /// The template that is sent; or `request`.
     #[serde(default)]
     pub send: Option<String>,
-    /// From registered to the first one, and from one's answer (or its absence; without answers, from sending) to the next, ms.
+    /// From registered to the first one, and from one's answer (or its absence; without answers, from sending) to the next, ms. Of 8000
+    /// and more, up to 500 less: the softphones of a process send theirs together.
     pub every_ms: u64,
     /// So many requests in a row without an answer end the WebSocket (default 2).
     #[serde(default = "two")]

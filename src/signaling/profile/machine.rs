@@ -23,6 +23,7 @@ use super::servers::Servers;
 use super::template::{Body, RenderError, Scope, Template, text_of};
 use crate::config::ConfigError;
 use crate::signaling::jingle;
+use crate::signaling::keep_alive::next_keep_alive;
 
 /// Requests that may be unanswered at a time.
 const MAX_PENDING: usize = 256;
@@ -51,6 +52,8 @@ pub struct Machine {
     login_end: Option<Instant>,
     heard: Instant,
     keep_alive_at: Option<Instant>,
+    /// Of the steps at which keep-alives leave.
+    keep_alive_origin: Option<Instant>,
     misses: u32,
     every: Vec<Instant>,
     backoff: Option<Backoff>,
@@ -158,6 +161,10 @@ impl Speaker for Machine {
         Self::heard(self)
     }
 
+    fn coalesce_keep_alives(&mut self, origin: Instant) {
+        self.keep_alive_origin = Some(origin);
+    }
+
     fn is_attempting(&self) -> bool {
         Self::is_attempting(self)
     }
@@ -207,6 +214,7 @@ impl Machine {
             login_end: None,
             heard: now,
             keep_alive_at: None,
+            keep_alive_origin: None,
             misses: 0,
             every: Vec::new(),
             backoff,
@@ -406,7 +414,7 @@ impl Machine {
             .keep_alive
             .as_ref()
             .filter(|keep_alive| self.holds(&keep_alive.only_if, None))
-            .map(|keep_alive| now + Duration::from_millis(keep_alive.every_ms));
+            .map(|keep_alive| self.next_keep_alive(keep_alive.every_ms, now));
         self.every = profile.every.iter().map(|every| now + Duration::from_millis(every.ms)).collect();
         self.push(Action::Registered);
         self.begin_sequence(Part::Ready, profile.ready.clone(), now);
@@ -922,7 +930,11 @@ impl Machine {
 
     fn keep_alive_again(&mut self, now: Instant) {
         let every = self.profile.socket.keep_alive.as_ref().map(|keep_alive| keep_alive.every_ms);
-        self.keep_alive_at = every.map(|ms| now + Duration::from_millis(ms));
+        self.keep_alive_at = every.map(|ms| self.next_keep_alive(ms, now));
+    }
+
+    fn next_keep_alive(&self, every_ms: u64, now: Instant) -> Instant {
+        next_keep_alive(now, Duration::from_millis(every_ms), self.keep_alive_origin)
     }
 
     fn missed(&mut self, now: Instant) {
@@ -1221,16 +1233,10 @@ impl Machine {
 
 /// A random UUID (RFC 9562 version 4).
 pub(crate) fn uuid(random: &mut StdRng) -> String {
-    let bits: u128 = random.random();
-    let bits = (bits & !(0xf << 76) | (0x4 << 76)) & !(0x3 << 62) | (0x2 << 62);
-    let mut text = String::with_capacity(36);
-    for place in (0..32_u32).rev() {
-        text.extend(char::from_digit((bits >> (4 * place)) as u32 & 0xf, 16));
-        if matches!(place, 24 | 20 | 16 | 12) {
-            text.push('-');
-        }
-    }
-    text
+    let (first, second, third): (u32, u16, u16) = random.random();
+    let (fourth, fifth): (u16, u64) = random.random();
+    let (third, fourth) = (third & 0x0fff | 0x4000, fourth & 0x3fff | 0x8000);
+    format!("{first:08x}-{second:04x}-{third:04x}-{fourth:04x}-{:012x}", fifth >> 16)
 }
 
 /// Where placeholders get their values.

@@ -19,6 +19,8 @@ pub trait Speaker: Send {
     fn deadline(&self) -> Option<Instant>;
     /// When the server was heard last; when it was made, before that.
     fn heard(&self) -> Instant;
+    /// From now on keep-alives leave together with those of every softphone of the same `origin`, up to half a second early.
+    fn coalesce_keep_alives(&mut self, origin: Instant);
     /// Whether an attempt to register is being made.
     fn is_attempting(&self) -> bool;
     /// Takes what happened at `now` and returns what to do, in order.

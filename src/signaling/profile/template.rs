@@ -501,6 +501,9 @@ fn quoted(text: &str) -> String {
 
 /// XML 1.0 §2.4: what would be markup is written as a reference; in attributes quotes, line ends and tabs, too.
 fn xml(text: &str, in_tag: bool) -> String {
+    if !text.contains(['&', '<', '>', '"', '\'', '\n', '\t', '\r']) {
+        return text.to_owned();
+    }
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

@@ -12,6 +12,7 @@ use super::message::{Message, parameter, phrase, uri_of};
 use super::settings::Settings;
 use crate::config::ConfigError;
 use crate::media::Dtmf;
+use crate::signaling::keep_alive::next_keep_alive;
 use crate::signaling::profile::{
     Action, Backoff, CallKey, EndedBy, Input, Next, Profile, Speaker, parameters, rendered,
 };
@@ -44,6 +45,8 @@ pub struct UserAgent {
     login_end: Option<Instant>,
     refresh_at: Option<Instant>,
     keep_alive_at: Option<Instant>,
+    /// Of the steps at which keep-alives leave.
+    keep_alive_origin: Option<Instant>,
     pong_by: Option<Instant>,
     /// When the server was heard last.
     heard: Instant,
@@ -147,6 +150,10 @@ impl Speaker for UserAgent {
         self.heard
     }
 
+    fn coalesce_keep_alives(&mut self, origin: Instant) {
+        self.keep_alive_origin = Some(origin);
+    }
+
     fn is_attempting(&self) -> bool {
         matches!(self.phase, Phase::Dialing | Phase::Registering)
     }
@@ -242,6 +249,7 @@ impl UserAgent {
             login_end: None,
             refresh_at: None,
             keep_alive_at: None,
+            keep_alive_origin: None,
             pong_by: None,
             heard: Instant::now(),
             answers_pings: false,
@@ -397,7 +405,7 @@ impl UserAgent {
         self.phase = Phase::Ready;
         self.registered_before = true;
         self.login_end = None;
-        self.keep_alive_at = self.settings.keep_alive.map(|every| now + every);
+        self.keep_alive_at = self.next_keep_alive(now);
         self.push(Action::Registered);
         if comes_back {
             // The other sides learn the new flow from a target refresh.
@@ -576,6 +584,10 @@ impl UserAgent {
         }
     }
 
+    fn next_keep_alive(&self, now: Instant) -> Option<Instant> {
+        self.settings.keep_alive.map(|every| next_keep_alive(now, every, self.keep_alive_origin))
+    }
+
     fn tick(&mut self, now: Instant) {
         let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         if let Phase::Waiting { until } = self.phase
@@ -608,7 +620,7 @@ impl UserAgent {
             }
         }
         if is_due(self.keep_alive_at) {
-            self.keep_alive_at = self.settings.keep_alive.map(|every| now + every);
+            self.keep_alive_at = self.next_keep_alive(now);
             if self.open {
                 self.push(Action::Send { text: "\r\n\r\n".to_owned(), template: "keep-alive".to_owned() });
                 self.pong_by.get_or_insert(now + PONG);

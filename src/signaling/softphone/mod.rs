@@ -18,7 +18,7 @@ mod line;
 pub(in crate::signaling) mod talk;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
@@ -35,6 +35,9 @@ use crate::config::{ConfigError, from_json};
 use crate::net::http::Reach;
 use crate::peer::{MediaCounters, Session, SessionConfig};
 use crate::socket::{Phases, Trust};
+
+/// Where the steps of this process begin at which keep-alives leave.
+static KEEP_ALIVE_ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Calls that may ring unanswered at a time; the task drops its offer of any more.
 const RINGING: usize = 64;
@@ -379,7 +382,7 @@ impl Softphone {
         let (notes, inbox) = mpsc::channel(NOTES);
         let (ringing, incoming) = mpsc::channel(RINGING);
         let (view, views) = watch::channel(SoftphoneView::beginning(Instant::now()));
-        let machine: Box<dyn Speaker> = match profile.driver {
+        let mut machine: Box<dyn Speaker> = match profile.driver {
             Some(Driver::Whip | Driver::Whep) => {
                 let desk = Desk::new(Arc::clone(&profile), config, reach, notes.downgrade(), view)?;
                 tokio::spawn(desk.run(inbox, ringing));
@@ -388,6 +391,7 @@ impl Softphone {
             Some(Driver::Sip) => Box::new(UserAgent::new(Arc::clone(&profile), &config.params, rand::random())?),
             None => Box::new(machine(&profile, &config)?),
         };
+        machine.coalesce_keep_alives(*KEEP_ALIVE_ORIGIN);
         let actor = Actor::new(machine, Arc::clone(&profile), config, reach, notes.downgrade(), ringing, view);
         tokio::spawn(actor.run(inbox));
         Self::begun(profile, notes, views, incoming)

@@ -482,6 +482,18 @@ fn two_missed_pongs_end_the_websocket_and_the_call_stays() {
 }
 
 #[test]
+fn pings_leave_at_steps_that_all_agents_share_once_they_are_told_to() {
+    let mut phone = Phone::ready();
+    phone.machine.coalesce_keep_alives(phone.now - Duration::from_millis(200));
+    phone.pass(Duration::from_secs(14));
+    phone.result("");
+    phone.pass(Duration::from_millis(13_799));
+    assert!(phone.done.is_empty(), "{:?}", phone.done);
+    phone.pass(Duration::from_millis(1));
+    assert!(phone.sent().contains("urn:xmpp:ping"));
+}
+
+#[test]
 fn a_pong_in_time_keeps_the_websocket() {
     let mut phone = Phone::ready();
     for _ in 0..10 {

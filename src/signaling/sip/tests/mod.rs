@@ -32,13 +32,17 @@ impl Phone {
 
     fn registered(more: &[(&str, &str)]) -> Self {
         let mut phone = Self::new(more);
-        phone.give(Input::Start);
-        phone.give(Input::SocketOpened);
-        let register = phone.said_one("REGISTER");
-        phone.answer(&register, 200, |response| response.with("Expires", 600));
-        assert!(phone.done.iter().any(|action| matches!(action, Action::Registered)));
-        phone.done.clear();
+        phone.register(600);
         phone
+    }
+
+    fn register(&mut self, expires: u32) {
+        self.give(Input::Start);
+        self.give(Input::SocketOpened);
+        let register = self.said_one("REGISTER");
+        self.answer(&register, 200, |response| response.with("Expires", expires));
+        assert!(self.done.iter().any(|action| matches!(action, Action::Registered)));
+        self.done.clear();
     }
 
     fn give(&mut self, input: Input) {
@@ -458,6 +462,31 @@ fn keep_alives_are_sent_and_answered_and_a_server_that_stops_answering_is_left()
     let mut silent = Phone::registered(&[("keepAliveMs", "1000")]);
     silent.pass(Duration::from_secs(30));
     assert!(!silent.done.iter().any(|action| matches!(action, Action::Unregistered { .. })), "it never answered one");
+}
+
+#[test]
+fn keep_alives_of_softphones_that_registered_at_different_times_leave_together() {
+    let origin = Instant::now();
+    let leaves = |later_ms: u64| {
+        let mut phone = Phone::new(&[("keepAliveMs", "30000"), ("expires", "3600")]);
+        phone.agent.coalesce_keep_alives(origin);
+        phone.now = origin + Duration::from_millis(later_ms);
+        phone.register(3600);
+        let mut left = Vec::new();
+        while left.len() < 3 {
+            let due = phone.agent.deadline().expect("registered");
+            phone.now = due;
+            phone.give(Input::Tick);
+            if !std::mem::take(&mut phone.done).is_empty() {
+                left.push((due - origin).as_millis());
+            }
+            phone.give(Input::Text("\r\n".to_owned()));
+        }
+        left
+    };
+    assert_eq!(leaves(0), [30_000, 60_000, 90_000]);
+    assert_eq!(leaves(499), leaves(0));
+    assert_eq!(leaves(500), [30_500, 60_500, 90_500]);
 }
 
 #[test]
