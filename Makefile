@@ -259,13 +259,16 @@ fuzz: | tools ## Auto ICE on a million damaged messages, from another seed each 
 	AUTOICE_FUZZ_ROUNDS=$(or $(ROUNDS),1000000) AUTOICE_FUZZ_SEED=$(or $(SEED),$$RANDOM$$RANDOM) \
 	    cargo test --locked --release --test autoice_mutation
 
+INTEROP := $(addprefix interop/,run genesys/run sip/run janus/run whip/run)
+
+.PHONY: $(INTEROP)
+$(INTEROP): | tools
+	$@
+
+# Calls last as long as they last; two suites at once wait half as long for them.
 .PHONY: interop
 interop: | tools ## Real peers: Chromium, aiortc and pion, both roles; the Genesys Cloud client; JsSIP, Kamailio; Janus; pion's WHIP server
-	interop/run
-	interop/genesys/run
-	interop/sip/run
-	interop/janus/run
-	interop/whip/run
+	@$(MAKE) --no-print-directory --output-sync=target --jobs 2 $(INTEROP)
 
 .PHONY: soak
 soak: $(INSTALLED_JAR) ## Ten minutes of think time and of idle SIP softphones, a million iterations; not part of test

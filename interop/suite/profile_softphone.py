@@ -7,8 +7,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from suite import report
+
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
-REPORT = REPOSITORY / "target/interop.json"
 PROGRAM = REPOSITORY / "target/debug/examples/profile_softphone"
 #: Registering, connecting, the call and its end have deadlines of their own; beyond their sum it hangs.
 DEADLINE_S = 90
@@ -53,11 +54,8 @@ def record(peer: str, version: str | None, results: dict[str, list[str]]) -> int
         print("FAILED" if found else "ok    ", peer, version or "", name, flush=True)
         for fault in found:
             print(f"    {fault}")
-    known = json.loads(REPORT.read_text()) if REPORT.exists() else []
     cases = [
         {"peer": peer, "version": version, "case": name, "ok": not found} for name, found in results.items()
     ]
-    partial = REPORT.with_suffix(".partial")
-    partial.write_text(json.dumps([*(case for case in known if case["peer"] != peer), *cases], indent=1) + "\n")
-    partial.replace(REPORT)
+    report.put(cases, [peer])
     return 1 if any(results.values()) else 0
