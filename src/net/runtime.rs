@@ -9,13 +9,18 @@
 //!
 //! A connected ICE agent would look around every 200 ms although it has something to do every 2 s (RFC 7675 §5.1). As long
 //! as the session is connected it looks half as often ([`SessionRuntime::connected`]); packets wake it as ever.
+//!
+//! Where a thousand calls connect at once, a session gets its turn long after its check interval has passed, and the engine
+//! would repeat checks whose answers lie unread in the socket, which makes the next turn later still. So a sleep that ends late
+//! lets the engine read first, and the next one is longer by as much, as a retransmission timer that follows the round-trip
+//! time is (RFC 8489 §6.2.1).
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
@@ -48,12 +53,19 @@ pub struct SessionRuntime {
     stun_servers: Vec<(String, usize)>,
     connected: AtomicBool,
     closing: Arc<AtomicBool>,
+    /// By how much the engine's last sleep was late, µs.
+    late_us: Arc<AtomicU64>,
 }
 
 /// The sleep of an ICE agent that has nothing to do (`DEFAULT_CHECK_INTERVAL` of the engine's `rtc-ice`).
 const IDLE_TICK: Duration = Duration::from_millis(200);
 /// What takes its place while the session is connected. A loss of consent is noticed that much later at most.
 const CONNECTED_TICK: Duration = Duration::from_millis(400);
+
+/// A sleep that ends later than this is late: the timer's own step is 1 ms.
+const LATE: Duration = Duration::from_millis(5);
+/// Longest time by which the next sleep is longer: then checks are repeated after 500 ms, as the RFC's initial value has it.
+const LONGEST_LATENESS: Duration = Duration::from_millis(450);
 
 /// Turns that the engine's loop still has to make so that nothing lies in it.
 #[derive(Debug, Default)]
@@ -78,6 +90,10 @@ struct Sleep {
     nudge: Arc<Nudge>,
     /// Ends at once.
     turn: Option<Arc<RelayTurns>>,
+    /// What the engine reads first when this ends late; taken once it was told to.
+    socket: Option<Arc<ObservedUdpSocket>>,
+    /// By how much the last sleep was late, µs.
+    late_us: Arc<AtomicU64>,
 }
 
 impl Future for Sleep {
@@ -93,7 +109,18 @@ impl Future for Sleep {
         if self.nudge.pending.swap(false, Ordering::AcqRel) {
             return Poll::Ready(());
         }
-        self.sleep.as_mut().poll(cx)
+        if !self.sleep.is_elapsed() {
+            ready!(self.sleep.as_mut().poll(cx));
+        }
+        let Some(socket) = self.socket.take() else { return Poll::Ready(()) };
+        let late = tokio::time::Instant::now().saturating_duration_since(self.sleep.deadline());
+        let late = if late > LATE { late.min(LONGEST_LATENESS) } else { Duration::ZERO };
+        self.late_us.store(late.as_micros() as u64, Ordering::Relaxed);
+        if late.is_zero() || !socket.has_unread() {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
@@ -110,6 +137,7 @@ impl SessionRuntime {
             stun_servers: Vec::new(),
             connected: AtomicBool::new(false),
             closing: Arc::default(),
+            late_us: Arc::default(),
         }
     }
 
@@ -129,10 +157,15 @@ impl SessionRuntime {
     /// How long the engine's loop sleeps when it asks for `duration`.
     ///
     /// What is due sooner than an idle tick (RTCP, retransmissions) keeps its time, and so does everything in a call that is
-    /// being set up, in trouble or closing.
+    /// closing; in one that is being set up or in trouble only where the process keeps its times.
     fn stretched(&self, duration: Duration) -> Duration {
-        let idle = duration > IDLE_TICK.mul_f32(0.9) && duration <= IDLE_TICK;
-        match idle && self.connected.load(Ordering::Acquire) && !self.closing.load(Ordering::Acquire) {
+        if self.closing.load(Ordering::Acquire) {
+            return duration;
+        }
+        if !self.connected.load(Ordering::Acquire) {
+            return duration.saturating_add(Duration::from_micros(self.late_us.load(Ordering::Relaxed)));
+        }
+        match duration > IDLE_TICK.mul_f32(0.9) && duration <= IDLE_TICK {
             true => CONNECTED_TICK,
             false => duration,
         }
@@ -275,8 +308,12 @@ impl Runtime for SessionRuntime {
             true => Arc::default(),
             false => Arc::clone(&self.nudge),
         };
-        let duration = self.stretched(duration);
-        Box::pin(Sleep { sleep: Box::pin(tokio::time::sleep(duration)), nudge, turn })
+        let sleep = Box::pin(tokio::time::sleep(self.stretched(duration)));
+        let socket = match self.connected.load(Ordering::Acquire) {
+            true => None,
+            false => self.socket(),
+        };
+        Box::pin(Sleep { sleep, nudge, turn, socket, late_us: Arc::clone(&self.late_us) })
     }
 
     fn interval(&self, period: Duration) -> Box<dyn AsyncInterval> {
@@ -348,6 +385,47 @@ mod tests {
         runtime.connected(true);
         runtime.closing();
         assert_eq!(runtime.stretched(tick), tick, "closing");
+    }
+
+    #[tokio::test]
+    async fn a_sleep_that_ends_late_lets_the_engine_read_first_and_makes_the_next_one_longer() {
+        let (_, runtime) = runtime();
+        let bound = UdpSocket::bind(("127.0.0.1", 0)).expect("bound");
+        let address = bound.local_addr().expect("address");
+        let socket = runtime.wrap_udp_socket(bound).expect("wrapped");
+        let tick = Duration::from_millis(10);
+        let late = |unread: bool| {
+            let mut sleep = runtime.sleep(tick);
+            let too_long = runtime.stretched(tick) + Duration::from_millis(40);
+            if unread {
+                UdpSocket::bind(("127.0.0.1", 0)).and_then(|peer| peer.send_to(b"x", address)).expect("sent");
+            }
+            async move {
+                let mut context = Context::from_waker(std::task::Waker::noop());
+                assert!(sleep.as_mut().poll(&mut context).is_pending());
+                std::thread::sleep(too_long);
+                // The timers get their turn.
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                [sleep.as_mut().poll(&mut context), sleep.as_mut().poll(&mut context)]
+            }
+        };
+        // The sleep that has not begun yet is not late.
+        assert_eq!(runtime.stretched(tick), tick);
+        let [first, second] = late(true).await;
+        assert!(first.is_pending() && second.is_ready(), "what has come is read first, and then it is time");
+        let longer = runtime.stretched(tick);
+        assert!(longer > tick * 3 && longer <= tick + LONGEST_LATENESS, "{longer:?}");
+        runtime.connected(true);
+        assert_eq!(runtime.stretched(tick), tick, "connected");
+        runtime.connected(false);
+        let mut buffer = [0; 8];
+        let read = std::future::poll_fn(|cx| {
+            let mut meta = [webrtc::runtime::RecvMeta::default()];
+            socket.poll_recv(cx, &mut [io::IoSliceMut::new(&mut buffer)], &mut meta)
+        });
+        assert_eq!(read.await.expect("there"), 1);
+        let [first, _] = late(false).await;
+        assert!(first.is_ready(), "nothing has come");
     }
 
     #[tokio::test]

@@ -86,6 +86,11 @@ impl ObservedUdpSocket {
 }
 
 impl ObservedUdpSocket {
+    /// Whether a datagram or an error has arrived that nobody has read.
+    pub(super) fn has_unread(&self) -> bool {
+        sys::wait_readable(self.socket.as_fd(), None, Duration::ZERO).bytes
+    }
+
     /// Takes every ICMP error that has come back; returns whether there was one.
     pub fn take_queued_errors(&self) -> bool {
         let mut any = false;
