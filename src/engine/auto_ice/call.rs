@@ -547,7 +547,7 @@ mod tests {
         }
     }
 
-    /// Keeps every worker of the engine busy until the returned sender is dropped.
+    /// Keeps every worker of the engine busy until the returned senders are dropped.
     fn starve(engine: &Engine) -> Vec<mpsc::Sender<()>> {
         let workers = engine.runtime.metrics().num_workers();
         let all = Arc::new(Barrier::new(workers + 1));
