@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import time
 from pathlib import Path
 from types import TracebackType
 
@@ -14,6 +15,8 @@ from demo.processes import RunError, terminate
 from tests.jmeter.runs import free_port, wait_until
 
 USER, PASSWORD = "phone", "s3cret"
+#: For as long it must have opened and closed no UDP socket before those that it has count as its own.
+STEADY_S = 0.5
 
 
 class TurnServer:
@@ -50,6 +53,7 @@ class TurnServer:
             )
         try:
             wait_until(self._answers, 30, "the TURN server")
+            self._own = self._settled()
         except BaseException:
             terminate(self._process)
             raise
@@ -79,7 +83,25 @@ class TurnServer:
         }
 
     def allocations(self) -> int:
-        """The allocations that it has now: its UDP sockets other than those it listens on."""
+        """The allocations that it has now: its UDP sockets other than those it had before there was any."""
+        return self._sockets() - self._own
+
+    def _settled(self) -> int:
+        """Its own UDP sockets, once it has closed those that it only tries out while it starts."""
+        counted, since = self._sockets(), time.monotonic()
+
+        def steady() -> bool:
+            nonlocal counted, since
+            now = self._sockets()
+            if now != counted:
+                counted, since = now, time.monotonic()
+            return time.monotonic() - since >= STEADY_S
+
+        wait_until(steady, 30, "a TURN server that opens no more sockets")
+        return counted
+
+    def _sockets(self) -> int:
+        """Its UDP sockets other than those it listens on."""
         owned = set()
         for descriptor in Path(f"/proc/{self._process.pid}/fd").iterdir():
             with contextlib.suppress(FileNotFoundError):
