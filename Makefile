@@ -265,10 +265,11 @@ INTEROP := $(addprefix interop/,run genesys/run sip/run janus/run whip/run)
 $(INTEROP): | tools
 	$@
 
-# Calls last as long as they last; two suites at once wait half as long for them.
+# Calls last as long as they last; two suites at once wait half as long for them. Their lines come as they are printed, each with
+# the name of its peer.
 .PHONY: interop
 interop: | tools ## Real peers: Chromium, aiortc and pion, both roles; the Genesys Cloud client; JsSIP, Kamailio; Janus; pion's WHIP server
-	@$(MAKE) --no-print-directory --output-sync=target --jobs 2 $(INTEROP)
+	@$(MAKE) --no-print-directory --jobs 2 $(INTEROP)
 
 .PHONY: soak
 soak: $(INSTALLED_JAR) ## Ten minutes of think time and of idle SIP softphones, a million iterations; not part of test
