@@ -123,6 +123,11 @@ observer-cost: ## What observing a packet costs, in instructions (valgrind)
 	cargo build --locked --release --example observer_cost
 	scripts/observer-cost.sh target/release/examples/observer_cost
 
+.PHONY: exchange-cost
+exchange-cost: ## What an exchange over a WebSocket costs, in instructions (valgrind)
+	cargo build --locked --release --example exchange_cost
+	scripts/exchange-cost.sh target/release/examples/exchange_cost
+
 .PHONY: bench
 bench: $(INSTALLED_JAR) $(LAB) ## What softphones and sockets cost: target/bench/summary.json
 	cargo build --locked --release $(addprefix --example ,softphone_cost bare_engine idle_sockets)

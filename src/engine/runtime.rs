@@ -8,8 +8,8 @@
 use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::num::NonZero;
-use std::pin::Pin;
-use std::task::Poll;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
@@ -116,6 +116,11 @@ pub(super) fn park<T>(
 ) -> Result<T, EngineError> {
     if operation.is_some_and(Operation::is_cancelled) {
         return Err(EngineError::Cancelled { what });
+    }
+    let mut work = pin!(work);
+    // Most of it is done at once, and needs nothing to be woken by.
+    if let Poll::Ready(done) = work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        return done;
     }
     parker::block_on(work, start, until(start, deadline), cancelled(operation), Parker::park)
         .unwrap_or_else(|missed| Err(missed_error(missed, what, deadline)))

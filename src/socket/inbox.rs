@@ -9,7 +9,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
@@ -24,6 +24,9 @@ pub(super) struct Inbox {
     pub(super) overflowed: AtomicU64,
     /// Frames queued now.
     pub(super) queued: AtomicU64,
+    /// How many wait for a frame.
+    readers: AtomicUsize,
+    ended: AtomicBool,
     kept: Mutex<Kept>,
 }
 
@@ -50,8 +53,15 @@ impl Inbox {
     /// An empty inbox for `most_frames` frames (at least one) and `most_bytes` of payload, which a
     /// single frame may exceed.
     pub(super) fn new(most_frames: usize, most_bytes: usize) -> Self {
-        let (overflowed, queued) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { most_frames, most_bytes, overflowed, queued, kept: Mutex::default() }
+        Self {
+            most_frames,
+            most_bytes,
+            overflowed: AtomicU64::new(0),
+            queued: AtomicU64::new(0),
+            readers: AtomicUsize::new(0),
+            ended: AtomicBool::new(false),
+            kept: Mutex::default(),
+        }
     }
 
     /// Queues `frame`. After the end nothing is queued any more.
@@ -83,6 +93,7 @@ impl Inbox {
     pub(super) fn end(&self, cause: &CloseCause) {
         let mut kept = self.kept.lock();
         kept.ended.get_or_insert_with(|| cause.clone());
+        self.ended.store(true, Ordering::Release);
         let wakers = kept.wakers();
         drop(kept);
         wakers.into_iter().for_each(Waker::wake);
@@ -90,7 +101,17 @@ impl Inbox {
 
     /// How many wait for a frame.
     pub(super) fn readers(&self) -> usize {
-        self.kept.lock().readers.len()
+        self.readers.load(Ordering::Acquire)
+    }
+
+    /// Whether [`Inbox::end`] was called.
+    pub(super) fn is_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// Whether nothing is queued, nobody waits, and there may be more to come.
+    pub(super) fn is_idle(&self) -> bool {
+        self.queued.load(Ordering::Acquire) == 0 && self.readers() == 0 && !self.is_ended()
     }
 
     /// The first frame, queued or to come, for which `matches` holds; `None` = any.
@@ -159,6 +180,15 @@ pub(super) struct Read<'a> {
     ticket: Option<u64>,
 }
 
+impl Read<'_> {
+    /// Takes it off the list of readers and returns whom to wake.
+    fn leave(&mut self, kept: &mut Kept, ticket: u64) -> Vec<Waker> {
+        self.ticket = None;
+        self.inbox.readers.fetch_sub(1, Ordering::Release);
+        kept.leave(ticket)
+    }
+}
+
 impl Future for Read<'_> {
     type Output = Result<Frame, CloseCause>;
 
@@ -171,6 +201,7 @@ impl Future for Read<'_> {
                 let ticket = kept.next_ticket;
                 kept.next_ticket += 1;
                 kept.readers.push_back(Reader { ticket, looked_until: 0, waker: None });
+                inbox.readers.fetch_add(1, Ordering::Release);
                 self.ticket = Some(ticket);
                 ticket
             }
@@ -180,8 +211,7 @@ impl Future for Read<'_> {
                 Step::Take(place) => {
                     let Some(frame) = kept.take(place) else { continue };
                     inbox.queued.store(kept.frames.len() as u64, Ordering::Relaxed);
-                    let wakers = kept.leave(ticket);
-                    self.ticket = None;
+                    let wakers = self.leave(&mut kept, ticket);
                     drop(kept);
                     wakers.into_iter().for_each(Waker::wake);
                     return Poll::Ready(Ok(frame));
@@ -196,8 +226,7 @@ impl Future for Read<'_> {
                         let place = kept.frames.iter().position(|(other, _)| *other == number);
                         if let Some(frame) = place.and_then(|place| kept.take(place)) {
                             inbox.queued.store(kept.frames.len() as u64, Ordering::Relaxed);
-                            let wakers = kept.leave(ticket);
-                            self.ticket = None;
+                            let wakers = self.leave(&mut kept, ticket);
                             drop(kept);
                             wakers.into_iter().for_each(Waker::wake);
                             return Poll::Ready(Ok(frame));
@@ -213,8 +242,7 @@ impl Future for Read<'_> {
                     }
                 }
                 Step::End(cause) => {
-                    let wakers = kept.leave(ticket);
-                    self.ticket = None;
+                    let wakers = self.leave(&mut kept, ticket);
                     drop(kept);
                     wakers.into_iter().for_each(Waker::wake);
                     return Poll::Ready(Err(cause));
@@ -233,7 +261,8 @@ impl Future for Read<'_> {
 impl Drop for Read<'_> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
-            let wakers = self.inbox.kept.lock().leave(ticket);
+            let inbox = self.inbox;
+            let wakers = self.leave(&mut inbox.kept.lock(), ticket);
             wakers.into_iter().for_each(Waker::wake);
         }
     }

@@ -3,18 +3,21 @@
 //! Guarantees: frames go out whole and in the order they were handed over; a control frame of our own
 //! may stand between two of them, never within one. Nothing here waits: every call does what the
 //! kernel takes at once and says what is left, so that a peer that does not read never stops reading.
-//! An idle wire holds no buffer of its own.
+//! An idle wire holds no buffer of its own. That the descriptor blocks, for a thread that waits for it, changes nothing here.
 //!
 //! Cancel: a frame of which nothing has gone out can be withdrawn; one that has begun will be finished.
 
 use std::collections::VecDeque;
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::time::Instant;
 
 use rustls::ClientConnection;
 use tokio::sync::oneshot;
+
+use crate::net::sys;
 
 /// How much is encrypted at once: the largest TLS record (RFC 8446 §5.1).
 const RECORD: usize = 16 << 10;
@@ -60,6 +63,13 @@ pub(super) enum Incoming {
     End,
 }
 
+impl Incoming {
+    /// What a successful read of so many bytes means.
+    pub(super) fn of(read: usize) -> Self {
+        if read == 0 { Self::End } else { Self::Bytes(read) }
+    }
+}
+
 impl Wire {
     pub(super) fn new(tcp: Arc<TcpStream>, tls: Option<Box<ClientConnection>>) -> Self {
         let waiting = VecDeque::new();
@@ -70,7 +80,7 @@ impl Wire {
     pub(super) fn send(&mut self, bytes: Vec<u8>) -> io::Result<Handed> {
         let mut written = 0;
         if self.tls.is_none() && self.waiting.is_empty() && self.pong.is_none() {
-            match (&*self.tcp).write(&bytes) {
+            match sys::write_now(self.tcp.as_fd(), &bytes) {
                 Ok(all) if all == bytes.len() => {
                     self.count(bytes.len());
                     return Ok(Handed::Sent(Instant::now()));
@@ -134,7 +144,7 @@ impl Wire {
             };
             let rest = &front.bytes[front.written..];
             match &mut self.tls {
-                None => match (&*self.tcp).write(rest) {
+                None => match sys::write_now(self.tcp.as_fd(), rest) {
                     Ok(written) => front.written += written,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                     Err(error) => return Err(error),
@@ -220,13 +230,13 @@ struct Direct<'a>(&'a TcpStream);
 
 impl io::Read for Direct<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        (&mut self.0).read(buffer)
+        sys::read_now(self.0.as_fd(), buffer)
     }
 }
 
 impl io::Write for Direct<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        (&mut self.0).write(bytes)
+        sys::write_now(self.0.as_fd(), bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -158,6 +158,77 @@ fn a_script_that_asks_sees_the_end_before_the_task_does() {
 }
 
 #[tokio::test]
+async fn the_end_behind_a_reply_is_known_with_the_reply() {
+    let socket = after_five_echoes(|mut stream| async move {
+        let _asked = client_frame(&mut stream).await;
+        stream.write_all(&frame(0x81, b"the last")).await.expect("the client reads");
+        drop(stream);
+    })
+    .await;
+    let handle = Handle::current();
+    on_a_thread(move || {
+        busy(&handle, &socket);
+        handle.block_on(socket.send(Opcode::Text, true, b"go")).expect("the server reads");
+        // Reply and end are both there; the task does not look yet.
+        std::thread::sleep(Duration::from_millis(20));
+        assert_eq!(text(read(&socket)), "the last");
+        let refused = handle.block_on(socket.send(Opcode::Text, true, b"more")).expect_err("the end is known");
+        assert!(matches!(refused, SocketError::Closed { cause: CloseCause::Fin }), "{refused}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_ping_is_answered_by_the_thread_that_waits_and_is_no_frame_of_its() {
+    let socket = after_five_echoes(|mut stream| async move {
+        for number in 0..3_u8 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            stream.write_all(&frame(0x89, &[number])).await.expect("the client reads");
+            assert_eq!(client_frame(&mut stream).await, Some((0x8a, vec![number])));
+        }
+        stream.write_all(&frame(0x81, b"after the pings")).await.expect("the client reads");
+        let _end = client_frame(&mut stream).await;
+    })
+    .await;
+    let handle = Handle::current();
+    on_a_thread(move || {
+        busy(&handle, &socket);
+        assert_eq!(text(read(&socket)), "after the pings");
+        assert_eq!((socket.counters().pings_received, socket.counters().pongs_sent), (3, 3));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reset_ends_the_thread_that_waits_and_the_one_that_sends_with_one_cause() {
+    let socket = after_five_echoes(|mut stream| async move {
+        let _asked = client_frame(&mut stream).await;
+        socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
+    })
+    .await;
+    let (handle, mine, other) = (Handle::current(), socket.clone(), socket.clone());
+    let waiting = tokio::task::spawn_blocking(move || {
+        busy(&handle, &mine);
+        read(&mine)
+    });
+    tokio::time::sleep(LONGER_THAN_REST).await;
+    let refused = within(async {
+        loop {
+            if let Err(refused) = other.send(Opcode::Text, true, b"more").await {
+                break refused;
+            }
+        }
+    })
+    .await;
+    let ended = within(waiting).await.expect("no panic").expect("in time").expect_err("the end");
+    let cause = socket.close_cause().expect("it ended");
+    for error in [refused, ended] {
+        assert!(matches!(&error, SocketError::Closed { cause: told } if *told == cause), "{error} and {cause}");
+    }
+    assert_eq!(cause, CloseCause::Reset);
+}
+
+#[tokio::test]
 async fn a_wait_for_bytes_ends_with_its_time_and_its_cancel_and_loses_no_frame() {
     let (go_on, waits) = mpsc::unbounded_channel::<()>();
     let waits = Arc::new(tokio::sync::Mutex::new(waits));
@@ -371,7 +442,9 @@ async fn in_a_storm_of_readers_every_frame_comes_once() {
             let mut turn = reader;
             while !over.load(Ordering::Relaxed) {
                 turn += 1;
-                let until = Instant::now() + Duration::from_micros(turn * 37 % 3_000);
+                // The long ones wait in the read itself.
+                let long = Duration::from_millis(if turn % 3 == 0 { 150 } else { 0 });
+                let until = Instant::now() + long + Duration::from_micros(turn * 37 % 3_000);
                 if let Ok(read) = read_until(&socket, until) {
                     got.lock().push(read.expect("a frame").payload);
                 }

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendto, setsockopt, sockopt};
+use nix::sys::socket::{
+    ControlMessageOwned, MsgFlags, SockaddrStorage, recv, recvmsg, send as send_bytes, sendto, setsockopt, sockopt,
+};
 use tokio::io::unix::AsyncFd;
 
 /// Room for the ancillary data of [`receive`], one `SCM_TIMESTAMPNS` (32 bytes), aligned as its header must be.
@@ -167,6 +169,77 @@ pub(crate) fn receive_drops(socket: BorrowedFd<'_>) -> io::Result<u64> {
     Ok(u64::from(values[DROPS]))
 }
 
+/// Hands bytes of a connection to the kernel without blocking (`send`); how many it took.
+///
+/// # Errors
+/// The errno of `send`; `WouldBlock` when the send buffer is full.
+pub(crate) fn write_now(tcp: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    send_bytes(tcp.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL).map_err(io::Error::from)
+}
+
+/// Takes bytes of a connection without blocking (`recv`); 0 is the end.
+///
+/// # Errors
+/// The errno of `recv`; `WouldBlock` when there are none.
+pub(crate) fn read_now(tcp: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+    recv(tcp.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT).map_err(io::Error::from)
+}
+
+/// Makes a connection ready for [`read_waiting`], which then waits for `longest` at most (`SO_RCVTIMEO`, and `TCP_INQ` of Linux
+/// 4.18).
+///
+/// # Errors
+/// The errno of `setsockopt` or `fcntl`.
+pub(crate) fn enable_waiting(tcp: &TcpStream, longest: Duration) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    let length = libc::socklen_t::try_from(size_of::<libc::c_int>()).expect("4 fits in a socklen_t");
+    // SAFETY: the descriptor is borrowed and thus open; `on` outlives the call, and `length` is its exact size.
+    let status =
+        unsafe { libc::setsockopt(tcp.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INQ, (&raw const on).cast(), length) };
+    if status != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    tcp.set_read_timeout(Some(longest))?;
+    tcp.set_nonblocking(false)
+}
+
+/// What [`read_waiting`] took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Taken {
+    /// Bytes; 0 is the end.
+    pub(crate) len: usize,
+    /// There are more bytes, or the end is behind these.
+    pub(crate) more: bool,
+}
+
+/// Takes bytes of a connection and blocks until there are any (`recvmsg`), as long as [`enable_waiting`] has said at most.
+/// Nothing but bytes and the end of the connection ends it earlier.
+///
+/// # Errors
+/// The errno of `recvmsg`; `WouldBlock` when the time was up, `Interrupted` by a signal.
+pub(crate) fn read_waiting(tcp: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Taken> {
+    let mut control = Control([0; 64]);
+    let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    // SAFETY: all of its fields may be zero, which stands for "not given".
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    (message.msg_iov, message.msg_iovlen) = (&raw mut part, 1);
+    (message.msg_control, message.msg_controllen) = (control.0.as_mut_ptr().cast(), control.0.len() as _);
+    // SAFETY: the descriptor is borrowed and thus open; `message` points to `buffer`, `part` and `control`, which outlive the
+    // call and are as long as it says.
+    let read = unsafe { libc::recvmsg(tcp.as_raw_fd(), &raw mut message, 0) };
+    let Ok(len) = usize::try_from(read) else { return Err(io::Error::last_os_error()) };
+    // SAFETY: the kernel has filled `message`, whose control buffer is still there and aligned as its header must be; what is
+    // read of the header and behind it lies within, since the header says so.
+    let left = unsafe {
+        let header = libc::CMSG_FIRSTHDR(&raw const message);
+        let says_it =
+            !header.is_null() && (*header).cmsg_level == libc::IPPROTO_TCP && (*header).cmsg_type == libc::TCP_CM_INQ;
+        says_it.then(|| libc::CMSG_DATA(header).cast::<libc::c_int>().read_unaligned())
+    };
+    // It counts one where only the end is left.
+    Ok(Taken { len, more: left != Some(0) })
+}
+
 /// What ended [`wait_readable`]; nothing of it when the time was up or a signal came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Readable {
@@ -255,6 +328,7 @@ impl UdpCounters {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
     use std::net::UdpSocket;
     use std::os::fd::AsFd;
 
@@ -303,6 +377,38 @@ mod tests {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
         let error = receive(socket.as_fd(), &mut [IoSliceMut::new(&mut [0u8; 16])]).expect_err("nothing to receive");
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn a_read_that_waits_says_whether_there_is_more() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
+        let tcp = TcpStream::connect(listener.local_addr().expect("address")).expect("connect");
+        let (mut peer, _) = listener.accept().expect("accept");
+        enable_waiting(&tcp, Duration::from_millis(50)).expect("TCP_INQ");
+        let mut buffer = [0; 2];
+        let nothing = read_waiting(tcp.as_fd(), &mut buffer).expect_err("nothing was sent");
+        assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+        let mut taken = Vec::new();
+        peer.write_all(b"abc").expect("send");
+        taken.extend((0..2).map(|_| read_waiting(tcp.as_fd(), &mut buffer).expect("bytes")));
+        assert_eq!(taken, [Taken { len: 2, more: true }, Taken { len: 1, more: false }]);
+        peer.write_all(b"d").expect("send");
+        drop(peer);
+        // The end comes behind the byte, at any moment.
+        std::thread::sleep(Duration::from_millis(50));
+        assert_eq!(read_waiting(tcp.as_fd(), &mut buffer).expect("a byte"), Taken { len: 1, more: true });
+        assert_eq!(read_waiting(tcp.as_fd(), &mut buffer).expect("the end").len, 0);
+    }
+
+    #[test]
+    fn a_blocking_descriptor_is_read_and_written_without_waiting() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
+        let tcp = TcpStream::connect(listener.local_addr().expect("address")).expect("connect");
+        let error = read_now(tcp.as_fd(), &mut [0]).expect_err("nothing was sent");
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        while write_now(tcp.as_fd(), &[0; 1 << 16]).is_ok() {}
+        let full = write_now(tcp.as_fd(), &[0]).expect_err("nobody reads");
+        assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
     }
 
     #[test]

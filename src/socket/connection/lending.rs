@@ -1,11 +1,14 @@
 //! Who waits for the bytes of a socket: its task, the thread that wants the next frame, or for a moment nobody.
 //!
 //! A frame that the task reads costs two wake-ups before a script has it. So a thread that comes back for the next frame
-//! shortly after it has got one waits for the descriptor itself, and the task lets go of it.
+//! shortly after it has got one waits for the descriptor itself, and the task lets go of it. Where nobody else wants anything of the
+//! socket it waits in the read itself at first, which is a system call less and neither queue nor waker ([`Connection::receive_alone`]).
 //!
 //! Guarantees:
 //! - One of three waits, under the lock of [`Reading`]: the task, one thread, or nobody; nobody for [`REST`] at most, then the
 //!   task does again. So a ping that comes while a script sleeps is answered, and the end noticed, that much later at worst.
+//! - A thread that waits in the read does so without the lock, for [`LONGEST_ALONE`] at most: nobody else reads meanwhile, and a
+//!   cancel is seen that much later.
 //! - Whoever looks at the socket meanwhile ([`Connection::look`]), or waits for something of it without reading
 //!   ([`Connection::call_back`]), does not wait for that.
 //! - It decides about speed only: anybody who holds the lock may read, and whoever waits for a frame or for the end is
@@ -18,16 +21,26 @@ use std::cell::{Cell, RefCell};
 use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use super::Connection;
 use super::reading::{Reading, Took};
 use crate::net::parker::Parker;
-use crate::socket::CloseCause;
+use crate::net::sys;
+use crate::socket::{CloseCause, Frame};
 
 /// How long nobody waits after a thread has got its frame: longer than a busy script needs until it wants the next one.
 const REST: Duration = Duration::from_millis(50);
+
+/// The tasks of busy sockets look at moments that are so far apart: 200 of them wake the runtime 40 times a second, and not 4,000.
+const LOOKS: Duration = Duration::from_millis(25);
+
+/// How long a thread waits in the read itself.
+pub(super) const LONGEST_ALONE: Duration = Duration::from_millis(100);
+
+/// What it reads at once, in bytes; what is longer is read on with the buffer of all.
+const ALONE_BUFFER: usize = 2 << 10;
 
 /// What was read less than this ago is the present.
 const PRESENT: Duration = Duration::from_millis(1);
@@ -41,10 +54,20 @@ enum Watcher {
     Nobody,
 }
 
+/// The first of [`LOOKS`] that is [`REST`] after `now` or later.
+fn look_after(now: Instant) -> Instant {
+    static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let rest = (now + REST).saturating_duration_since(*ORIGIN);
+    let looks = rest.as_nanos().div_ceil(LOOKS.as_nanos());
+    *ORIGIN + LOOKS * u32::try_from(looks).unwrap_or(u32::MAX)
+}
+
 /// Who waits for bytes, and how that goes on. Pure.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     watcher: Watcher,
+    /// The thread that waits is in the read, without the lock.
+    outside: bool,
     /// When a thread last stopped waiting.
     returned: Option<Instant>,
     /// How often a thread began to.
@@ -69,16 +92,26 @@ impl Watch {
             }
             Watcher::Thread => {
                 self.seen = self.lends;
-                (false, Some(now + REST))
+                (false, Some(look_after(now)))
             }
-            Watcher::Nobody => match self.returned.map(|returned| returned + REST) {
-                Some(until) if now < until => (false, Some(until)),
+            Watcher::Nobody => match self.returned.map(|returned| (returned + REST, returned)) {
+                Some((until, returned)) if now < until => (false, Some(look_after(returned))),
                 _ => {
                     self.watcher = Watcher::Task;
                     (true, None)
                 }
             },
         }
+    }
+
+    /// Whether a thread reads without the lock.
+    pub(super) fn is_outside(&self) -> bool {
+        self.outside
+    }
+
+    /// The thread that has read without the lock has it again.
+    pub(super) fn comes_back(&mut self) {
+        self.outside = false;
     }
 
     /// Whether the task waits for bytes.
@@ -110,7 +143,7 @@ impl Watch {
     }
 
     /// The task is to wait as soon as no thread does; whether it has to be told now.
-    fn call_back(&mut self) -> bool {
+    pub(super) fn call_back(&mut self) -> bool {
         match self.watcher {
             Watcher::Task => false,
             Watcher::Thread => {
@@ -181,6 +214,50 @@ impl Drop for BlockingRead<'_> {
 }
 
 impl Connection {
+    /// The next frame, if nobody else wants anything of the socket and one comes soon: the calling thread waits in the read.
+    pub(super) fn receive_alone(&self, start: Instant) -> Option<Frame> {
+        let tcp = self.lend_outside(start)?;
+        let mut buffer = [0; ALONE_BUFFER];
+        let read = sys::read_waiting(tcp.as_fd(), &mut buffer);
+        let taken = catch_unwind(AssertUnwindSafe(|| {
+            let mut reading = self.reading.lock();
+            reading.at = None;
+            let (frame, took) = reading.take_over(self, read, &buffer);
+            let at = reading.at.unwrap_or_else(Instant::now);
+            let told = reading.watch.give_back(true, at);
+            (frame, told || took == Took::End || reading.linger_until.is_some())
+        }));
+        let (frame, told) = taken.unwrap_or_else(|_| {
+            // The lock is free again, and the watch as it was.
+            self.reading.lock().watch.comes_back();
+            self.abort_after_panic();
+            (None, true)
+        });
+        if told {
+            self.wake.notify_one();
+        }
+        frame
+    }
+
+    /// Lets the calling thread read without the lock, if it may and is alone.
+    fn lend_outside(&self, now: Instant) -> Option<Arc<TcpStream>> {
+        if !self.blocks || self.is_tapped() || !self.may_read() {
+            return None;
+        }
+        let mut reading = self.reading.lock();
+        // Under the lock, which whoever queues a frame holds.
+        let alone = self.inbox.is_idle() && !reading.more && reading.may_be_read_outside(LONGEST_ALONE);
+        let Reading { tcp: Some(tcp), watch, over: false, linger_until: None, .. } = &mut *reading else { return None };
+        let (lent, told) = watch.lend(now, alone);
+        watch.outside = lent;
+        let tcp = lent.then(|| Arc::clone(tcp));
+        drop(reading);
+        if told {
+            self.wake.notify_one();
+        }
+        tcp
+    }
+
     /// Lets the calling thread wait for bytes, if it is worth it and nobody else is concerned.
     fn lend(&self, now: Instant) -> Option<Arc<TcpStream>> {
         let alone = self.inbox.readers() <= 1 && !self.is_tapped();
@@ -204,6 +281,9 @@ impl Connection {
 
     /// Takes in what has come while nobody waited for it, so that what is asked `now` is as things are.
     pub(super) fn look(&self, now: Instant) {
+        if self.was_heard_within(PRESENT, now) {
+            return;
+        }
         // Where the lock is taken, somebody reads in this moment.
         let Some(reading) = self.reading.try_lock() else { return };
         if !reading.over && reading.watch.is_blind(now) {
@@ -221,7 +301,7 @@ impl Connection {
             (took == Took::End || reading.linger_until.is_some(), reading.at)
         }));
         let Ok((ended, at)) = read else {
-            self.abort(CloseCause::Io { errno: None, detail: "a tap of the socket panicked".to_owned() });
+            self.abort_after_panic();
             return None;
         };
         if ended {
@@ -229,6 +309,12 @@ impl Connection {
             self.wake.notify_one();
         }
         at
+    }
+}
+
+impl Connection {
+    fn abort_after_panic(&self) {
+        self.abort(CloseCause::Io { errno: None, detail: "a tap of the socket panicked".to_owned() });
     }
 }
 
@@ -280,8 +366,8 @@ mod tests {
         let mut watch = returned(now);
         watch.lend(now, true);
         watch.give_back(true, now);
-        assert_eq!(watch.task_looks(now + MILLISECOND), (false, Some(now + REST)));
-        assert_eq!(watch.task_looks(now + REST), (true, None));
+        assert_eq!(watch.task_looks(now + MILLISECOND), (false, Some(look_after(now))));
+        assert_eq!(watch.task_looks(look_after(now)), (true, None));
     }
 
     #[test]
@@ -289,10 +375,22 @@ mod tests {
         let now = Instant::now();
         let mut watch = returned(now);
         watch.lend(now, true);
-        assert_eq!(watch.task_looks(now), (false, Some(now + REST)));
+        assert_eq!(watch.task_looks(now), (false, Some(look_after(now))));
         assert_eq!(watch.task_looks(now + REST), (false, None));
         assert!(watch.give_back(true, now + REST * 50), "the task waits to be told");
-        assert_eq!(watch.task_looks(now + REST * 50), (false, Some(now + REST * 51)));
+        assert_eq!(watch.task_looks(now + REST * 50), (false, Some(look_after(now + REST * 50))));
+    }
+
+    #[test]
+    fn the_tasks_of_a_process_look_together_after_a_rest() {
+        let now = Instant::now();
+        for micros in (0..200_000).step_by(777) {
+            let returned = now + Duration::from_micros(micros);
+            let waits = look_after(returned) - returned;
+            assert!((REST..REST + LOOKS).contains(&waits), "{waits:?}");
+        }
+        let spread = (look_after(now + LOOKS) - look_after(now)).as_micros();
+        assert_eq!(spread, LOOKS.as_micros(), "from one look to the next");
     }
 
     #[test]

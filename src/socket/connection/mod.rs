@@ -33,7 +33,8 @@ use super::wire::{Handed, Wire};
 use super::{CloseCause, Frame, Matching, Observer, Opcode, SocketError, Tap};
 use crate::config::ConfigError;
 use crate::net::parker::{self, Missed};
-use lending::BlockingRead;
+use crate::net::sys;
+use lending::{BlockingRead, LONGEST_ALONE};
 use reading::Reading;
 use task::Task;
 
@@ -87,6 +88,8 @@ pub(super) struct Connection {
     /// Frames are sent as they are given.
     literal: bool,
     secure: bool,
+    /// A thread may wait in a read of the descriptor.
+    blocks: bool,
     /// The payload of our own keep-alive pings, by which their pongs are known.
     mark: [u8; 8],
     /// Taken before any other lock here, and never while one of them is held.
@@ -148,6 +151,8 @@ impl Connection {
     ) -> Result<Arc<Self>, SocketError> {
         let Dialed { tcp, tls, leftover, agreed, opened } = dialed;
         let tcp = tcp.into_std().map_err(|error| SocketError::Closed { cause: CloseCause::of_io(&error) })?;
+        // Where the kernel does not know how, threads wait for the descriptor by poll(2).
+        let blocks = tls.is_none() && sys::enable_waiting(&tcp, LONGEST_ALONE).is_ok();
         let tcp = Arc::new(tcp);
         let connection = Arc::new(Self {
             opened,
@@ -161,6 +166,7 @@ impl Connection {
             write_after_end: config.literal.as_ref().is_some_and(|literal| literal.write_after_end),
             literal: config.literal.is_some(),
             secure: tls.is_some(),
+            blocks,
             mark: rand::random(),
             reading: Mutex::new(Reading::new(Arc::clone(&tcp), agreed, config)),
             core: Mutex::new(Core {
@@ -225,7 +231,13 @@ impl Connection {
             if opcode == Opcode::Close {
                 core.close_sent = Some(close_status(payload));
             }
-            core.wire.as_mut().map(|wire| wire.send(encoded))
+            let handed = core.wire.as_mut().map(|wire| wire.send(encoded));
+            if let Some(Err(error)) = &handed
+                && !self.write_after_end
+            {
+                core.writing_failed(error);
+            }
+            handed
         };
         let at = match handed {
             Some(Ok(Handed::Sent(at))) => at,
@@ -241,8 +253,8 @@ impl Connection {
                 let cause = CloseCause::Io { errno: error.raw_os_error(), detail: error.to_string() };
                 return Err(SocketError::Closed { cause });
             }
-            Some(Err(error)) => {
-                self.writing_failed(&error);
+            Some(Err(_)) => {
+                self.wake.notify_one();
                 return Err(SocketError::Closed { cause: self.ended().await });
             }
             None => return Err(SocketError::Closed { cause: self.ended().await }),
@@ -283,8 +295,14 @@ impl Connection {
             // Nothing is waited for, but what has come is taken.
             self.look(start);
         }
-        let blocking = BlockingRead::of(self, start);
         let _demand = self.read_on_demand.then(|| Demand::of(self));
+        if matches.is_none()
+            && until >= start + LONGEST_ALONE
+            && let Some(frame) = self.receive_alone(start)
+        {
+            return Ok(readable(Ok(frame)));
+        }
+        let blocking = BlockingRead::of(self, start);
         let read = self.inbox.read(matches);
         parker::block_on(read, start, until, cancelled, |parker, left| blocking.park(parker, left)).map(readable)
     }
@@ -397,6 +415,12 @@ impl Connection {
         self.heard_us.store(u64::try_from(us).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
+    /// Whether the last bytes came less than `age` before `now`.
+    fn was_heard_within(&self, age: Duration, now: Instant) -> bool {
+        let us = now.saturating_duration_since(self.started).as_micros();
+        us < u128::from(self.heard_us.load(Ordering::Relaxed)) + age.as_micros()
+    }
+
     /// Whether there are taps.
     fn is_tapped(&self) -> bool {
         self.tapped.load(Ordering::Acquire)
@@ -464,9 +488,12 @@ impl Connection {
         }
     }
 
-    fn writing_failed(&self, error: &io::Error) {
-        self.core.lock().write_failure.get_or_insert_with(|| CloseCause::of_io(error));
-        self.wake.notify_one();
+    /// Why the server's direction is at its end: the kernel tells of a reset once, and it may have told a writer.
+    fn cause_of_end(&self) -> CloseCause {
+        match self.core.lock().write_failure {
+            Some(CloseCause::Reset) => CloseCause::Reset,
+            _ => CloseCause::Fin,
+        }
     }
 
     /// Lets `write` have the wire, if there still is one; what the kernel does not take is then the task's.
@@ -475,11 +502,12 @@ impl Connection {
         let Some(wire) = &mut core.wire else { return };
         let written = write(wire);
         let waiting = wire.is_waiting();
+        if let Err(error) = &written {
+            core.writing_failed(error);
+        }
         drop(core);
-        match written {
-            Ok(()) if waiting => self.wake.notify_one(),
-            Ok(()) => {}
-            Err(error) => self.writing_failed(&error),
+        if waiting || written.is_err() {
+            self.wake.notify_one();
         }
     }
 
@@ -491,18 +519,16 @@ impl Connection {
             return false;
         }
         let flushed = wire.flush();
+        let Err(error) = flushed else { return flushed.is_ok_and(|all| !all) };
+        core.writing_failed(&error);
         drop(core);
-        match flushed {
-            Ok(all) => !all,
-            Err(error) => {
-                self.writing_failed(&error);
-                false
-            }
-        }
+        self.wake.notify_one();
+        false
     }
 
-    /// A frame has come: what the protocol asks for, then the taps, then the readers.
-    fn frame(&self, frame: Frame) {
+    /// A frame has come: what the protocol asks for, then the taps, then the readers. `first`: where one for readers goes that
+    /// is the first, instead of the inbox.
+    fn frame(&self, frame: Frame, first: Option<&mut Option<Frame>>) {
         self.frames_received.fetch_add(1, Ordering::Relaxed);
         self.bytes_received.fetch_add((frame.header_bytes + frame.wire_payload_bytes) as u64, Ordering::Relaxed);
         let mut for_readers = true;
@@ -528,14 +554,16 @@ impl Connection {
             let taps = Arc::clone(&self.taps.lock().list);
             for_readers &= !taps.iter().any(|(_, tap)| tap.frame(&frame));
         }
-        if for_readers {
-            self.inbox.push(frame);
+        match first {
+            _ if !for_readers => {}
+            Some(first @ None) if !self.inbox.is_ended() => *first = Some(frame),
+            _ => self.inbox.push(frame),
         }
     }
 
     /// The peer's close frame has come: answer it, keep its cause, then deliver it. Whoever reads it may give TCP up at
     /// once, and finds answer and cause in their place.
-    fn close_received(&self, frame: Frame) {
+    fn close_received(&self, frame: Frame, first: Option<&mut Option<Frame>>) {
         let (code, reason) = frame.close_status();
         let answer = {
             let core = self.core.lock();
@@ -551,12 +579,12 @@ impl Connection {
             };
             self.send_close(status, "");
         }
-        let first = self.settle(match close_sent {
+        let settled = self.settle(match close_sent {
             Some(code) => CloseCause::ClosedByUs { code },
             None => CloseCause::CloseFrame { code, reason },
         });
-        self.frame(frame);
-        if let Some(cause) = first {
+        self.frame(frame, first);
+        if let Some(cause) = settled {
             self.tell(&cause);
         }
     }
@@ -578,6 +606,11 @@ impl Connection {
 }
 
 impl Core {
+    /// To be noted before the lock is free again: whoever then reads the end knows why.
+    fn writing_failed(&mut self, error: &io::Error) {
+        self.write_failure.get_or_insert_with(|| CloseCause::of_io(error));
+    }
+
     fn check_may_send(&self, opcode: Opcode) -> Result<(), SocketError> {
         match (&self.cause, self.close_sent) {
             (None, None) => Ok(()),

@@ -1,13 +1,15 @@
 //! The read side of one socket: bytes become frames, and it is known when the server was heard.
 //!
 //! Guarantees: all of this is behind one lock, and whoever holds it reads *and* parses before it lets go, so that bytes are
-//! taken in the order of the wire whichever thread reads. Nothing here waits. Between two reads only a partial frame is
+//! taken in the order of the wire whichever thread reads; while a thread reads without it ([`super::lending`]), nobody else does.
+//! Nothing here waits. Between two reads only a partial frame is
 //! kept; the buffer that the kernel fills is shared by all sockets and given back at once.
 //!
 //! Drop: gives the descriptor back, as soon as no reader waits for it any more.
 
-use std::io::{self, Read as _};
+use std::io;
 use std::net::TcpStream;
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -16,6 +18,7 @@ use parking_lot::Mutex;
 
 use super::Connection;
 use super::lending::Watch;
+use crate::net::sys;
 use crate::socket::config::SocketConfig;
 use crate::socket::deflate::{Agreed, Inflater};
 use crate::socket::frame::{self, FrameParser, Violation};
@@ -47,6 +50,14 @@ fn with_buffer<T>(read: impl FnOnce(&mut [u8]) -> T) -> T {
         buffers.push(buffer);
     }
     done
+}
+
+/// What a failed read means: nothing where there only was nothing yet.
+fn nothing(error: io::Error) -> io::Result<Incoming> {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(Incoming::Nothing),
+        _ => Err(error),
+    }
 }
 
 /// The read side of one socket; whoever has it reads.
@@ -140,7 +151,7 @@ impl Reading {
 
     fn read_into(&mut self, buffer: &mut [u8], connection: &Connection, thorough: bool) -> Took {
         for _ in 0..READS_IN_A_ROW {
-            if self.over || !connection.may_read() {
+            if self.over || self.watch.is_outside() || !connection.may_read() {
                 // TLS may hold what the kernel does not tell of.
                 return if connection.secure { Took::Enough } else { Took::Some };
             }
@@ -150,35 +161,67 @@ impl Reading {
                 wire.read_decrypted(buffer)
             } else {
                 let Some(tcp) = &self.tcp else { return Took::End };
-                match tcp.as_ref().read(buffer) {
-                    Ok(0) => Ok(Incoming::End),
-                    Ok(read) => Ok(Incoming::Bytes(read)),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Incoming::Nothing),
-                    Err(error) => Err(error),
-                }
+                sys::read_now(tcp.as_fd(), buffer).map_or_else(nothing, |read| Ok(Incoming::of(read)))
             };
-            match incoming {
-                Ok(Incoming::Bytes(read)) => {
-                    self.bytes(connection, &buffer[..read], Instant::now());
-                    if !thorough && !connection.secure && read < buffer.len() {
-                        return Took::All;
-                    }
+            if let Incoming::Bytes(read) = self.take_in(connection, incoming, buffer, None) {
+                if !thorough && !connection.secure && read < buffer.len() {
+                    return Took::All;
                 }
-                Ok(Incoming::Nothing) => return Took::All,
-                Ok(Incoming::End) => {
-                    if let Some(partial) = self.parser.end() {
-                        connection.frame(partial);
-                    }
-                    connection.end(CloseCause::Fin);
-                    return Took::End;
-                }
-                Err(error) => {
-                    connection.end(self.cause_of(&error));
-                    return Took::End;
-                }
+            } else {
+                return if self.over { Took::End } else { Took::All };
             }
         }
         Took::Enough
+    }
+
+    /// Takes in what one read has brought. `first`: where the first frame for readers goes, instead of the inbox.
+    fn take_in(
+        &mut self,
+        connection: &Connection,
+        incoming: io::Result<Incoming>,
+        buffer: &[u8],
+        first: Option<&mut Option<Frame>>,
+    ) -> Incoming {
+        match incoming {
+            Ok(Incoming::Bytes(read)) => {
+                self.bytes(connection, &buffer[..read], Instant::now(), first);
+                return Incoming::Bytes(read);
+            }
+            Ok(Incoming::Nothing) => return Incoming::Nothing,
+            Ok(Incoming::End) => {
+                if let Some(partial) = self.parser.end() {
+                    connection.frame(partial, first);
+                }
+                connection.end(connection.cause_of_end());
+            }
+            Err(error) => connection.end(self.cause_of(&error)),
+        }
+        self.over = true;
+        Incoming::End
+    }
+
+    /// Takes in what a thread has read without the lock, and what was behind it; the first frame for readers is the thread's.
+    pub(super) fn take_over(
+        &mut self,
+        connection: &Connection,
+        read: io::Result<sys::Taken>,
+        buffer: &[u8],
+    ) -> (Option<Frame>, Took) {
+        let mut first = None;
+        let more = read.as_ref().is_ok_and(|taken| taken.more);
+        let incoming = read.map_or_else(nothing, |taken| Ok(Incoming::of(taken.len)));
+        self.watch.comes_back();
+        let took = match self.take_in(connection, incoming, buffer, Some(&mut first)) {
+            Incoming::Bytes(_) if more => self.read(connection, true),
+            Incoming::Bytes(_) | Incoming::Nothing => Took::All,
+            Incoming::End => Took::End,
+        };
+        (first, took)
+    }
+
+    /// Whether a thread may read without the lock for a moment: not while the task has to judge how long the server is silent.
+    pub(super) fn may_be_read_outside(&self, longest: Duration) -> bool {
+        self.keep_alive.as_ref().is_none_or(|keep_alive| keep_alive.leaves(longest))
     }
 
     fn cause_of(&self, error: &io::Error) -> CloseCause {
@@ -191,8 +234,14 @@ impl Reading {
         }
     }
 
-    /// Bytes of the server arrived `at`.
-    pub(super) fn bytes(&mut self, connection: &Connection, mut bytes: &[u8], at: Instant) {
+    /// Bytes of the server arrived `at`. `first`: where the first frame for readers goes, instead of the inbox.
+    pub(super) fn bytes(
+        &mut self,
+        connection: &Connection,
+        mut bytes: &[u8],
+        at: Instant,
+        mut first: Option<&mut Option<Frame>>,
+    ) {
         if let Some(keep_alive) = &mut self.keep_alive {
             keep_alive.heard = at;
             keep_alive.unanswered_since = None;
@@ -202,10 +251,10 @@ impl Reading {
         while self.linger_until.is_none() {
             match self.parser.next(&mut bytes, at) {
                 Ok(Some(frame)) if frame.opcode == Opcode::Close => {
-                    connection.close_received(frame);
+                    connection.close_received(frame, first.as_deref_mut());
                     self.linger_until = Some(at + LINGER);
                 }
-                Ok(Some(frame)) => connection.frame(frame),
+                Ok(Some(frame)) => connection.frame(frame, first.as_deref_mut()),
                 Ok(None) => return,
                 Err(violation) => {
                     let Violation { status, .. } = violation;
@@ -310,6 +359,11 @@ impl KeepAlive {
         }
     }
 
+    /// Whether no answer can be overdue within `longest` from now on.
+    fn leaves(&self, longest: Duration) -> bool {
+        self.unanswered_since.is_none() && self.timeout.is_none_or(|timeout| timeout > longest)
+    }
+
     fn deadline(&self) -> Option<Instant> {
         Some(self.unanswered_since? + self.timeout?)
     }
@@ -341,6 +395,21 @@ mod tests {
         keep_alive.unanswered_since = None;
         assert!(!keep_alive.is_overdue(now + timeout));
         assert_eq!(keep_alive.due(), now + Duration::from_secs(12));
+    }
+
+    #[test]
+    fn a_thread_may_read_alone_while_no_answer_can_be_overdue() {
+        let now = Instant::now();
+        let (interval, timeout) = (Duration::from_secs(10), Duration::from_secs(3));
+        let mut keep_alive =
+            KeepAlive { interval, timeout: Some(timeout), text: None, next: now, unanswered_since: None, heard: now };
+        assert!(keep_alive.leaves(Duration::from_millis(100)));
+        assert!(!keep_alive.leaves(timeout));
+        keep_alive.sent(now, 1.0);
+        assert!(!keep_alive.leaves(Duration::from_millis(100)), "an answer is missing");
+        keep_alive.timeout = None;
+        keep_alive.unanswered_since = None;
+        assert!(keep_alive.leaves(timeout), "an answer may be missing for ever");
     }
 
     #[test]

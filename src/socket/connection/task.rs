@@ -51,29 +51,29 @@ impl Task {
     pub(super) async fn run(mut self, leftover: Vec<u8>) {
         if !leftover.is_empty() {
             let connection = &self.connection.0;
-            connection.reading.lock().bytes(connection, &leftover, Instant::now());
+            connection.reading.lock().bytes(connection, &leftover, Instant::now(), None);
         }
         drop(leftover);
         loop {
             let connection = &self.connection.0;
             let (waiting, write_failure) = {
-                let mut core = connection.core.lock();
+                let core = connection.core.lock();
                 let Some(wire) = &core.wire else { return };
-                (wire.is_waiting() && !self.write_dead, core.write_failure.take())
+                (wire.is_waiting() && !self.write_dead, core.write_failure.clone())
             };
             if write_failure.is_some() && connection.write_after_end {
                 // Whoever sends next hears of it from the kernel.
+                connection.core.lock().write_failure = None;
                 self.write_dead = true;
                 continue;
             }
             if let Some(cause) = write_failure {
-                // What came before the server ended TCP says more than that writing failed.
-                let mut reading = connection.reading.lock();
-                if !reading.over && reading.read(connection, true) != Took::End {
-                    drop(reading);
-                    connection.end(cause);
+                match connection.judge_write_failure(cause) {
+                    Next::Stop => return,
+                    // The thread that reads tells when it is back: soon, since a broken connection gives nothing to wait for.
+                    Next::GoOn => connection.wake.notified().await,
                 }
-                return;
+                continue;
             }
             let (watches, reads, over, due) = {
                 let mut reading = connection.reading.lock();
@@ -140,6 +140,23 @@ impl Task {
                 ready.clear_ready_matching(Ready::READABLE);
             }
         }
+    }
+}
+
+impl Connection {
+    /// Writing has failed with `cause`; [`Next::GoOn`] where a thread that reads without the lock has to come back first.
+    fn judge_write_failure(&self, cause: CloseCause) -> Next {
+        let mut reading = self.reading.lock();
+        if reading.watch.is_outside() {
+            reading.watch.call_back();
+            return Next::GoOn;
+        }
+        // What came before the server ended TCP says more than that writing failed.
+        if !reading.over && reading.read(self, true) != Took::End {
+            drop(reading);
+            self.end(cause);
+        }
+        Next::Stop
     }
 }
 
