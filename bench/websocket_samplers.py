@@ -30,7 +30,8 @@ from tests.compat.homes import Home
 ROOT = Path(__file__).resolve().parent.parent
 DIRECTORY = ROOT / "target" / "bench" / "websocket-samplers"
 TICKS = os.sysconf("SC_CLK_TCK")
-WARM_UP_S = 14
+# Two hundred threads on two cores leave Java's compilers little time.
+WARM_UP_S = 30
 WINDOW_S = 2
 JVM = ["-Xms256m", "-Xmx768m", "-Xss256k", "-Djava.awt.headless=true"]
 # Gives the memory of dead objects back at once, so that what is left is what the connections hold.

@@ -228,6 +228,28 @@ async fn a_reset_ends_the_thread_that_waits_and_the_one_that_sends_with_one_caus
     assert_eq!(cause, CloseCause::Reset);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_writer_that_runs_into_an_orderly_end_makes_no_reset_of_it() {
+    for _ in 0..5 {
+        // What it has not read makes the kernel answer with RST once TCP is closed; the FIN was before it.
+        let socket = after_five_echoes(|mut stream| async move {
+            let _asked = client_frame(&mut stream).await;
+            stream.shutdown().await.expect("FIN");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        })
+        .await;
+        let (handle, mine, other) = (Handle::current(), socket.clone(), socket.clone());
+        let waiting = tokio::task::spawn_blocking(move || {
+            busy(&handle, &mine);
+            read(&mine)
+        });
+        tokio::time::sleep(LONGER_THAN_REST).await;
+        within(async { while other.send(Opcode::Text, true, b"more").await.is_ok() {} }).await;
+        let _echo_or_end = within(waiting).await.expect("no panic").expect("in time");
+        assert_eq!(socket.close_cause(), Some(CloseCause::Fin));
+    }
+}
+
 #[tokio::test]
 async fn a_wait_for_bytes_ends_with_its_time_and_its_cancel_and_loses_no_frame() {
     let (go_on, waits) = mpsc::unbounded_channel::<()>();

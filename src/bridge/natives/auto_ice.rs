@@ -1,7 +1,9 @@
 //! Auto ICE: results, channels, and what functions of a plan need.
 
+use std::sync::atomic::AtomicU64;
+
 use jni::Env;
-use jni::objects::{JByteArray, JClass};
+use jni::objects::{JByteArray, JByteBuffer, JClass};
 use jni::sys::jlong;
 
 use crate::bridge::convert::{array, bytes, deadline, handle, json, key, text};
@@ -13,6 +15,14 @@ pub(super) fn auto_ice_waiting<'l>(_env: &mut Env<'l>, _class: JClass<'l>, scope
     // Asked before every sample: it must not start an engine.
     let waiting = Engine::if_started().map_or(0, |engine| engine.auto_ice_waiting(key(scope)));
     Ok(jlong::try_from(waiting).unwrap_or(jlong::MAX))
+}
+
+/// Eight bytes that always are the number of results that wait anywhere, in the machine's byte order.
+pub(super) fn auto_ice_waiting_anywhere<'l>(env: &mut Env<'l>, _class: JClass<'l>) -> Answer<JByteBuffer<'l>> {
+    let count: &'static AtomicU64 = Engine::global()?.auto_ice_waiting_anywhere();
+    // SAFETY: the engine of the process is never dropped, so the number stays where it is for as long as the JVM may look;
+    // what Java reads of it is aligned and as long as it, and nobody writes through the buffer, which only `Scope` has.
+    Ok(unsafe { env.new_direct_byte_buffer(count.as_ptr().cast(), size_of::<AtomicU64>()) }?)
 }
 
 pub(super) fn take_auto_ice<'l>(env: &mut Env<'l>, _class: JClass<'l>, scope: jlong) -> Answer<JByteArray<'l>> {

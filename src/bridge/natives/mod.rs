@@ -170,6 +170,7 @@ pub(super) const METHODS: [NativeMethod<'static>; METHOD_COUNT] = [
     },
     native_method! { static fn close_softphone(softphone: jlong), error_policy = Throw },
     native_method! { static fn auto_ice_waiting(scope: jlong) -> jlong, error_policy = Throw },
+    native_method! { static fn auto_ice_waiting_anywhere() -> JByteBuffer, error_policy = Throw },
     native_method! { static fn take_auto_ice(scope: jlong) -> [jbyte], error_policy = Throw },
     native_method! { static fn end_auto_ice(scope: jlong, deadline_ms: jlong) -> [jbyte], error_policy = Throw },
     native_method! {
@@ -220,4 +221,4 @@ pub(super) const METHODS: [NativeMethod<'static>; METHOD_COUNT] = [
 ];
 
 /// How many there are; a Java test compares them with the class by name and signature.
-const METHOD_COUNT: usize = 71;
+const METHOD_COUNT: usize = 72;

@@ -14,6 +14,7 @@ mod place;
 mod results;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -200,6 +201,11 @@ impl Engine {
         }
         let ice = self.state.tables().scopes.get(scope).map(|entry| Arc::clone(&entry.auto_ice));
         ice.map_or(0, |ice| ice.len() as u64)
+    }
+
+    /// How many results of Auto ICE calls wait in all scopes: for those who look at it too often for a call.
+    pub fn auto_ice_waiting_anywhere(&self) -> &AtomicU64 {
+        self.state.auto_ice.waiting_count()
     }
 
     /// Takes the results of a scope; a closed one has none.

@@ -106,6 +106,11 @@ impl AutoIce {
         self.waiting.load(Ordering::Acquire)
     }
 
+    /// Where that number stands.
+    pub(super) fn waiting_count(&self) -> &AtomicU64 {
+        &self.waiting
+    }
+
     /// What a scope needs.
     pub(in crate::engine) fn scope(&self) -> Arc<ScopeIce> {
         Arc::new(ScopeIce { waiting: Arc::clone(&self.waiting), kept: Mutex::default() })

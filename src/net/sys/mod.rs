@@ -3,7 +3,7 @@
 //! `nix` where it has the call, `libc` where it has not. Every call takes a borrowed descriptor and keeps nothing, so
 //! there is nothing to undo on drop or cancel.
 use std::io::{self, IoSliceMut};
-use std::mem::size_of;
+use std::mem::{MaybeUninit, size_of};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;
@@ -205,20 +205,24 @@ pub(crate) fn enable_waiting(tcp: &TcpStream, longest: Duration) -> io::Result<(
 
 /// What [`read_waiting`] took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Taken {
-    /// Bytes; 0 is the end.
-    pub(crate) len: usize,
+pub(crate) struct Taken<'a> {
+    /// The bytes; none is the end.
+    pub(crate) bytes: &'a [u8],
     /// There are more bytes, or the end is behind these.
     pub(crate) more: bool,
 }
+
+/// Room for the ancillary data of [`read_waiting`], one `TCP_CM_INQ`, aligned as its header must be.
+#[repr(align(8))]
+struct InqControl([u8; 24]);
 
 /// Takes bytes of a connection and blocks until there are any (`recvmsg`), as long as [`enable_waiting`] has said at most.
 /// Nothing but bytes and the end of the connection ends it earlier.
 ///
 /// # Errors
 /// The errno of `recvmsg`; `WouldBlock` when the time was up, `Interrupted` by a signal.
-pub(crate) fn read_waiting(tcp: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Taken> {
-    let mut control = Control([0; 64]);
+pub(crate) fn read_waiting<'a>(tcp: BorrowedFd<'_>, buffer: &'a mut [MaybeUninit<u8>]) -> io::Result<Taken<'a>> {
+    let mut control = InqControl([0; 24]);
     let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     // SAFETY: all of its fields may be zero, which stands for "not given".
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
@@ -236,8 +240,10 @@ pub(crate) fn read_waiting(tcp: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result
             !header.is_null() && (*header).cmsg_level == libc::IPPROTO_TCP && (*header).cmsg_type == libc::TCP_CM_INQ;
         says_it.then(|| libc::CMSG_DATA(header).cast::<libc::c_int>().read_unaligned())
     };
+    // SAFETY: the kernel has written so many bytes from the begin of `buffer`.
+    let bytes = unsafe { buffer[..len].assume_init_ref() };
     // It counts one where only the end is left.
-    Ok(Taken { len, more: left != Some(0) })
+    Ok(Taken { bytes, more: left != Some(0) })
 }
 
 /// What ended [`wait_readable`]; nothing of it when the time was up or a signal came.
@@ -385,19 +391,19 @@ mod tests {
         let tcp = TcpStream::connect(listener.local_addr().expect("address")).expect("connect");
         let (mut peer, _) = listener.accept().expect("accept");
         enable_waiting(&tcp, Duration::from_millis(50)).expect("TCP_INQ");
-        let mut buffer = [0; 2];
+        let mut buffer = [MaybeUninit::uninit(); 2];
         let nothing = read_waiting(tcp.as_fd(), &mut buffer).expect_err("nothing was sent");
         assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
-        let mut taken = Vec::new();
         peer.write_all(b"abc").expect("send");
-        taken.extend((0..2).map(|_| read_waiting(tcp.as_fd(), &mut buffer).expect("bytes")));
-        assert_eq!(taken, [Taken { len: 2, more: true }, Taken { len: 1, more: false }]);
+        for expected in [Taken { bytes: b"ab", more: true }, Taken { bytes: b"c", more: false }] {
+            assert_eq!(read_waiting(tcp.as_fd(), &mut buffer).expect("bytes"), expected);
+        }
         peer.write_all(b"d").expect("send");
         drop(peer);
         // The end comes behind the byte, at any moment.
         std::thread::sleep(Duration::from_millis(50));
-        assert_eq!(read_waiting(tcp.as_fd(), &mut buffer).expect("a byte"), Taken { len: 1, more: true });
-        assert_eq!(read_waiting(tcp.as_fd(), &mut buffer).expect("the end").len, 0);
+        assert_eq!(read_waiting(tcp.as_fd(), &mut buffer).expect("a byte"), Taken { bytes: b"d", more: true });
+        assert_eq!(read_waiting(tcp.as_fd(), &mut buffer).expect("the end").bytes, b"");
     }
 
     #[test]

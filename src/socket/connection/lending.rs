@@ -18,6 +18,7 @@
 //! Drop and cancel: a [`BlockingRead`] that is dropped gives the read side back.
 
 use std::cell::{Cell, RefCell};
+use std::mem::MaybeUninit;
 use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -40,7 +41,7 @@ const LOOKS: Duration = Duration::from_millis(25);
 pub(super) const LONGEST_ALONE: Duration = Duration::from_millis(100);
 
 /// What it reads at once, in bytes; what is longer is read on with the buffer of all.
-const ALONE_BUFFER: usize = 2 << 10;
+const ALONE_BUFFER: usize = 1 << 10;
 
 /// What was read less than this ago is the present.
 const PRESENT: Duration = Duration::from_millis(1);
@@ -217,12 +218,12 @@ impl Connection {
     /// The next frame, if nobody else wants anything of the socket and one comes soon: the calling thread waits in the read.
     pub(super) fn receive_alone(&self, start: Instant) -> Option<Frame> {
         let tcp = self.lend_outside(start)?;
-        let mut buffer = [0; ALONE_BUFFER];
+        let mut buffer = [MaybeUninit::uninit(); ALONE_BUFFER];
         let read = sys::read_waiting(tcp.as_fd(), &mut buffer);
         let taken = catch_unwind(AssertUnwindSafe(|| {
             let mut reading = self.reading.lock();
             reading.at = None;
-            let (frame, took) = reading.take_over(self, read, &buffer);
+            let (frame, took) = reading.take_over(self, read);
             let at = reading.at.unwrap_or_else(Instant::now);
             let told = reading.watch.give_back(true, at);
             (frame, told || took == Took::End || reading.linger_until.is_some())

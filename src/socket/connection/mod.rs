@@ -125,6 +125,8 @@ struct Core {
     close_sent: Option<u16>,
     /// Why writing failed; the task looks first whether the reading side knows better.
     write_failure: Option<CloseCause>,
+    /// A write was told of a reset, which the kernel tells once.
+    was_reset: bool,
     cause: Option<CloseCause>,
     ended_at: Option<Instant>,
     /// What the wire had sent when it was given up.
@@ -173,6 +175,7 @@ impl Connection {
                 wire: Some(Wire::new(Arc::clone(&tcp), tls)),
                 close_sent: None,
                 write_failure: None,
+                was_reset: false,
                 cause: None,
                 ended_at: None,
                 frames_sent: 0,
@@ -488,12 +491,9 @@ impl Connection {
         }
     }
 
-    /// Why the server's direction is at its end: the kernel tells of a reset once, and it may have told a writer.
+    /// Why the server's direction is at its end.
     fn cause_of_end(&self) -> CloseCause {
-        match self.core.lock().write_failure {
-            Some(CloseCause::Reset) => CloseCause::Reset,
-            _ => CloseCause::Fin,
-        }
+        if self.core.lock().was_reset { CloseCause::Reset } else { CloseCause::Fin }
     }
 
     /// Lets `write` have the wire, if there still is one; what the kernel does not take is then the task's.
@@ -608,6 +608,8 @@ impl Connection {
 impl Core {
     /// To be noted before the lock is free again: whoever then reads the end knows why.
     fn writing_failed(&mut self, error: &io::Error) {
+        // Behind a FIN it would be a broken pipe.
+        self.was_reset |= error.kind() == io::ErrorKind::ConnectionReset;
         self.write_failure.get_or_insert_with(|| CloseCause::of_io(error));
     }
 

@@ -204,14 +204,13 @@ impl Reading {
     pub(super) fn take_over(
         &mut self,
         connection: &Connection,
-        read: io::Result<sys::Taken>,
-        buffer: &[u8],
+        read: io::Result<sys::Taken<'_>>,
     ) -> (Option<Frame>, Took) {
         let mut first = None;
-        let more = read.as_ref().is_ok_and(|taken| taken.more);
-        let incoming = read.map_or_else(nothing, |taken| Ok(Incoming::of(taken.len)));
+        let (bytes, more) = read.as_ref().map_or((&[][..], false), |taken| (taken.bytes, taken.more));
+        let incoming = read.map_or_else(nothing, |taken| Ok(Incoming::of(taken.bytes.len())));
         self.watch.comes_back();
-        let took = match self.take_in(connection, incoming, buffer, Some(&mut first)) {
+        let took = match self.take_in(connection, incoming, bytes, Some(&mut first)) {
             Incoming::Bytes(_) if more => self.read(connection, true),
             Incoming::Bytes(_) | Incoming::Nothing => Took::All,
             Incoming::End => Took::End,

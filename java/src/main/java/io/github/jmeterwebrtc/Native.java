@@ -174,6 +174,9 @@ final class Native {
     /** 0 when there is nothing to take; costs one atomic read then. */
     static native long autoIceWaiting(long scope);
 
+    /** Eight bytes that always are how many results wait in all scopes, in the machine's byte order. Not to be written. */
+    static native java.nio.ByteBuffer autoIceWaitingAnywhere();
+
     /** A JSON array; null when there is nothing to take. */
     static native byte[] takeAutoIce(long scope);
 

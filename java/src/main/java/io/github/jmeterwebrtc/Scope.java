@@ -1,6 +1,8 @@
 package io.github.jmeterwebrtc;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.util.List;
 import java.util.concurrent.TimeoutException;
 
@@ -186,12 +188,27 @@ public final class Scope implements AutoCloseable {
 
     /**
      * How many results of Auto ICE calls of this scope wait to be {@linkplain #takeAutoIce() taken}. Meant to be asked before
-     * each sample: it costs one atomic read as long as no result waits anywhere.
+     * each sample: it costs one read of memory as long as no result waits anywhere.
      *
      * @return 0 also for a closed scope
      */
     public long autoIceWaiting() {
-        return Native.autoIceWaiting(handle);
+        return autoIceWaitsAnywhere() ? Native.autoIceWaiting(handle) : 0;
+    }
+
+    /**
+     * Whether results of Auto ICE calls wait in any scope: a read of memory.
+     *
+     * @return false as long as no scope has one; not to be asked before a scope was opened
+     */
+    public static boolean autoIceWaitsAnywhere() {
+        return Waiting.ANYWHERE.getLong(0) != 0;
+    }
+
+    /** Looked up when it is first asked for: the engine runs then. */
+    private static final class Waiting {
+        static final ByteBuffer ANYWHERE =
+                Native.autoIceWaitingAnywhere().asReadOnlyBuffer().order(ByteOrder.nativeOrder());
     }
 
     /**

@@ -13,6 +13,7 @@ import java.net.URL;
 final class DropInConnection {
     private final Socket socket;
     private final String url;
+    private final String existing;
     private final Address address;
     private boolean closeSent;
     private boolean closeReceived;
@@ -26,12 +27,14 @@ final class DropInConnection {
         this.socket = socket;
         this.address = address;
         url = address.shown();
+        existing = existing(url);
     }
 
     /** One that another element has opened. */
     DropInConnection(Socket socket, String url) {
         this.socket = socket;
         this.url = url;
+        existing = existing(url);
         address = null;
     }
 
@@ -42,6 +45,15 @@ final class DropInConnection {
     /** The URL it was opened with. */
     String url() {
         return url;
+    }
+
+    private static String existing(String url) {
+        return "Connect URL:\n" + url + "\n(using existing connection)\n";
+    }
+
+    /** Begin of the sampler data of those that use it and have not opened it. */
+    String existing() {
+        return existing;
     }
 
     /** The URL that decides about cookies; null when another element has opened it. */

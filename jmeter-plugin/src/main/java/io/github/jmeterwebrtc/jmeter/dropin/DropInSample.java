@@ -279,9 +279,8 @@ final class DropInSample {
 
     /** The sampler data of what is sent over the connection; null = nothing is. */
     void describeRequest(String requestData) {
-        result.request("Connect URL:\n" + connection.url() + "\n"
-                + (opened ? "" : "(using existing connection)\n")
-                + (requestData == null ? "" : "\nRequest data:\n" + requestData + "\n"));
+        String begin = opened ? "Connect URL:\n" + connection.url() + "\n" : connection.existing();
+        result.request(requestData == null ? begin : begin + "\nRequest data:\n" + requestData + "\n");
     }
 
     // ---- Frames -----------------------------------------------------------------------------------------------------

@@ -20,13 +20,12 @@ import org.apache.jmeter.threads.SamplePackage;
 /**
  * Hands a sample of its own to the listeners that hear the current sampler, as JMeter's Transaction Controller does.
  *
- * <p>What is needed for that is remembered at every sample, because JMeter has taken the variables out of the context
- * when a thread's end is told. Only ever used on the JMeter thread itself.
+ * <p>What is needed for that is remembered, because JMeter has taken the variables out of the context when a thread's end is
+ * told; the variables know the last sampler and who hears it. Only ever used on the JMeter thread itself.
  */
 final class SampleDelivery {
     private JMeterVariables variables;
     private ListenerNotifier notifier;
-    private List<SampleListener> listeners = Collections.emptyList();
     private JMeterThread thread;
     private AbstractThreadGroup group;
     private String threadName = "";
@@ -34,14 +33,10 @@ final class SampleDelivery {
     void remember(JMeterContext context) {
         JMeterThread running = context.getThread();
         JMeterVariables current = context.getVariables();
-        if (running == null || current == null) {
+        if (running == null || current == null || running == thread && current == variables) {
             return;
         }
         thread = running;
-        Object sampled = current.getObject(JMeterThread.PACKAGE_OBJECT);
-        if (sampled instanceof SamplePackage) {
-            listeners = ((SamplePackage) sampled).getSampleListeners();
-        }
         variables = current;
         notifier = thread.getNotifier();
         group = context.getThreadGroup();
@@ -93,11 +88,16 @@ final class SampleDelivery {
             context.setPreviousResult(result);
         }
         try {
-            notifier.notifyListeners(new SampleEvent(result, groupName, variables), listeners);
+            notifier.notifyListeners(new SampleEvent(result, groupName, variables), listeners());
         } finally {
             if (threadIsOver) {
                 context.clear();
             }
         }
+    }
+
+    private List<SampleListener> listeners() {
+        Object sampled = variables.getObject(JMeterThread.PACKAGE_OBJECT);
+        return sampled instanceof SamplePackage ? ((SamplePackage) sampled).getSampleListeners() : Collections.emptyList();
     }
 }

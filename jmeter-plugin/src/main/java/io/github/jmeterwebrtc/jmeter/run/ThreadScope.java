@@ -169,7 +169,7 @@ public final class ThreadScope {
 
     /** Whether something may have to be told before the next sample. */
     boolean hasCalls() {
-        return !calls.isEmpty() || !autoIce.isEmpty();
+        return !calls.isEmpty() || !autoIce.isEmpty() && Scope.autoIceWaitsAnywhere();
     }
 
     /** Tells before a sample what calls have come to meanwhile. */
