@@ -180,7 +180,8 @@ impl Socket {
     /// threads that are not of the runtime. `start`: now.
     ///
     /// A thread that comes back for the next frame within some milliseconds waits for the bytes itself, which saves the
-    /// wake-up of the socket's task. It takes at most 16 system calls in a row, and with taps it leaves the reading to the
+    /// wake-up of the socket's task; for the first 100 ms in the read, which ends for nothing but bytes and the end of the socket.
+    /// It takes at most 16 system calls in a row, and with taps it leaves the reading to the
     /// task.
     ///
     /// # Errors

@@ -300,7 +300,8 @@ impl Connection {
         }
         let _demand = self.read_on_demand.then(|| Demand::of(self));
         if matches.is_none()
-            && until >= start + LONGEST_ALONE
+            // The kernel may take a few milliseconds more.
+            && until >= start + LONGEST_ALONE * 2
             && let Some(frame) = self.receive_alone(start)
         {
             return Ok(readable(Ok(frame)));

@@ -5,10 +5,10 @@ import java.util.concurrent.atomic.AtomicBoolean;
 /**
  * The cancel button of one blocking call, or of the calls of one sample.
  *
- * <p>Any thread may {@link #cancel()} at any time: a call that is parked with this operation ends at once with
- * {@link java.util.concurrent.CancellationException}, and a call that is made with it later does not start. Nothing
- * else is touched: the socket or session stays usable with the next operation. Where a method takes an operation,
- * {@code null} means that nobody can cancel the call (its deadline still holds).
+ * <p>Any thread may {@link #cancel()} at any time: a call that is parked with this operation ends at once, one that waits
+ * for a frame within 100 ms, with {@link java.util.concurrent.CancellationException}, and a call that is made with it later
+ * does not start. Nothing else is touched: the socket or session stays usable with the next operation. Where a method takes
+ * an operation, {@code null} means that nobody can cancel the call (its deadline still holds).
  */
 public final class Operation implements AutoCloseable {
     private final long handle;

@@ -7,8 +7,8 @@ import org.apache.jmeter.threads.JMeterThread;
  * One sample's right to wait in the engine: its {@link Operation}, its deadline and its reasons to stop early.
  *
  * <p>Guarantees: a wait begun here ends (1) at the caller's timeout, (2) at the end time of a scheduled JMeter thread,
- * (3) within {@link StopWatch#PERIOD_MS} of Shutdown, which only sets a flag in JMeter, and (4) at once on
- * {@link #cancel()}, which {@code Interruptible.interrupt()} calls. The cancel is not sticky: an operation goes on to the
+ * (3) within {@link StopWatch#PERIOD_MS} of Shutdown, which only sets a flag in JMeter, and (4) at once, in a read of a frame
+ * within 100 ms, on {@link #cancel()}, which {@code Interruptible.interrupt()} calls. The cancel is not sticky: an operation goes on to the
  * thread's next wait only if nobody has cancelled it, and a cancel that comes after {@link #close()} does nothing. Closing
  * twice is harmless.
  */
