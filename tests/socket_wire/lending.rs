@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use futures_util::{SinkExt, StreamExt};
 use jmeter_webrtc::socket::{CloseCause, Frame, Missed, Opcode, Socket, SocketError};
 use parking_lot::Mutex;
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
@@ -50,12 +51,30 @@ fn busy(handle: &Handle, socket: &Socket) {
     }
 }
 
+/// A thread that waits for the bytes itself after a while, and what its last read gives.
+fn busy_then_waiting(socket: &Socket) -> tokio::task::JoinHandle<Read> {
+    let (handle, mine) = (Handle::current(), socket.clone());
+    tokio::task::spawn_blocking(move || {
+        busy(&handle, &mine);
+        read(&mine)
+    })
+}
+
 /// What the server does after the first five messages, which it echoes.
 async fn after_five_echoes<F>(behaviour: impl Fn(tokio::net::TcpStream) -> F + Clone + Send + 'static) -> Socket
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let address = serve_upgraded(move |mut stream| {
+    open(server_of_five_echoes(behaviour).await).await
+}
+
+async fn server_of_five_echoes<F>(
+    behaviour: impl Fn(tokio::net::TcpStream) -> F + Clone + Send + 'static,
+) -> std::net::SocketAddr
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    serve_upgraded(move |mut stream| {
         let behaviour = behaviour.clone();
         async move {
             for _ in 0..5 {
@@ -65,8 +84,7 @@ where
             behaviour(stream).await;
         }
     })
-    .await;
-    open(address).await
+    .await
 }
 
 async fn echo_server() -> std::net::SocketAddr {
@@ -179,6 +197,33 @@ async fn the_end_behind_a_reply_is_known_with_the_reply() {
 }
 
 #[tokio::test]
+async fn what_reads_on_demand_leaves_the_end_behind_a_reply_to_the_kernel() {
+    let address = server_of_five_echoes(|mut stream| async move {
+        let _asked = client_frame(&mut stream).await;
+        stream.write_all(&frame(0x81, b"the last")).await.expect("the client reads");
+        drop(stream);
+    })
+    .await;
+    let mut config = config_for(address);
+    let literal =
+        json!({"secure": false, "host": "127.0.0.1", "port": address.port(), "target": "/", "readOnDemand": true});
+    config.literal = Some(serde_json::from_value(literal).expect("valid"));
+    let (socket, _) = within(Socket::open(&config)).await.expect("the server upgrades");
+    let handle = Handle::current();
+    on_a_thread(move || {
+        busy(&handle, &socket);
+        handle.block_on(socket.send(Opcode::Text, true, b"go")).expect("the server reads");
+        // Reply and end are both there.
+        std::thread::sleep(Duration::from_millis(20));
+        assert_eq!(text(read(&socket)), "the last");
+        assert_eq!(socket.close_cause(), None, "nobody wants more");
+        let end = read(&socket).expect("in time").expect_err("the end");
+        assert!(matches!(end, SocketError::Closed { cause: CloseCause::Fin }), "{end}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_ping_is_answered_by_the_thread_that_waits_and_is_no_frame_of_its() {
     let socket = after_five_echoes(|mut stream| async move {
         for number in 0..3_u8 {
@@ -206,15 +251,11 @@ async fn a_reset_ends_the_thread_that_waits_and_the_one_that_sends_with_one_caus
         socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
     })
     .await;
-    let (handle, mine, other) = (Handle::current(), socket.clone(), socket.clone());
-    let waiting = tokio::task::spawn_blocking(move || {
-        busy(&handle, &mine);
-        read(&mine)
-    });
+    let waiting = busy_then_waiting(&socket);
     tokio::time::sleep(LONGER_THAN_REST).await;
     let refused = within(async {
         loop {
-            if let Err(refused) = other.send(Opcode::Text, true, b"more").await {
+            if let Err(refused) = socket.send(Opcode::Text, true, b"more").await {
                 break refused;
             }
         }
@@ -238,13 +279,9 @@ async fn a_writer_that_runs_into_an_orderly_end_makes_no_reset_of_it() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         })
         .await;
-        let (handle, mine, other) = (Handle::current(), socket.clone(), socket.clone());
-        let waiting = tokio::task::spawn_blocking(move || {
-            busy(&handle, &mine);
-            read(&mine)
-        });
+        let waiting = busy_then_waiting(&socket);
         tokio::time::sleep(LONGER_THAN_REST).await;
-        within(async { while other.send(Opcode::Text, true, b"more").await.is_ok() {} }).await;
+        within(async { while socket.send(Opcode::Text, true, b"more").await.is_ok() {} }).await;
         let _echo_or_end = within(waiting).await.expect("no panic").expect("in time");
         assert_eq!(socket.close_cause(), Some(CloseCause::Fin));
     }
@@ -288,11 +325,7 @@ async fn a_wait_for_bytes_ends_with_its_time_and_its_cancel_and_loses_no_frame()
 #[tokio::test]
 async fn a_thread_that_waits_for_bytes_wakes_when_another_aborts() {
     let socket = after_five_echoes(|mut stream| async move { drop(client_frame(&mut stream).await) }).await;
-    let (handle, mine) = (Handle::current(), socket.clone());
-    let waiting = tokio::task::spawn_blocking(move || {
-        busy(&handle, &mine);
-        read(&mine)
-    });
+    let waiting = busy_then_waiting(&socket);
     tokio::time::sleep(LONGER_THAN_REST).await;
     socket.abort(CloseCause::ClosedByUs { code: 1006 });
     let ended = within(waiting).await.expect("no panic").expect("in time").expect_err("the end");

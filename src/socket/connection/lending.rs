@@ -11,7 +11,7 @@
 //!   cancel is seen that much later.
 //! - Whoever looks at the socket meanwhile ([`Connection::look`]), or waits for something of it without reading
 //!   ([`Connection::call_back`]), does not wait for that.
-//! - It decides about speed only: anybody who holds the lock may read, and whoever waits for a frame or for the end is
+//! - Else it decides about speed only: anybody who holds the lock may read, and whoever waits for a frame or for the end is
 //!   woken by its waker, also when it waits for the descriptor.
 //! - With [taps](super::super::Tap), and with several readers, the task waits.
 //!
@@ -185,7 +185,7 @@ impl<'a> BlockingRead<'a> {
         let connection = self.connection;
         let mut held = self.held.borrow_mut();
         if held.is_none() {
-            *held = connection.lend(self.start);
+            *held = connection.lend(self.start, false);
         }
         let Some(tcp) = held.as_ref() else {
             connection.call_back();
@@ -217,7 +217,7 @@ impl Drop for BlockingRead<'_> {
 impl Connection {
     /// The next frame, if nobody else wants anything of the socket and one comes soon: the calling thread waits in the read.
     pub(super) fn receive_alone(&self, start: Instant) -> Option<Frame> {
-        let tcp = self.lend_outside(start)?;
+        let tcp = self.lend(start, true)?;
         let mut buffer = [MaybeUninit::uninit(); ALONE_BUFFER];
         let read = sys::read_waiting(tcp.as_fd(), &mut buffer);
         let taken = catch_unwind(AssertUnwindSafe(|| {
@@ -240,31 +240,21 @@ impl Connection {
         frame
     }
 
-    /// Lets the calling thread read without the lock, if it may and is alone.
-    fn lend_outside(&self, now: Instant) -> Option<Arc<TcpStream>> {
-        if !self.blocks || self.is_tapped() || !self.may_read() {
+    /// Lets the calling thread wait for bytes, if it is worth it and nobody else is concerned; `outside`: in the read, without the
+    /// lock.
+    fn lend(&self, now: Instant, outside: bool) -> Option<Arc<TcpStream>> {
+        if self.is_tapped() || outside && !(self.blocks && self.may_read()) {
             return None;
         }
         let mut reading = self.reading.lock();
         // Under the lock, which whoever queues a frame holds.
-        let alone = self.inbox.is_idle() && !reading.more && reading.may_be_read_outside(LONGEST_ALONE);
+        let alone = match outside {
+            true => self.inbox.is_idle() && !reading.more && reading.may_be_read_outside(LONGEST_ALONE),
+            false => self.inbox.readers() <= 1,
+        };
         let Reading { tcp: Some(tcp), watch, over: false, linger_until: None, .. } = &mut *reading else { return None };
         let (lent, told) = watch.lend(now, alone);
-        watch.outside = lent;
-        let tcp = lent.then(|| Arc::clone(tcp));
-        drop(reading);
-        if told {
-            self.wake.notify_one();
-        }
-        tcp
-    }
-
-    /// Lets the calling thread wait for bytes, if it is worth it and nobody else is concerned.
-    fn lend(&self, now: Instant) -> Option<Arc<TcpStream>> {
-        let alone = self.inbox.readers() <= 1 && !self.is_tapped();
-        let mut reading = self.reading.lock();
-        let Reading { tcp: Some(tcp), watch, over: false, linger_until: None, .. } = &mut *reading else { return None };
-        let (lent, told) = watch.lend(now, alone);
+        watch.outside |= lent && outside;
         let tcp = lent.then(|| Arc::clone(tcp));
         drop(reading);
         if told {
@@ -311,9 +301,7 @@ impl Connection {
         }
         at
     }
-}
 
-impl Connection {
     fn abort_after_panic(&self) {
         self.abort(CloseCause::Io { errno: None, detail: "a tap of the socket panicked".to_owned() });
     }

@@ -211,6 +211,8 @@ impl Reading {
         let incoming = read.map_or_else(nothing, |taken| Ok(Incoming::of(taken.bytes.len())));
         self.watch.comes_back();
         let took = match self.take_in(connection, incoming, bytes, Some(&mut first)) {
+            // The thread wants no more than it has: what reads on demand leaves the rest to the kernel.
+            Incoming::Bytes(_) if first.is_some() && connection.read_on_demand => Took::Some,
             Incoming::Bytes(_) if more => self.read(connection, true),
             Incoming::Bytes(_) | Incoming::Nothing => Took::All,
             Incoming::End => Took::End,
