@@ -8,7 +8,7 @@ use jni::sys::{jint, jlong};
 use serde::Serialize;
 
 use crate::config::ConfigError;
-use crate::engine::{Handle, Received};
+use crate::engine::Handle;
 use crate::socket::Opcode;
 
 use super::error::BridgeError;
@@ -80,38 +80,6 @@ pub(super) fn opcode(wire: jint) -> Result<Opcode, ConfigError> {
         10 => Opcode::Pong,
         _ => return Err(ConfigError::new("opcode", wire, "one of 0, 1, 2, 8, 9 and 10 (RFC 6455 section 5.2)")),
     })
-}
-
-/// A frame as `io.github.jmeterwebrtc.Frame` reads it: big endian opcode (1), FIN (1), header bytes (4), payload bytes on the
-/// wire (8), ns waited (8), ns since the arrival (8), payload.
-pub(super) fn packed_frame(received: &Received) -> Vec<u8> {
-    let mut packed = Vec::with_capacity(FRAME_HEAD + received.frame.payload.len());
-    pack_frame(&mut packed, received);
-    packed
-}
-
-/// What was sent and what came then, as `io.github.jmeterwebrtc.Socket` reads it: big endian bytes sent (8), ns until they
-/// were with the kernel (8), then as [`packed_frame`].
-pub(super) fn packed_exchange(sent: usize, took: Duration, received: &Received) -> Vec<u8> {
-    let mut packed = Vec::with_capacity(16 + FRAME_HEAD + received.frame.payload.len());
-    packed.extend(i64::try_from(sent).unwrap_or(i64::MAX).to_be_bytes());
-    packed.extend(nanos(took).to_be_bytes());
-    pack_frame(&mut packed, received);
-    packed
-}
-
-/// Bytes in front of the payload.
-const FRAME_HEAD: usize = 30;
-
-fn pack_frame(packed: &mut Vec<u8>, received: &Received) {
-    let Received { frame, waited } = received;
-    packed.push(frame.opcode as u8);
-    packed.push(u8::from(frame.fin));
-    packed.extend(i32::try_from(frame.header_bytes).unwrap_or(i32::MAX).to_be_bytes());
-    packed.extend(i64::try_from(frame.wire_payload_bytes).unwrap_or(i64::MAX).to_be_bytes());
-    packed.extend(nanos(*waited).to_be_bytes());
-    packed.extend(nanos(frame.at.elapsed()).to_be_bytes());
-    packed.extend_from_slice(&frame.payload);
 }
 
 #[cfg(test)]

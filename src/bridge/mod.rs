@@ -10,6 +10,7 @@
 
 mod convert;
 mod error;
+mod frame_memory;
 mod log_queue;
 mod natives;
 
@@ -24,7 +25,7 @@ use jni::{Env, JavaVM, jni_str};
 pub use error::{BridgeError, Throw};
 
 /// Must equal `Native.ABI` of the jar; it changes with every change of meaning that a signature does not show.
-pub const ABI: jint = 2;
+pub const ABI: jint = 3;
 
 /// Called by the JVM when the library is loaded: registers every native function of `io.github.jmeterwebrtc.Native`.
 ///

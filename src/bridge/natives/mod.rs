@@ -46,6 +46,7 @@ pub(super) const METHODS: [NativeMethod<'static>; METHOD_COUNT] = [
     },
     native_method! { static fn find_socket(scope: jlong, name: [jbyte]) -> jlong, error_policy = Throw },
     native_method! { static fn release_socket(scope: jlong, name: [jbyte]), error_policy = Throw },
+    native_method! { static fn address_of(memory: JByteBuffer) -> jlong, error_policy = Throw },
     native_method! { static fn socket_opened(socket: jlong) -> [jbyte], error_policy = Throw },
     native_method! {
         static fn send_frame(
@@ -55,17 +56,19 @@ pub(super) const METHODS: [NativeMethod<'static>; METHOD_COUNT] = [
     },
     native_method! {
         static fn exchange_frames(
-            socket: jlong, operation: jlong, opcode: jint, fin: jboolean, payload: [jbyte], sent: [jlong],
-            send_deadline_ms: jlong, receive_deadline_ms: jlong
+            socket: jlong, operation: jlong, opcode: jint, fin: jboolean, payload: [jbyte], length: jint,
+            memory: jlong, send_deadline_ms: jlong, receive_deadline_ms: jlong
         ) -> [jbyte],
         error_policy = Throw
     },
     native_method! {
-        static fn receive_frame(socket: jlong, operation: jlong, deadline_ms: jlong) -> [jbyte],
+        static fn receive_frame(socket: jlong, operation: jlong, memory: jlong, deadline_ms: jlong) -> [jbyte],
         error_policy = Throw
     },
     native_method! {
-        static fn receive_matching(socket: jlong, operation: jlong, matcher: [jbyte], deadline_ms: jlong) -> [jbyte],
+        static fn receive_matching(
+            socket: jlong, operation: jlong, matcher: [jbyte], memory: jlong, deadline_ms: jlong
+        ) -> [jbyte],
         error_policy = Throw
     },
     native_method! {
@@ -221,4 +224,4 @@ pub(super) const METHODS: [NativeMethod<'static>; METHOD_COUNT] = [
 ];
 
 /// How many there are; a Java test compares them with the class by name and signature.
-const METHOD_COUNT: usize = 72;
+const METHOD_COUNT: usize = 73;

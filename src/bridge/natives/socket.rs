@@ -1,12 +1,11 @@
 //! WebSockets.
 
 use jni::Env;
-use jni::objects::{JByteArray, JClass, JLongArray};
+use jni::objects::{JByteArray, JByteBuffer, JClass, JLongArray};
 use jni::sys::{jint, jlong};
 
-use crate::bridge::convert::{
-    array, bytes, deadline, handle, json, key, longs, nanos, opcode, packed_exchange, packed_frame, text,
-};
+use crate::bridge::convert::{bytes, deadline, handle, json, key, longs, nanos, opcode, text};
+use crate::bridge::frame_memory::FrameMemory;
 use crate::config::ConfigError;
 use crate::engine::{ABORTED, Engine, EngineError, Matcher, cause_json};
 
@@ -69,6 +68,11 @@ pub(super) fn send_frame<'l>(
     longs(env, &[jlong::try_from(sent).unwrap_or(jlong::MAX), nanos(took)])
 }
 
+/// Where a direct buffer begins.
+pub(super) fn address_of<'l>(env: &mut Env<'l>, _class: JClass<'l>, memory: JByteBuffer<'l>) -> Answer<jlong> {
+    Ok((env.get_direct_buffer_address(&memory)?.expose_provenance() as u64).cast_signed())
+}
+
 #[allow(clippy::too_many_arguments, reason = "the arguments are those of the Java method")]
 pub(super) fn exchange_frames<'l>(
     env: &mut Env<'l>,
@@ -78,22 +82,21 @@ pub(super) fn exchange_frames<'l>(
     opcode_bits: jint,
     fin: bool,
     payload: JByteArray<'l>,
-    sent: JLongArray<'l>,
+    length: jint,
+    memory: jlong,
     send_deadline_ms: jlong,
     receive_deadline_ms: jlong,
 ) -> Answer<JByteArray<'l>> {
     let opcode = opcode(opcode_bits)?;
-    let payload = bytes(env, "payload", &payload)?;
     let deadlines = (deadline(send_deadline_ms)?, deadline(receive_deadline_ms)?);
-    let ((bytes, took), received) =
-        Engine::global()?.exchange(key(socket), key(operation), opcode, fin, &payload, deadlines)?;
-    match received {
-        Ok(received) => array(env, &packed_exchange(bytes, took, &received)),
-        Err(error) => {
-            sent.set_region(env, 0, &[jlong::try_from(bytes).unwrap_or(jlong::MAX), nanos(took)])?;
-            Err(error.into())
-        }
-    }
+    // SAFETY: only `io.github.jmeterwebrtc.FrameMemory` gives such addresses: that of the direct buffer of the calling thread,
+    // which lives as long as the thread does.
+    let mut memory = unsafe { FrameMemory::at(memory) }?;
+    let ((bytes, took), received) = memory.outgoing(env, &payload, length, |payload| {
+        Ok(Engine::global()?.exchange(key(socket), key(operation), opcode, fin, payload, deadlines)?)
+    })?;
+    memory.sent(bytes, took);
+    memory.received(env, &received?)
 }
 
 pub(super) fn receive_frame<'l>(
@@ -101,10 +104,12 @@ pub(super) fn receive_frame<'l>(
     _class: JClass<'l>,
     socket: jlong,
     operation: jlong,
+    memory: jlong,
     deadline_ms: jlong,
 ) -> Answer<JByteArray<'l>> {
     let received = Engine::global()?.receive(key(socket), key(operation), deadline(deadline_ms)?)?;
-    array(env, &packed_frame(&received))
+    // SAFETY: as in `exchange_frames`.
+    unsafe { FrameMemory::at(memory) }?.received(env, &received)
 }
 
 pub(super) fn receive_matching<'l>(
@@ -113,11 +118,13 @@ pub(super) fn receive_matching<'l>(
     socket: jlong,
     operation: jlong,
     matcher: JByteArray<'l>,
+    memory: jlong,
     deadline_ms: jlong,
 ) -> Answer<JByteArray<'l>> {
     let matcher = Matcher::from_json(&bytes(env, "matcher", &matcher)?)?;
     let received = Engine::global()?.receive_matching(key(socket), key(operation), matcher, deadline(deadline_ms)?)?;
-    array(env, &packed_frame(&received))
+    // SAFETY: as in `exchange_frames`.
+    unsafe { FrameMemory::at(memory) }?.received(env, &received)
 }
 
 pub(super) fn register<'l>(

@@ -1,6 +1,5 @@
 package io.github.jmeterwebrtc;
 
-import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 
 /** One frame as it was on the wire (RFC 6455 section 5.2), with the times of its arrival taken in the engine. */
@@ -13,16 +12,15 @@ public final class Frame {
     private final long ageNanos;
     private final byte[] payload;
 
-    /** Reads what the native side has packed, to the end. */
-    Frame(ByteBuffer in) {
-        opcode = Opcode.of(in.get());
-        isFinal = in.get() != 0;
-        headerBytes = in.getInt();
-        wirePayloadBytes = in.getLong();
-        waitedNanos = in.getLong();
-        ageNanos = in.getLong();
-        payload = new byte[in.remaining()];
-        in.get(payload);
+    Frame(Opcode opcode, boolean isFinal, int headerBytes, long wirePayloadBytes, long waitedNanos, long ageNanos,
+            byte[] payload) {
+        this.opcode = opcode;
+        this.isFinal = isFinal;
+        this.headerBytes = headerBytes;
+        this.wirePayloadBytes = wirePayloadBytes;
+        this.waitedNanos = waitedNanos;
+        this.ageNanos = ageNanos;
+        this.payload = payload;
     }
 
     /**

@@ -10,7 +10,7 @@ package io.github.jmeterwebrtc;
  */
 final class Native {
     /** Must equal the native side's number; it changes with every change of meaning that a signature does not show. */
-    static final int ABI = 2;
+    static final int ABI = 3;
 
     private Native() {
     }
@@ -57,6 +57,9 @@ final class Native {
 
     static native void releaseSocket(long scope, byte[] name);
 
+    /** Where a direct buffer begins. */
+    static native long addressOf(java.nio.ByteBuffer memory);
+
     static native byte[] socketOpened(long socket);
 
     /** Bytes on the wire, and ns from the start of the call until they were with the kernel. */
@@ -64,18 +67,19 @@ final class Native {
             long deadlineMs) throws EngineException, java.util.concurrent.TimeoutException;
 
     /**
-     * Sends and then receives. Returns bytes sent and ns in 16 bytes, big endian, then what {@link #receiveFrame} does. When
-     * only receiving failed, the two numbers are in {@code sent}, which has two places.
+     * Sends the payload, which lies in the memory where the array is null, and then receives as {@link #receiveFrame} does. What
+     * sending did is in the memory, also when only receiving failed.
      */
-    static native byte[] exchangeFrames(long socket, long operation, int opcode, boolean fin, byte[] payload,
-            long[] sent, long sendDeadlineMs, long receiveDeadlineMs)
+    static native byte[] exchangeFrames(long socket, long operation, int opcode, boolean fin, byte[] payload, int length,
+            long memory, long sendDeadlineMs, long receiveDeadlineMs)
             throws EngineException, java.util.concurrent.TimeoutException;
 
-    /** A packed frame, see {@link Frame}. */
-    static native byte[] receiveFrame(long socket, long operation, long deadlineMs)
+    /** Puts a frame into the memory of {@link FrameMemory#address()}; gives the payload that is too long for it, else null. */
+    static native byte[] receiveFrame(long socket, long operation, long memory, long deadlineMs)
             throws EngineException, java.util.concurrent.TimeoutException;
 
-    static native byte[] receiveMatching(long socket, long operation, byte[] matcher, long deadlineMs)
+    /** As {@link #receiveFrame}. */
+    static native byte[] receiveMatching(long socket, long operation, byte[] matcher, long memory, long deadlineMs)
             throws EngineException, java.util.concurrent.TimeoutException;
 
     static native byte[] register(long socket, long operation, byte[] name, long deadlineMs)

@@ -15,6 +15,8 @@ public enum Opcode {
     /** Pong (10). */
     PONG(10);
 
+    private static final Opcode[] ALL = values();
+
     private final int wire;
 
     Opcode(int wire) {
@@ -31,7 +33,7 @@ public enum Opcode {
     }
 
     static Opcode of(int wire) {
-        for (Opcode opcode : values()) {
+        for (Opcode opcode : ALL) {
             if (opcode.wire == wire) {
                 return opcode;
             }

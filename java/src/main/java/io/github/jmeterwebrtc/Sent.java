@@ -2,9 +2,6 @@ package io.github.jmeterwebrtc;
 
 /** What sending one frame did. */
 public final class Sent {
-    /** How many numbers it is made of. */
-    static final int VALUES = 2;
-
     private final int bytes;
     private final long nanos;
 

@@ -1,7 +1,6 @@
 package io.github.jmeterwebrtc;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import java.nio.ByteBuffer;
 import java.util.concurrent.TimeoutException;
 import java.util.function.Consumer;
 
@@ -83,19 +82,21 @@ public final class Socket implements AutoCloseable {
         if (payload == null) {
             throw new IllegalArgumentException("payload: 'null' is not usable: an array is needed, it may be empty");
         }
-        long[] unanswered = new long[Sent.VALUES];
-        ByteBuffer both;
+        FrameMemory memory = FrameMemory.ofThread();
+        memory.clearSent();
+        byte[] received;
         try {
-            both = ByteBuffer.wrap(Native.exchangeFrames(handle, Operation.handle(operation), opcode.wire(), true, payload,
-                    unanswered, sendDeadlineMs, receiveDeadlineMs));
+            received = Native.exchangeFrames(handle, Operation.handle(operation), opcode.wire(), true, memory.outgoing(payload),
+                    payload.length, memory.address(), sendDeadlineMs, receiveDeadlineMs);
         } catch (EngineException | TimeoutException | RuntimeException e) {
-            if (unanswered[0] > 0) {
-                sent.accept(new Sent(unanswered[0], unanswered[1]));
+            if (memory.sent() != null) {
+                sent.accept(memory.sent());
             }
             throw e;
         }
-        sent.accept(new Sent(both.getLong(), both.getLong()));
-        return new Frame(both);
+        Frame frame = memory.received(received);
+        sent.accept(memory.sent());
+        return frame;
     }
 
     /**
@@ -108,7 +109,8 @@ public final class Socket implements AutoCloseable {
      * @throws TimeoutException when no frame came in time; nothing is lost
      */
     public Frame receive(Operation operation, long deadlineMs) throws EngineException, TimeoutException {
-        return new Frame(ByteBuffer.wrap(Native.receiveFrame(handle, Operation.handle(operation), deadlineMs)));
+        FrameMemory memory = FrameMemory.ofThread();
+        return memory.received(Native.receiveFrame(handle, Operation.handle(operation), memory.address(), deadlineMs));
     }
 
     /**
@@ -125,8 +127,9 @@ public final class Socket implements AutoCloseable {
      */
     public Frame receiveMatching(Operation operation, String matcherJson, long deadlineMs)
             throws EngineException, TimeoutException {
-        return new Frame(ByteBuffer.wrap(Native.receiveMatching(handle, Operation.handle(operation),
-                Json.utf8("matcher", matcherJson), deadlineMs)));
+        FrameMemory memory = FrameMemory.ofThread();
+        return memory.received(Native.receiveMatching(handle, Operation.handle(operation), Json.utf8("matcher", matcherJson),
+                memory.address(), deadlineMs));
     }
 
     /**

@@ -55,7 +55,7 @@ class HandlesTest {
         for (int i = 0; i < 10_000; i++) {
             long forged = i == 0 ? 0 : i == 1 ? -1 : random.nextLong();
             assertThrows(IllegalStateException.class, () -> Native.socketCounters(forged));
-            assertThrows(IllegalStateException.class, () -> Native.receiveFrame(forged, 0, 10));
+            assertThrows(IllegalStateException.class, () -> Native.receiveFrame(forged, 0, FrameMemory.ofThread().address(), 10));
             assertThrows(IllegalStateException.class, () -> Native.sessionReport(forged));
             assertThrows(IllegalStateException.class, () -> Native.labCounters(forged));
             assertThrows(IllegalStateException.class, () -> Native.findSocket(forged, new byte[0]));

@@ -11,6 +11,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import java.net.ServerSocket;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.TimeoutException;
@@ -116,6 +117,28 @@ class SocketTest {
         assertThrows(EngineException.class,
                 () -> socket.exchange(null, Opcode.PONG, utf8("never"), 5_000, 20, sent::add));
         assertEquals(1, sent.size());
+    }
+
+    @Test
+    void aFrameCrossesWholeWhetherOrNotItFitsIntoTheMemoryOfTheThread() throws Exception {
+        Socket callee = open(thread, "callee");
+        callee.register(null, "callee", 5_000);
+        for (int around = -64; around <= 64; around += 4) {
+            Socket caller = open(thread, "caller");
+            caller.register(null, "caller", 5_000);
+            String head = "{\"type\":\"offer\",\"call\":\"" + around + "\",\"to\":\"callee\",\"sdp\":\"";
+            char[] sdp = new char[FrameMemory.PAYLOAD_BYTES + around - head.length() - 2];
+            Arrays.fill(sdp, (char) ('a' + (around + 64) / 8));
+            byte[] offer = utf8(head + new String(sdp) + "\"}");
+            List<Sent> sent = new ArrayList<>();
+            // Nothing comes back to the caller.
+            assertThrows(TimeoutException.class, () -> caller.exchange(null, Opcode.TEXT, offer, 5_000, 1, sent::add));
+            assertEquals(4 + 4 + offer.length, sent.get(0).bytes());
+            Frame relayed = callee.receiveMatching(null, "{\"jsonPath\":\"$.call\",\"value\":\"" + around + "\"}", 5_000);
+            assertEquals(relayed.wirePayloadBytes(), relayed.payload().length);
+            assertEquals(new String(sdp), Json.parse(relayed.payload()).path("sdp").asText());
+            caller.close();
+        }
     }
 
     @Test
