@@ -8,11 +8,15 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use serde::Serialize;
+use smallvec::SmallVec;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use super::deflate::Inflater;
 use super::literal::Lapse;
+
+/// A frame as it goes out; a short one, which mostly goes out at once, needs no allocation.
+pub(super) type Encoded = SmallVec<[u8; 128]>;
 
 /// The longest header of a frame, in bytes.
 const LONGEST_HEADER: usize = 14;
@@ -276,7 +280,7 @@ fn taken<'a>(input: &mut &'a [u8], most: usize) -> &'a [u8] {
 }
 
 /// A client's frame as it goes on the wire: header with `mask`, payload masked (RFC 6455 §5.3).
-pub(super) fn encode(opcode: Opcode, fin: bool, compressed: bool, payload: &[u8], mask: [u8; 4]) -> Vec<u8> {
+pub(super) fn encode(opcode: Opcode, fin: bool, compressed: bool, payload: &[u8], mask: [u8; 4]) -> Encoded {
     let header = FrameHeader {
         is_final: fin,
         rsv1: compressed,
@@ -286,9 +290,11 @@ pub(super) fn encode(opcode: Opcode, fin: bool, compressed: bool, payload: &[u8]
         mask: Some(mask),
     };
     let length = payload.len() as u64;
-    let mut encoded = Vec::with_capacity(header.len(length) + payload.len());
-    header.format(length, &mut encoded).expect("a Vec takes every write");
-    let begin = encoded.len();
+    let mut head = [0; LONGEST_HEADER];
+    header.format(length, &mut head.as_mut_slice()).expect("no header is longer");
+    let begin = header.len(length);
+    let mut encoded = Encoded::with_capacity(begin + payload.len());
+    encoded.extend_from_slice(&head[..begin]);
     encoded.extend_from_slice(payload);
     let mask = u32::from_ne_bytes(mask);
     let (words, rest) = encoded[begin..].as_chunks_mut::<4>();

@@ -17,6 +17,7 @@ use std::time::Instant;
 use rustls::ClientConnection;
 use tokio::sync::oneshot;
 
+use super::frame::Encoded;
 use crate::net::sys;
 
 /// How much is encrypted at once: the largest TLS record (RFC 8446 §5.1).
@@ -77,7 +78,7 @@ impl Wire {
     }
 
     /// Hands over an encoded frame and sends what the kernel takes.
-    pub(super) fn send(&mut self, bytes: Vec<u8>) -> io::Result<Handed> {
+    pub(super) fn send(&mut self, bytes: Encoded) -> io::Result<Handed> {
         let mut written = 0;
         if self.tls.is_none() && self.waiting.is_empty() && self.pong.is_none() {
             match sys::write_now(self.tcp.as_fd(), &bytes) {
@@ -93,7 +94,7 @@ impl Wire {
         let (done, mut sent) = oneshot::channel();
         let id = self.next_id;
         self.next_id += 1;
-        self.waiting.push_back(Segment { id, bytes, written, done: Some(done) });
+        self.waiting.push_back(Segment { id, bytes: bytes.into_vec(), written, done: Some(done) });
         self.flush()?;
         match sent.try_recv() {
             Ok(at) => Ok(Handed::Sent(at)),
@@ -102,8 +103,8 @@ impl Wire {
     }
 
     /// Hands over the encoded answer to a ping; it takes the place of one that still waits.
-    pub(super) fn answer(&mut self, bytes: Vec<u8>) -> io::Result<()> {
-        self.pong = Some(bytes);
+    pub(super) fn answer(&mut self, bytes: Encoded) -> io::Result<()> {
+        self.pong = Some(bytes.into_vec());
         self.flush().map(|_| ())
     }
 
