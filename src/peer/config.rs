@@ -19,7 +19,7 @@ use crate::peer::media_line::MediaLine;
 use crate::socket::{Trust, trust};
 
 /// One STUN/TURN server (W3C `RTCIceServer`, with what a load test needs besides).
-#[derive(Clone, Default, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct IceServer {
     /// `stun:host[:port]` (RFC 7064), `turn:host[:port][?transport=udp|tcp]` or `turns:host[:port]` (RFC 7065); at least
@@ -71,7 +71,7 @@ pub enum IceTransportPolicy {
 }
 
 /// Configuration of one session; JSON names are camelCase.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct SessionConfig {
     /// ICE servers (default none, at most 16).

@@ -1,10 +1,13 @@
 //! How Auto ICE is to work at one place, checked field by field. Pure.
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::autoice::Options;
 use crate::config::{ConfigError, from_json};
 use crate::peer::SessionConfig;
 
@@ -25,7 +28,7 @@ pub(super) enum Mode {
 }
 
 /// The settings of one place; JSON names are camelCase.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(in crate::engine) struct AutoIceConfig {
     /// Default on.
@@ -96,6 +99,31 @@ impl AutoIceConfig {
     }
 }
 
+/// The settings of a place and what its reader has to know; places with equal ones share them.
+#[derive(Clone)]
+pub(super) struct Settings {
+    pub(super) config: Arc<AutoIceConfig>,
+    pub(super) options: Arc<Options>,
+}
+
+/// The settings of the latest place: of hundreds that are made in a row most have the same.
+#[derive(Default)]
+pub(super) struct LatestSettings(Mutex<Option<Settings>>);
+
+impl LatestSettings {
+    /// These settings, shared with the place before where that has equal ones.
+    pub(super) fn share(&self, config: AutoIceConfig) -> Settings {
+        let mut latest = self.0.lock();
+        match &*latest {
+            Some(settings) if *settings.config == config => settings.clone(),
+            _ => {
+                let options = Options { dialog_field: config.dialog_field.clone(), ..Options::default() };
+                latest.insert(Settings { config: Arc::new(config), options: Arc::new(options) }).clone()
+            }
+        }
+    }
+}
+
 /// Takes the member `autoIce` out of the JSON of a socket; `None` where there is none, or it is off.
 pub(in crate::engine) fn take_auto_ice(config: &[u8]) -> Result<(Option<AutoIceConfig>, Cow<'_, [u8]>), ConfigError> {
     if !config.windows(9).any(|window| window == b"\"autoIce\"") {
@@ -115,6 +143,17 @@ pub(in crate::engine) fn take_auto_ice(config: &[u8]) -> Result<(Option<AutoIceC
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn places_with_equal_settings_share_them() {
+        let latest = LatestSettings::default();
+        let settings = |json: &str| latest.share(AutoIceConfig::from_json(json.as_bytes()).expect("valid"));
+        let (first, same, other) = (settings("{}"), settings("{}"), settings(r#"{"dialogField":"leg"}"#));
+        assert!(Arc::ptr_eq(&first.config, &same.config) && Arc::ptr_eq(&first.options, &same.options));
+        assert!(!Arc::ptr_eq(&first.config, &other.config));
+        assert_eq!(other.options.dialog_field.as_deref(), Some("leg"));
+        assert_eq!(settings("{}").options.dialog_field, None, "the latest one has its own");
+    }
 
     #[test]
     fn the_settings_are_taken_out_of_a_sockets_configuration() {

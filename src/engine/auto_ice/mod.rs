@@ -88,10 +88,11 @@ impl State {
         };
         let before = ice.find_place(kind, name);
         if let Some(place) = before {
-            place.configure(config);
+            place.configure(self.auto_ice.settings.share(config));
             return Ok(place);
         }
-        Ok(ice.place(kind, name, || Place::new((kind, name), (scope, ending), &ice, runtime.clone(), config)))
+        let settings = self.auto_ice.settings.share(config);
+        Ok(ice.place(kind, name, || Place::new((kind, name), (scope, ending), &ice, runtime.clone(), settings)))
     }
 
     /// What reads the incoming messages of a place.

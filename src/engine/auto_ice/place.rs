@@ -33,7 +33,7 @@ use super::super::{LONGEST_NAME, panic_text};
 use super::DEFAULT_CALL;
 use super::ahead::{self, Ahead, Made};
 use super::call::{Command, Described, Ending, LiveCall, Task};
-use super::config::{AutoIceConfig, Mode};
+use super::config::{AutoIceConfig, Mode, Settings};
 use super::outcome::{Moments, without_session};
 use super::results::{ScopeIce, Told};
 
@@ -62,7 +62,7 @@ pub(in crate::engine) struct Place {
     ice: Weak<ScopeIce>,
     ending: CancellationToken,
     runtime: TokioHandle,
-    settings: Mutex<Settings>,
+    carried: Mutex<Carried>,
     table: Mutex<Table>,
     /// ICE servers that the other side named last.
     servers: Mutex<Vec<IceServer>>,
@@ -73,9 +73,8 @@ pub(in crate::engine) struct Place {
 }
 
 /// What may change with each opening.
-struct Settings {
-    config: Arc<AutoIceConfig>,
-    options: Arc<Options>,
+struct Carried {
+    settings: Settings,
     /// The other side's address.
     peer: Option<IpAddr>,
     socket: Option<SocketKey>,
@@ -165,7 +164,7 @@ impl Place {
         (scope, ending): (ScopeKey, CancellationToken),
         ice: &Arc<ScopeIce>,
         runtime: TokioHandle,
-        config: AutoIceConfig,
+        settings: Settings,
     ) -> Self {
         Self {
             kind,
@@ -174,7 +173,7 @@ impl Place {
             ice: Arc::downgrade(ice),
             ending,
             runtime,
-            settings: Mutex::new(Settings::of(config)),
+            carried: Mutex::new(Carried { settings, peer: None, socket: None }),
             table: Mutex::default(),
             servers: Mutex::default(),
             assembled: Mutex::default(),
@@ -184,16 +183,14 @@ impl Place {
     }
 
     /// Takes the settings of the latest opening.
-    pub(super) fn configure(&self, config: AutoIceConfig) {
-        let mut settings = self.settings.lock();
-        let (peer, socket) = (settings.peer, settings.socket);
-        *settings = Settings { peer, socket, ..Settings::of(config) };
+    pub(super) fn configure(&self, settings: Settings) {
+        self.carried.lock().settings = settings;
     }
 
     /// The socket that carries the messages from now on.
     pub(in crate::engine) fn carried_by(&self, socket: SocketKey, peer: IpAddr) {
-        let mut settings = self.settings.lock();
-        (settings.socket, settings.peer) = (Some(socket), Some(peer));
+        let mut carried = self.carried.lock();
+        (carried.socket, carried.peer) = (Some(socket), Some(peer));
     }
 
     /// Whether it has no call and no offer.
@@ -204,7 +201,7 @@ impl Place {
 
     /// The same user elsewhere, as seen from its socket.
     pub(super) fn identity(&self, state: &State) -> IdentityFacts {
-        let socket = self.settings.lock().socket;
+        let socket = self.carried.lock().socket;
         socket.map(|socket| state.identity_of(socket)).unwrap_or_default()
     }
 
@@ -247,8 +244,9 @@ impl Place {
     }
 
     fn config(&self) -> (Arc<AutoIceConfig>, Arc<Options>, Option<IpAddr>) {
-        let settings = self.settings.lock();
-        (Arc::clone(&settings.config), Arc::clone(&settings.options), settings.peer)
+        let carried = self.carried.lock();
+        let Settings { config, options } = &carried.settings;
+        (Arc::clone(config), Arc::clone(options), carried.peer)
     }
 
     /// What a message carries. A bug of the reader's is told, and costs the message nothing.
@@ -534,7 +532,7 @@ impl Place {
                 (None, None) => None,
             };
             if let (None, Some(hint)) = (peer, session.route_hint) {
-                self.settings.lock().peer = Some(hint);
+                self.carried.lock().peer = Some(hint);
             }
         }
         if let Some(shape) = shape {
@@ -752,7 +750,7 @@ impl Place {
 
     /// A frame has come in.
     fn frame(self: &Arc<Self>, state: &Arc<State>, frame: &Frame) {
-        if self.settings.lock().config.mode != Mode::On {
+        if self.mode() != Mode::On {
             return;
         }
         match frame.opcode {
@@ -912,7 +910,7 @@ impl Place {
 
     /// What is done with what is found.
     pub(super) fn mode(&self) -> Mode {
-        self.settings.lock().config.mode
+        self.carried.lock().settings.config.mode
     }
 
     /// Whether an offer waits for an answer.
@@ -949,13 +947,6 @@ impl Place {
     /// The live call, for functions, which have one at a time.
     pub(super) fn only_call(&self) -> Option<Arc<LiveCall>> {
         self.table.lock().calls.values().max_by_key(|call| call.number).cloned()
-    }
-}
-
-impl Settings {
-    fn of(config: AutoIceConfig) -> Self {
-        let options = Options { dialog_field: config.dialog_field.clone(), ..Options::default() };
-        Self { config: Arc::new(config), options: Arc::new(options), peer: None, socket: None }
     }
 }
 

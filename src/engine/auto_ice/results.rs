@@ -15,6 +15,7 @@ use crate::autoice::dialogs::Role;
 use crate::peer::IceServer;
 
 use super::super::tables::SessionKey;
+use super::config::LatestSettings;
 use super::place::{Place, PlaceKind};
 
 /// Results of one scope that may wait; one more drops the oldest, which is told.
@@ -30,6 +31,7 @@ pub(in crate::engine) struct AutoIce {
     /// Results that wait in any scope.
     waiting: Arc<AtomicU64>,
     counts: Mutex<Counts>,
+    pub(super) settings: LatestSettings,
     /// Something came in: whoever waits for an offer looks again.
     pub(super) changed: Notify,
 }
