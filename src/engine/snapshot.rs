@@ -116,6 +116,10 @@ impl State {
         tokio::spawn(async move {
             loop {
                 state.watch.measure().await;
+                if state.watch.should_return_memory() {
+                    // Not on the runtime, which would be late by as much; nobody waits for it.
+                    tokio::task::spawn_blocking(crate::net::sys::return_freed_memory);
+                }
                 let tables = state.tables();
                 if !tables.is_anything_open() && !state.watch.is_busy() {
                     // Under the lock, so that whoever opens something next starts it again.

@@ -5,6 +5,7 @@
 //! [`Second`] is kept, for a quarter of an hour: a sample asks afterwards how its own time was. What the system
 //! does not tell is left out. The probe's task ends by itself; dropping it loses the current second only.
 
+mod freed;
 mod machine;
 mod process;
 mod second;
@@ -20,6 +21,7 @@ pub(super) use machine::{worker_started, worker_stopped};
 pub(super) use process::{ProcessClock, ProcessSize};
 
 use crate::diagnosis::facts::GeneratorFacts;
+use freed::Freed;
 use machine::{Counters, Machine, Sizes};
 use second::{Second, judge};
 
@@ -41,6 +43,9 @@ pub(super) struct Watch {
     running: AtomicBool,
     /// Callers that open something now.
     busy: AtomicUsize,
+    /// Openings begun.
+    begun: AtomicU64,
+    freed: Mutex<Freed>,
     /// Lag of the runtime since the test began.
     histogram: Mutex<Histogram<u32>>,
     history: Mutex<History>,
@@ -74,6 +79,8 @@ impl Default for Watch {
         Self {
             running: AtomicBool::new(false),
             busy: AtomicUsize::new(0),
+            begun: AtomicU64::new(0),
+            freed: Mutex::default(),
             histogram: Mutex::new(histogram),
             history: Mutex::new(History {
                 machine: Machine::find(),
@@ -117,12 +124,18 @@ impl Watch {
     /// Something is being opened until the guard is dropped.
     pub(super) fn busy(&self) -> Busy<'_> {
         self.busy.fetch_add(1, Ordering::AcqRel);
+        self.begun.fetch_add(1, Ordering::AcqRel);
         Busy(self)
     }
 
     /// Whether something is being opened.
     pub(super) fn is_busy(&self) -> bool {
         self.busy.load(Ordering::Acquire) > 0
+    }
+
+    /// Whether the memory that openings have freed is to be returned now; asked once a second.
+    pub(super) fn should_return_memory(&self) -> bool {
+        self.freed.lock().second_passed(self.begun.load(Ordering::Acquire), self.is_busy())
     }
 
     /// Forgets the quantiles; the seconds stay, since samples that began before may still ask for them.

@@ -1,7 +1,9 @@
-//! Socket calls of the kernel that neither the standard library nor tokio offers.
+//! Calls of the system that neither the standard library nor tokio offers, of sockets mostly.
 //!
 //! `nix` where it has the call, `libc` where it has not. Every call takes a borrowed descriptor and keeps nothing, so
 //! there is nothing to undo on drop or cancel.
+mod memory;
+
 use std::io::{self, IoSliceMut};
 use std::mem::{MaybeUninit, size_of};
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -15,6 +17,8 @@ use nix::sys::socket::{
     ControlMessageOwned, MsgFlags, SockaddrStorage, recv, recvmsg, send as send_bytes, sendto, setsockopt, sockopt,
 };
 use tokio::io::unix::AsyncFd;
+
+pub(crate) use memory::return_freed_memory;
 
 /// Room for the ancillary data of [`receive`], one `SCM_TIMESTAMPNS` (32 bytes), aligned as its header must be.
 #[repr(align(8))]
