@@ -6,13 +6,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rsipstack::sip::Method;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{Binding, Exchange, MAILBOX};
 use crate::peer::{PeerError, Session, SessionConfig};
 use crate::signaling::sip::dialog::Dialog;
-use crate::signaling::sip::message::{Message, Start, phrase};
+use crate::signaling::sip::message::Message;
 use crate::signaling::sip::session_timer::SessionTimer;
 
 /// How long the client may take for each step.
@@ -30,11 +31,11 @@ const ALLOW: &str = "INVITE,ACK,CANCEL,BYE,UPDATE,OPTIONS,INFO,REFER";
 pub(super) fn answer(exchange: Arc<Exchange>, client: u64, invite: Message, echo: bool) {
     let tag = format!("lab{}", exchange.number());
     let Some(dialog) = Dialog::taken(&invite, tag, 1) else {
-        exchange.say(client, &Message::response(&invite, 400, phrase(400), "lab"));
+        exchange.say(client, &Message::response(&invite, 400, "lab"));
         return;
     };
     let (events, inbox) = mpsc::channel(MAILBOX);
-    exchange.calls.lock().insert(dialog.call_id.clone(), events);
+    exchange.calls.lock().insert(dialog.id.call_id.clone(), events);
     let call = Call { exchange: Arc::clone(&exchange), client, dialog, echo, timer: None, tones: String::new() };
     let lab = Arc::clone(&exchange.lab);
     lab.spawn(call.run(Begin::Answer(invite), inbox));
@@ -92,7 +93,7 @@ impl Call {
             Ok(session) => session,
             Err(error) => {
                 self.exchange.lab.ledger.calls_failed.add(1);
-                self.exchange.calls.lock().remove(&self.dialog.call_id);
+                self.exchange.calls.lock().remove(&self.dialog.id.call_id);
                 if let Begin::Answer(invite) = &begin {
                     self.respond(invite, 500);
                 }
@@ -109,7 +110,7 @@ impl Call {
             Err(ended) => ended,
         };
         if let Ended::Failed(why) = &ended {
-            log::debug!("lab sip: call {}: {why}", self.dialog.call_id);
+            log::debug!("lab sip: call {}: {why}", self.dialog.id.call_id);
             self.exchange.lab.ledger.calls_failed.add(1);
         }
         if matches!(ended, Ended::ByLab | Ended::Failed(_)) {
@@ -118,7 +119,7 @@ impl Call {
         let tones = std::mem::take(&mut self.tones);
         self.exchange.heard(tones);
         session.close(CLOSE_DEADLINE).await;
-        self.exchange.calls.lock().remove(&self.dialog.call_id);
+        self.exchange.calls.lock().remove(&self.dialog.id.call_id);
         drop(open);
         let every = self.exchange.config.call_every_ms;
         if let Some(user) = placed.filter(|_| every > 0) {
@@ -146,12 +147,12 @@ impl Call {
 
     fn say(&self, message: &Message) {
         if !self.exchange.say(self.client, message) {
-            log::debug!("lab sip: call {} has no WebSocket that takes a message now", self.dialog.call_id);
+            log::debug!("lab sip: call {} has no WebSocket that takes a message now", self.dialog.id.call_id);
         }
     }
 
     fn respond(&self, request: &Message, status: u16) {
-        self.say(&Message::response(request, status, phrase(status), &self.dialog.local_tag));
+        self.say(&Message::response(request, status, &self.dialog.id.local_tag));
     }
 
     /// The next message of the client; the call's end when the lab stops or nobody sends any more.
@@ -170,8 +171,8 @@ impl Call {
         events: &mut mpsc::Receiver<Message>,
     ) -> Result<(), Ended> {
         let contact = self.contact();
-        self.say(&Message::response(&invite, 100, phrase(100), ""));
-        self.say(&Message::response(&invite, 180, phrase(180), &self.dialog.local_tag).with("Contact", &contact));
+        self.say(&Message::response(&invite, 100, ""));
+        self.say(&Message::response(&invite, 180, &self.dialog.id.local_tag).with("Contact", &contact));
         let made = match invite.sdp() {
             Some(offer) => timeout(STEP_DEADLINE, session.create_answer(offer)).await,
             None => timeout(STEP_DEADLINE, session.create_offer()).await,
@@ -188,7 +189,7 @@ impl Call {
             tokio::select! {
                 () = at(answer_at) => break,
                 event = self.next(events) => match event {
-                    Ok(message) if message.method() == "CANCEL" => {
+                    Ok(message) if message.method() == Some(Method::Cancel) => {
                         self.respond(&message, 200);
                         self.respond(&invite, 487);
                         return Err(Ended::Never);
@@ -214,7 +215,7 @@ impl Call {
 
     /// Sends a 200 with our description.
     fn accept(&mut self, request: &Message, sdp: &str) {
-        let response = Message::response(request, 200, phrase(200), &self.dialog.local_tag)
+        let response = Message::response(request, 200, &self.dialog.id.local_tag)
             .with("Contact", self.contact())
             .with("Allow", ALLOW)
             .with("Supported", "timer");
@@ -254,12 +255,12 @@ impl Call {
                 event = self.next(events) => {
                     let message = event?;
                     match message.method() {
-                        "ACK" if message.cseq().map(|(number, _)| number) == number => return Ok(message),
-                        "BYE" => {
+                        Some(Method::Ack) if message.cseq().map(|(number, _)| number) == number => return Ok(message),
+                        Some(Method::Bye) => {
                             self.respond(&message, 200);
                             return Err(Ended::ByClient);
                         }
-                        "CANCEL" => self.respond(&message, 200),
+                        Some(Method::Cancel) => self.respond(&message, 200),
                         _ => {}
                     }
                 }
@@ -337,7 +338,7 @@ impl Call {
         let via = self.exchange.via();
         let contact = self.contact();
         let seconds = self.exchange.config.session_expires_s;
-        let mut invite = self.dialog.request("INVITE", &via).with("Contact", contact).with("Allow", ALLOW);
+        let mut invite = self.dialog.request(Method::Invite, &via).with("Contact", contact).with("Allow", ALLOW);
         invite.add("Supported", "timer");
         if seconds > 0 {
             let ours = self.exchange.config.refreshes || self.exchange.config.faults.no_refresh;
@@ -359,8 +360,8 @@ impl Call {
     }
 
     fn cancel(&self, invite: &Message) {
-        let Start::Request { uri, .. } = &invite.start else { return };
-        let mut cancel = Message::request("CANCEL", uri);
+        let uri = invite.uri();
+        let mut cancel = Message::request(Method::Cancel, &uri);
         for name in ["Via", "Max-Forwards", "To", "From", "Call-ID"] {
             cancel.add(name, invite.header(name).unwrap_or_default());
         }
@@ -369,7 +370,7 @@ impl Call {
     }
 
     async fn bye(&mut self, events: &mut mpsc::Receiver<Message>) {
-        let bye = self.dialog.request("BYE", &self.exchange.via());
+        let bye = self.dialog.request(Method::Bye, &self.exchange.via());
         self.say(&bye);
         let answered = async {
             while let Some(message) = events.recv().await {
@@ -379,7 +380,7 @@ impl Call {
             }
         };
         if timeout(BYE_DEADLINE, answered).await.is_err() {
-            log::debug!("lab sip: call {}: no answer to BYE", self.dialog.call_id);
+            log::debug!("lab sip: call {}: no answer to BYE", self.dialog.id.call_id);
         }
     }
 
@@ -426,7 +427,7 @@ impl Call {
                     }
                     if !faults.no_refresh {
                         let via = self.exchange.via();
-                        let update = self.dialog.request("UPDATE", &via).with("Contact", self.contact());
+                        let update = self.dialog.request(Method::Update, &via).with("Contact", self.contact());
                         self.say(&update.with("Supported", "timer").with("Session-Expires", timer.field()));
                     }
                 }
@@ -470,13 +471,13 @@ impl Call {
         }
         self.dialog.refreshed(&message);
         match message.method() {
-            "BYE" => {
+            Some(Method::Bye) => {
                 self.respond(&message, 200);
                 return Some(Ended::ByClient);
             }
-            "INVITE" | "UPDATE" => {
+            Some(Method::Invite | Method::Update) => {
                 let Some(offer) = message.sdp().map(ToOwned::to_owned) else {
-                    let response = Message::response(&message, 200, phrase(200), &self.dialog.local_tag);
+                    let response = Message::response(&message, 200, &self.dialog.id.local_tag);
                     let response = response.with("Contact", self.contact());
                     let response = self.with_timer(response, &message);
                     self.say(&response);
@@ -485,7 +486,7 @@ impl Call {
                 match session.create_answer(&offer).await {
                     Ok(answer) => {
                         self.accept(&message, &answer);
-                        if message.method() == "INVITE"
+                        if message.method() == Some(Method::Invite)
                             && let Err(ended) = self.acknowledged(&message, &answer, events).await
                         {
                             return Some(ended);
@@ -497,23 +498,23 @@ impl Call {
                     }
                 }
             }
-            "INFO" => {
-                let signal = message.body.lines().find_map(|line| line.strip_prefix("Signal="));
+            Some(Method::Info) => {
+                let signal = message.body().lines().find_map(|line| line.strip_prefix("Signal="));
                 if let Some(tone) = signal.and_then(|signal| signal.trim().chars().next()) {
                     self.tones.push(tone);
                 }
                 self.respond(&message, 200);
             }
-            "REFER" => {
+            Some(Method::Refer) => {
                 self.respond(&message, 202);
                 let via = self.exchange.via();
-                let notify = self.dialog.request("NOTIFY", &via).with("Contact", self.contact());
+                let notify = self.dialog.request(Method::Notify, &via).with("Contact", self.contact());
                 let notify = notify.with("Event", "refer").with("Subscription-State", "terminated;reason=noresource");
                 self.say(&notify.with_body("message/sipfrag;version=2.0", "SIP/2.0 200 OK\r\n"));
             }
-            "ACK" => {}
-            "CANCEL" => self.respond(&message, 481),
-            "OPTIONS" => self.respond(&message, 200),
+            Some(Method::Ack) => {}
+            Some(Method::Cancel) => self.respond(&message, 481),
+            Some(Method::Options) => self.respond(&message, 200),
             _ => self.respond(&message, 405),
         }
         None

@@ -4,11 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rsipstack::sip::Method;
 use tokio::time::Instant;
 
 use super::{Binding, Exchange, call, user_of};
 use crate::signaling::sip::digest;
-use crate::signaling::sip::message::{Message, Start, parameter, parameters, phrase, uri_of};
+use crate::signaling::sip::message::{Message, parameter, parameters, uri_of};
 
 /// Begins the branch of a `Via` of the proxy.
 const BRANCH: &str = "z9hG4bKproxy-";
@@ -22,7 +23,7 @@ impl Exchange {
             self.response(message);
             return None;
         }
-        if message.method() == "REGISTER" {
+        if message.method() == Some(Method::Register) {
             return self.register(client, &message);
         }
         self.request(client, message);
@@ -60,7 +61,7 @@ impl Exchange {
         let asked = parameter(&contact, "expires").and_then(|expires| expires.parse::<u32>().ok());
         let asked = asked.or_else(|| request.seconds("Expires")).unwrap_or(self.config.max_expires_s);
         let granted = asked.min(self.config.max_expires_s);
-        let mut response = Message::response(request, 200, phrase(200), "registrar");
+        let mut response = Message::response(request, 200, "registrar");
         let mut first = None;
         {
             let mut bindings = self.bindings.lock();
@@ -91,12 +92,11 @@ impl Exchange {
         let name = if status == 407 { "Proxy-Authenticate" } else { "WWW-Authenticate" };
         let (realm, nonce) = (&self.config.realm, &self.nonce);
         let value = format!("Digest realm=\"{realm}\", nonce=\"{nonce}\", algorithm=MD5, qop=\"auth\"");
-        let reason = if status == 407 { "Proxy Authentication Required" } else { phrase(status) };
-        self.say(client, &Message::response(request, status, reason, "challenge").with(name, value));
+        self.say(client, &Message::response(request, status, "challenge").with(name, value));
     }
 
     fn refuse(&self, client: u64, request: &Message, status: u16) {
-        let mut response = Message::response(request, status, phrase(status), "refusal");
+        let mut response = Message::response(request, status, "refusal");
         if self.config.faults.retry_after_s > 0 {
             response.add("Retry-After", self.config.faults.retry_after_s);
         }
@@ -104,13 +104,12 @@ impl Exchange {
     }
 
     fn request(self: &Arc<Self>, client: u64, request: Message) {
-        let Start::Request { method, uri } = &request.start else { return };
-        let (method, uri) = (method.clone(), uri.clone());
+        let (method, uri) = (request.method(), request.uri());
         if self.tell(&request) {
             return;
         }
         let within_dialog = request.tag("To").is_some();
-        if method == "INVITE" && !within_dialog {
+        if method == Some(Method::Invite) && !within_dialog {
             let faults = &self.config.faults;
             let authorised = digest::verify(&request, &self.nonce, &self.config.password).is_some();
             if self.config.challenge_calls && !authorised {
@@ -127,31 +126,31 @@ impl Exchange {
         }
         match self.binding(&uri) {
             Some(binding) => self.forward(client, &binding, request),
-            None if method == "ACK" => {}
-            None if method == "OPTIONS" => {
-                self.say(client, &Message::response(&request, 200, phrase(200), "options"));
+            None if method == Some(Method::Ack) => {}
+            None if method == Some(Method::Options) => {
+                self.say(client, &Message::response(&request, 200, "options"));
             }
             None => {
-                let status = if within_dialog || method == "CANCEL" { 481 } else { 404 };
-                self.say(client, &Message::response(&request, status, phrase(status), "unknown"));
+                let status = if within_dialog || method == Some(Method::Cancel) { 481 } else { 404 };
+                self.say(client, &Message::response(&request, status, "unknown"));
             }
         }
     }
 
     /// Hands a request on to a registered user.
     fn forward(&self, client: u64, binding: &Binding, mut request: Message) {
-        let method = request.method().to_owned();
-        if method == "INVITE" && request.tag("To").is_none() {
+        let method = request.method();
+        if method == Some(Method::Invite) && request.tag("To").is_none() {
             self.lab.ledger.calls_relayed.add(1);
-            self.say(client, &Message::response(&request, 100, phrase(100), ""));
+            self.say(client, &Message::response(&request, 100, ""));
         }
         let via = format!("SIP/2.0/WS lab.invalid;branch={BRANCH}{client}-{}", request.branch().unwrap_or_default());
-        let refusal = Message::response(&request, 480, phrase(480), "gone");
-        request.start = Start::Request { method: method.clone(), uri: binding.contact.clone() };
+        let refusal = Message::response(&request, 480, "gone");
+        request.retarget(&binding.contact);
         request.remove("Authorization");
         request.remove("Proxy-Authorization");
         request.insert_first("Via", via);
-        if !self.say(binding.client, &request) && method != "ACK" {
+        if !self.say(binding.client, &request) && method != Some(Method::Ack) {
             self.say(client, &refusal);
         }
     }

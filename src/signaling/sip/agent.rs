@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
+use rsipstack::sip::Method;
+use rsipstack::transaction::key::TransactionKey;
 
 use super::calls::Call;
 use super::digest;
-use super::message::{Message, parameter, phrase, uri_of};
+use super::message::{Message, parameter, uri_of};
 use super::settings::Settings;
 use crate::config::ConfigError;
 use crate::media::Dtmf;
@@ -56,7 +58,7 @@ pub struct UserAgent {
     jitter: f64,
     /// Seconds that are asked for; a registrar may want more of them.
     expires: u32,
-    transactions: BTreeMap<String, Transaction>,
+    transactions: BTreeMap<TransactionKey, Transaction>,
     identity: Identity,
     registration: Registration,
     random: StdRng,
@@ -311,10 +313,10 @@ impl UserAgent {
     /// Sends a message; false when there is no WebSocket.
     pub(super) fn send(&mut self, message: &Message) -> bool {
         if self.open {
-            let name = match message.status() {
-                Some(status) => status.to_string(),
-                None => message.method().to_owned(),
-            };
+            let name = message.status().map_or_else(
+                || message.method().map_or_else(String::new, |method| method.to_string()),
+                |status| status.to_string(),
+            );
             self.push(Action::Send { text: message.to_string(), template: name });
         }
         self.open
@@ -327,25 +329,28 @@ impl UserAgent {
 
     fn ask_again(&mut self, purpose: Purpose, request: Message, challenges: u32, now: Instant) -> bool {
         if self.transactions.len() >= MAX_TRANSACTIONS {
-            self.problem(format!("{} was not sent: too many requests have no answer", request.method()));
+            self.problem(format!("{} was not sent: too many requests have no answer", request.said()));
             return false;
         }
+        let Some(key) = request.client_transaction() else {
+            self.problem(format!("{} was not sent: its CSeq cannot be read", request.said()));
+            return false;
+        };
         if !self.send(&request) {
             return false;
         }
-        let branch = format!("{} {}", request.branch().unwrap_or_default(), request.method());
         let transaction = Transaction { purpose, request, until: Some(now + TRANSACTION), challenges };
-        self.transactions.insert(branch, transaction);
+        self.transactions.insert(key, transaction);
         true
     }
 
     /// Answers a request.
     pub(super) fn respond(&mut self, request: &Message, status: u16, tag: &str) -> bool {
-        let mut response = Message::response(request, status, phrase(status), tag);
-        if status == 405 || (status == 200 && request.method() == "OPTIONS") {
+        let mut response = Message::response(request, status, tag);
+        if status == 405 || (status == 200 && request.method() == Some(Method::Options)) {
             response.add("Allow", ALLOW);
         }
-        if status == 200 && request.method() == "OPTIONS" {
+        if status == 200 && request.method() == Some(Method::Options) {
             response = response.with("Accept", "application/sdp").with("Supported", "timer,ice,outbound");
         }
         self.send(&response)
@@ -374,7 +379,7 @@ impl UserAgent {
         let contact = format!(
             "<sip:{user}@{host};transport=ws>;+sip.ice;reg-id=1;+sip.instance=\"<urn:uuid:{instance}>\";expires={expires}"
         );
-        let request = Message::request("REGISTER", &format!("sip:{}", self.settings.domain))
+        let request = Message::request(Method::Register, &format!("sip:{}", self.settings.domain))
             .with("Via", via)
             .with("Max-Forwards", 69)
             .with("To", &aor)
@@ -627,9 +632,9 @@ impl UserAgent {
             }
         }
         let due = self.transactions.iter().filter(|(_, transaction)| is_due(transaction.until));
-        let due: Vec<String> = due.map(|(branch, _)| branch.clone()).collect();
-        for branch in due {
-            if let Some(transaction) = self.transactions.remove(&branch) {
+        let due: Vec<TransactionKey> = due.map(|(key, _)| key.clone()).collect();
+        for key in due {
+            if let Some(transaction) = self.transactions.remove(&key) {
                 self.unanswered(&transaction, "no answer within 32 s", now);
             }
         }
@@ -640,8 +645,8 @@ impl UserAgent {
 
     fn response(&mut self, response: &Message, now: Instant) {
         let (Some(status), Some((_, method))) = (response.status(), response.cseq()) else { return };
-        let branch = format!("{} {method}", response.branch().unwrap_or_default());
-        let Some(transaction) = self.transactions.get_mut(&branch) else {
+        let key = response.client_transaction();
+        let Some((transaction, key)) = key.and_then(|key| Some((self.transactions.get_mut(&key)?, key))) else {
             if method == "INVITE" && (200..300).contains(&status) {
                 self.stray_success(response);
             }
@@ -654,7 +659,7 @@ impl UserAgent {
             }
             return self.provisional(purpose, response, now);
         }
-        let Some(transaction) = self.transactions.remove(&branch) else { return };
+        let Some(transaction) = self.transactions.remove(&key) else { return };
         let mut response = response.clone();
         if method == "INVITE" && status >= 300 {
             self.acknowledge_refusal(&transaction.request, &response);
@@ -689,7 +694,7 @@ impl UserAgent {
     /// Sends the request again with an answer to its challenge.
     fn with_credentials(&mut self, transaction: &Transaction, challenge: &Message, now: Instant) -> Result<(), String> {
         let mut request = transaction.request.clone();
-        let super::message::Start::Request { method, uri } = request.start.clone() else { return Ok(()) };
+        let (Some(method), uri) = (request.method(), request.uri()) else { return Ok(()) };
         let cnonce = self.token(12);
         let (name, value) = digest::answer(challenge, &request, &uri, &self.settings.credentials, &cnonce)?;
         let number = match transaction.purpose.call() {
@@ -712,8 +717,8 @@ impl UserAgent {
 
     /// The ACK to a final response other than 2xx belongs to the transaction (RFC 3261 §17.1.1.3).
     fn acknowledge_refusal(&mut self, invite: &Message, response: &Message) {
-        let super::message::Start::Request { uri, .. } = &invite.start else { return };
-        let mut ack = Message::request("ACK", uri);
+        let uri = invite.uri();
+        let mut ack = Message::request(Method::Ack, &uri);
         for name in ["Via", "Max-Forwards", "Route"] {
             invite.fields(name).for_each(|value| ack.add(name, value));
         }

@@ -2,9 +2,11 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use rsipstack::sip::{Method, StatusCode};
+
 use super::agent::{Purpose, TRANSACTION, Tone, Transaction, UserAgent, queue_tones};
 use super::dialog::Dialog;
-use super::message::{Message, phrase, uri_of};
+use super::message::{Message, uri_of};
 use super::session_timer::SessionTimer;
 use crate::media::telephone_event::PAUSE;
 use crate::peer::MediaDirection;
@@ -132,7 +134,8 @@ impl Call {
 
 impl UserAgent {
     fn key_of(&self, message: &Message) -> Option<CallKey> {
-        self.calls.iter().find(|(_, call)| call.dialog.has(message)).map(|(key, _)| *key)
+        let id = message.dialog();
+        self.calls.iter().find(|(_, call)| call.dialog.has(&id)).map(|(key, _)| *key)
     }
 
     pub(super) fn next_number(&mut self, key: CallKey) -> Option<u32> {
@@ -230,11 +233,11 @@ impl UserAgent {
     /// Refuses a call that came in and has no answer.
     fn refuse(&mut self, key: CallKey, status: u16) {
         let Some(call) = self.calls.get_mut(&key) else { return };
-        let (asked, tag) = (call.asked.take(), call.dialog.local_tag.clone());
+        let (asked, tag) = (call.asked.take(), call.dialog.id.local_tag.clone());
         if let Some(invite) = asked {
             self.respond(&invite, status, &tag);
         }
-        self.end(key, EndedBy::Us, Some(format!("{status} {}", phrase(status))));
+        self.end(key, EndedBy::Us, Some(StatusCode::from(status).to_string()));
     }
 
     fn hang_up(&mut self, key: CallKey, now: Instant) {
@@ -257,8 +260,8 @@ impl UserAgent {
 
     fn cancel(&mut self, key: CallKey, now: Instant) {
         let Some(invite) = self.open_invite(key) else { return };
-        let super::message::Start::Request { uri, .. } = &invite.start else { return };
-        let mut cancel = Message::request("CANCEL", uri);
+        let uri = invite.uri();
+        let mut cancel = Message::request(Method::Cancel, &uri);
         for name in ["Via", "Max-Forwards", "Route", "To", "From", "Call-ID"] {
             invite.fields(name).for_each(|value| cancel.add(name, value));
         }
@@ -272,7 +275,7 @@ impl UserAgent {
         let via = self.via();
         let Some(call) = self.calls.get_mut(&key) else { return };
         call.stage = Stage::Ending;
-        let mut bye = call.dialog.request("BYE", &via);
+        let mut bye = call.dialog.request(Method::Bye, &via);
         if let Some(why) = &call.failure {
             bye.add("Reason", format!("SIP;cause=500;text=\"{}\"", why.replace(['"', '\\'], "'")));
         }
@@ -297,7 +300,7 @@ impl UserAgent {
             Stage::Offering => self.ended_by_us(key),
             Stage::Calling { .. } => self.hang_up(key, now),
             Stage::Incoming | Stage::Answering => {
-                let (asked, tag) = (call.asked.take(), call.dialog.local_tag.clone());
+                let (asked, tag) = (call.asked.take(), call.dialog.id.local_tag.clone());
                 if let Some(invite) = asked {
                     self.respond(&invite, 488, &tag);
                 }
@@ -305,7 +308,7 @@ impl UserAgent {
             }
             Stage::Established => {
                 // A request of theirs that waits for a description gets its refusal first.
-                let (asked, tag) = (call.asked.take(), call.dialog.local_tag.clone());
+                let (asked, tag) = (call.asked.take(), call.dialog.id.local_tag.clone());
                 if let Some(request) = asked {
                     self.respond(&request, 488, &tag);
                 }
@@ -351,7 +354,7 @@ impl UserAgent {
         let (contact, aor) = (self.contact(), self.settings.aor.clone());
         let Some(call) = self.calls.get_mut(&key) else { return };
         call.transferring = true;
-        let refer = call.dialog.request("REFER", &via);
+        let refer = call.dialog.request(Method::Refer, &via);
         let refer = refer.with("Contact", contact).with("Refer-To", format!("<{uri}>"));
         let refer = self.finished(refer.with("Referred-By", format!("<{aor}>")), "outbound,norefersub");
         if !self.ask(Purpose::Refer(key), refer, now) {
@@ -367,7 +370,7 @@ impl UserAgent {
             call.pause_until = Some(now + PAUSE);
             return;
         }
-        let info = call.dialog.request("INFO", &via);
+        let info = call.dialog.request(Method::Info, &via);
         let info = self.finished(info, "outbound");
         let info = info
             .with_body("application/dtmf-relay", &format!("Signal={digit}\r\nDuration={}\r\n", duration.as_millis()));
@@ -407,7 +410,7 @@ impl UserAgent {
             Stage::Established => false,
             _ => return,
         };
-        let mut request = call.dialog.request("INVITE", &via).with("Contact", contact);
+        let mut request = call.dialog.request(Method::Invite, &via).with("Contact", contact);
         request = request.with_body("application/sdp", offer);
         match (call.timer, session_expires) {
             (Some(timer), _) => request.add("Session-Expires", timer.field()),
@@ -443,7 +446,7 @@ impl UserAgent {
         let user_agent = self.settings.user_agent.clone();
         let Some(call) = self.calls.get_mut(&key) else { return };
         let Some(request) = call.asked.take() else { return };
-        let mut response = Message::response(&request, 200, phrase(200), &call.dialog.local_tag);
+        let mut response = Message::response(&request, 200, &call.dialog.id.local_tag);
         response.add("Contact", contact);
         if let Some((timer, field)) = SessionTimer::asked(&request, now) {
             call.timer = Some(timer);
@@ -457,7 +460,7 @@ impl UserAgent {
             .with("Supported", "timer,ice,outbound")
             .with("User-Agent", user_agent)
             .with_body("application/sdp", sdp);
-        if request.method() == "INVITE" {
+        if request.method() == Some(Method::Invite) {
             let number = request.cseq().map_or(0, |(number, _)| number);
             let (next, until) = (now + T1, now + TRANSACTION);
             call.unacknowledged =
@@ -477,7 +480,7 @@ impl UserAgent {
         if !call.updates {
             return self.renegotiate(key, false);
         }
-        let mut update = call.dialog.request("UPDATE", &via).with("Contact", contact);
+        let mut update = call.dialog.request(Method::Update, &via).with("Contact", contact);
         if let Some(timer) = call.timer {
             update.add("Session-Expires", timer.field());
         }
@@ -535,7 +538,8 @@ impl UserAgent {
     /// A 2xx to an INVITE that has no transaction any more: a repetition, or of another branch of a fork (§13.2.2.4).
     pub(super) fn stray_success(&mut self, response: &Message) {
         let number = response.cseq().map(|(number, _)| number);
-        let known = self.calls.values().find(|call| call.dialog.has(response));
+        let id = response.dialog();
+        let known = self.calls.values().find(|call| call.dialog.has(&id));
         if let Some(call) = known {
             // The ACK of the same INVITE is sent again.
             if let Some((_, ack)) = call.acknowledged.clone().filter(|(acknowledged, _)| Some(*acknowledged) == number)
@@ -544,15 +548,13 @@ impl UserAgent {
             }
             return;
         }
-        let forked = self.calls.values().find(|call| {
-            call.dialog.call_id == response.call_id() && response.tag("From") == Some(call.dialog.local_tag.as_str())
-        });
+        let forked = self.calls.values().find(|call| call.dialog.is_fork(&id));
         let (Some(call), Some(number)) = (forked, number) else { return };
         let mut dialog = call.dialog.clone();
         dialog.established(response);
         let (ack_via, bye_via) = (self.via(), self.via());
         let ack = self.finished(dialog.ack(number, &ack_via), "outbound");
-        let bye = self.finished(dialog.request("BYE", &bye_via), "outbound");
+        let bye = self.finished(dialog.request(Method::Bye, &bye_via), "outbound");
         self.send(&ack);
         self.send(&bye);
     }
@@ -563,7 +565,7 @@ impl UserAgent {
         match transaction.purpose {
             Purpose::Register => {}
             Purpose::Invite(key) if success => self.invite_accepted(key, response, now),
-            Purpose::Invite(key) => self.invite_refused(key, &transaction.request.body, response, now),
+            Purpose::Invite(key) => self.invite_refused(key, transaction.request.body(), response, now),
             Purpose::Reinvite(key) if success => self.reinvite_accepted(key, response, now),
             Purpose::Reinvite(key) => self.reinvite_refused(key, response, now),
             Purpose::Update(key) if success => {
@@ -722,31 +724,32 @@ impl UserAgent {
     // --- Requests ----------------------------------------------------------------------------------------------
 
     pub(super) fn request(&mut self, request: &Message, now: Instant) {
+        // None of ours, where it has no name.
         let method = request.method();
-        if method == "ACK" {
+        if method == Some(Method::Ack) {
             return self.acknowledged(request, now);
         }
-        if method == "CANCEL" {
+        if method == Some(Method::Cancel) {
             return self.cancelled(request);
         }
         if request.tag("To").is_none() {
             return match method {
-                "INVITE" => self.invited(request),
-                "OPTIONS" | "NOTIFY" => self.answer(request, 200),
-                "UPDATE" | "BYE" | "INFO" => self.answer(request, 481),
+                Some(Method::Invite) => self.invited(request),
+                Some(Method::Options | Method::Notify) => self.answer(request, 200),
+                Some(Method::Update | Method::Bye | Method::Info) => self.answer(request, 481),
                 _ => self.answer(request, 405),
             };
         }
         let Some(key) = self.key_of(request) else { return self.answer(request, 481) };
         let Some(call) = self.calls.get_mut(&key) else { return };
-        let tag = call.dialog.local_tag.clone();
+        let tag = call.dialog.id.local_tag.clone();
         if !call.dialog.in_order(request) {
             self.respond(request, 500, &tag);
             return;
         }
         match method {
-            "INVITE" | "UPDATE" => self.offered(key, request, now),
-            "BYE" => {
+            Some(Method::Invite | Method::Update) => self.offered(key, request, now),
+            Some(Method::Bye) => {
                 let asked = call.asked.take();
                 self.respond(request, 200, &tag);
                 if let Some(waiting) = asked {
@@ -760,11 +763,11 @@ impl UserAgent {
                     self.end(key, EndedBy::Peer, Some(reason));
                 }
             }
-            "NOTIFY" => {
+            Some(Method::Notify) => {
                 self.respond(request, 200, &tag);
                 self.notified(key, request, now);
             }
-            "INFO" | "OPTIONS" => {
+            Some(Method::Info | Method::Options) => {
                 self.respond(request, 200, &tag);
             }
             _ => {
@@ -780,9 +783,11 @@ impl UserAgent {
 
     fn invited(&mut self, invite: &Message) {
         // A call that is known: the same request by another way (RFC 3261 §8.2.2.2).
-        let known = self.calls.values().any(|call| {
-            call.dialog.call_id == invite.call_id() && call.dialog.remote_tag.as_deref() == invite.tag("From")
-        });
+        let id = invite.dialog();
+        let known = self
+            .calls
+            .values()
+            .any(|call| (&call.dialog.id.call_id, &call.dialog.id.remote_tag) == (&id.call_id, &id.remote_tag));
         if known {
             return;
         }
@@ -790,11 +795,11 @@ impl UserAgent {
             invite.list("Require").into_iter().filter(|wanted| !SUPPORTED.contains(wanted)).collect();
         let tag = self.token(10);
         if !foreign.is_empty() {
-            let response = Message::response(invite, 420, phrase(420), &tag).with("Unsupported", foreign.join(", "));
+            let response = Message::response(invite, 420, &tag).with("Unsupported", foreign.join(", "));
             self.send(&response);
             return;
         }
-        let has_other_body = !invite.body.trim().is_empty() && invite.sdp().is_none();
+        let has_other_body = !invite.body().trim().is_empty() && invite.sdp().is_none();
         let first = u32::try_from(self.some_ms(1..10_000).as_millis()).unwrap_or(1);
         let dialog = Dialog::taken(invite, tag.clone(), first);
         let status = match &dialog {
@@ -810,12 +815,12 @@ impl UserAgent {
         };
         let key = self.next_call;
         self.next_call += 1;
-        let name = dialog.call_id.clone();
+        let name = dialog.id.call_id.clone();
         let mut call = Call::new(dialog, Stage::Incoming);
         call.asked = Some(invite.clone());
         call.updates = invite.lists("Allow", "UPDATE");
         self.calls.insert(key, call);
-        let ringing = Message::response(invite, 180, phrase(180), &tag).with("Contact", self.contact());
+        let ringing = Message::response(invite, 180, &tag).with("Contact", self.contact());
         self.send(&ringing);
         let answered = self.settings.auto_answer;
         self.push(Action::Named { call: key, name });
@@ -830,9 +835,9 @@ impl UserAgent {
         let offers = self.offers(key);
         let contact = self.contact();
         let Some(call) = self.calls.get_mut(&key) else { return };
-        let tag = call.dialog.local_tag.clone();
+        let tag = call.dialog.id.local_tag.clone();
         let sdp = request.sdp().map(ToOwned::to_owned);
-        let is_invite = request.method() == "INVITE";
+        let is_invite = request.method() == Some(Method::Invite);
         let changes = is_invite || sdp.is_some();
         if call.stage == Stage::Ending {
             self.respond(request, 481, &tag);
@@ -846,7 +851,7 @@ impl UserAgent {
         }
         call.dialog.refreshed(request);
         if !changes {
-            let mut response = Message::response(request, 200, phrase(200), &tag).with("Contact", contact);
+            let mut response = Message::response(request, 200, &tag).with("Contact", contact);
             if let Some((timer, field)) = SessionTimer::asked(request, now) {
                 call.timer = Some(timer);
                 response.add("Session-Expires", field);
@@ -888,14 +893,14 @@ impl UserAgent {
 
     fn cancelled(&mut self, cancel: &Message) {
         let found = self.calls.iter().find(|(_, call)| {
-            call.dialog.call_id == cancel.call_id()
+            call.dialog.id.call_id == cancel.call_id()
                 && call.asked.as_ref().is_some_and(|invite| {
                     invite.branch() == cancel.branch() && matches!(call.stage, Stage::Incoming | Stage::Answering)
                 })
         });
         let Some(key) = found.map(|(key, _)| *key) else { return self.answer(cancel, 481) };
         let Some(call) = self.calls.get_mut(&key) else { return };
-        let (tag, asked) = (call.dialog.local_tag.clone(), call.asked.take());
+        let (tag, asked) = (call.dialog.id.local_tag.clone(), call.asked.take());
         self.respond(cancel, 200, &tag);
         if let Some(invite) = asked {
             self.respond(&invite, 487, &tag);
@@ -908,7 +913,7 @@ impl UserAgent {
     fn notified(&mut self, key: CallKey, notify: &Message, now: Instant) {
         let Some(call) = self.calls.get_mut(&key) else { return };
         let is_refer = notify.header("Event").is_some_and(|event| uri_of(event).eq_ignore_ascii_case("refer"));
-        let status = notify.body.split_whitespace().nth(1).and_then(|status| status.parse::<u16>().ok());
+        let status = notify.body().split_whitespace().nth(1).and_then(|status| status.parse::<u16>().ok());
         let (true, true, Some(status)) = (call.transferring, is_refer, status) else { return };
         match status {
             100..=199 => {}
@@ -918,7 +923,7 @@ impl UserAgent {
             }
             _ => {
                 call.transferring = false;
-                let line = notify.body.lines().next().unwrap_or_default().to_owned();
+                let line = notify.body().lines().next().unwrap_or_default().to_owned();
                 self.problem(format!("the call was not transferred: {line}"));
             }
         }

@@ -1,16 +1,18 @@
 //! One dialog (RFC 3261 §12): what requests within it are made of. Pure. The lab's side of a dialog is one, too.
+use rsipstack::dialog::DialogId;
+use rsipstack::sip::Method;
+
 use super::message::{Message, uri_of};
 
 /// A dialog, or what is to become one.
 #[derive(Clone, Debug)]
 pub(crate) struct Dialog {
-    pub(crate) call_id: String,
+    /// Its Call-ID and tags; the remote one is empty until it is known.
+    pub(crate) id: DialogId,
     /// `From` of our requests, with its tag.
     pub(crate) local: String,
-    pub(crate) local_tag: String,
     /// `To` of our requests; with its tag, once it is known.
     pub(crate) remote: String,
-    pub(crate) remote_tag: Option<String>,
     /// Number of our latest request.
     pub(crate) local_seq: u32,
     /// Number of the latest request of theirs.
@@ -25,11 +27,9 @@ impl Dialog {
     /// Of a call that is placed to `target`; `local` has its tag.
     pub(crate) fn placed(call_id: String, local: String, local_tag: String, target: &str, first_seq: u32) -> Self {
         Self {
-            call_id,
+            id: DialogId { call_id, local_tag, remote_tag: String::new() },
             local,
-            local_tag,
             remote: format!("<{target}>"),
-            remote_tag: None,
             local_seq: first_seq,
             remote_seq: None,
             routes: Vec::new(),
@@ -40,12 +40,11 @@ impl Dialog {
     /// Of a call that comes in by `invite`; none where it lacks what a dialog needs.
     pub(crate) fn taken(invite: &Message, local_tag: String, first_seq: u32) -> Option<Self> {
         let to = invite.header("To")?;
+        invite.tag("From")?;
         Some(Self {
-            call_id: invite.call_id().to_owned(),
             local: format!("{to};tag={local_tag}"),
-            local_tag,
+            id: DialogId { local_tag, ..invite.dialog() },
             remote: invite.header("From")?.to_owned(),
-            remote_tag: Some(invite.tag("From")?.to_owned()),
             local_seq: first_seq,
             remote_seq: invite.cseq().map(|(number, _)| number),
             routes: invite.list("Record-Route").into_iter().map(ToOwned::to_owned).collect(),
@@ -53,22 +52,21 @@ impl Dialog {
         })
     }
 
-    /// Whether a message from the other side is of it.
-    pub(crate) fn has(&self, message: &Message) -> bool {
-        let (ours, theirs) = match message.status() {
-            None => ("To", "From"),
-            Some(_) => ("From", "To"),
-        };
-        message.call_id() == self.call_id
-            && message.tag(ours) == Some(self.local_tag.as_str())
-            && self.remote_tag.as_deref().is_none_or(|tag| message.tag(theirs) == Some(tag))
+    /// Whether it is the dialog `id`, [of a message of the other side](Message::dialog); any remote tag will do until one is known.
+    pub(crate) fn has(&self, id: &DialogId) -> bool {
+        *id == self.id || (self.id.remote_tag.is_empty() && self.is_fork(id))
+    }
+
+    /// Whether the INVITE that made it made the dialog `id`, too, on this branch or another (§12.1.2).
+    pub(crate) fn is_fork(&self, id: &DialogId) -> bool {
+        (&id.call_id, &id.local_tag) == (&self.id.call_id, &self.id.local_tag)
     }
 
     /// A 2xx to our INVITE makes it what the other side says (§12.1.2).
     pub(crate) fn established(&mut self, response: &Message) {
         if let (Some(to), Some(tag)) = (response.header("To"), response.tag("To")) {
             to.clone_into(&mut self.remote);
-            self.remote_tag = Some(tag.to_owned());
+            tag.clone_into(&mut self.id.remote_tag);
         }
         self.routes = response.list("Record-Route").into_iter().rev().map(ToOwned::to_owned).collect();
         self.refreshed(response);
@@ -92,17 +90,17 @@ impl Dialog {
     }
 
     /// The next request within it; `via` is the value of its `Via`.
-    pub(crate) fn request(&mut self, method: &str, via: &str) -> Message {
+    pub(crate) fn request(&mut self, method: Method, via: &str) -> Message {
         self.local_seq += 1;
         self.numbered(method, via, self.local_seq)
     }
 
     /// The ACK to a 2xx to the INVITE of this number (§13.2.2.4).
     pub(crate) fn ack(&self, number: u32, via: &str) -> Message {
-        self.numbered("ACK", via, number)
+        self.numbered(Method::Ack, via, number)
     }
 
-    fn numbered(&self, method: &str, via: &str, number: u32) -> Message {
+    fn numbered(&self, method: Method, via: &str, number: u32) -> Message {
         // A first route without `lr` is a strict router (§12.2.1.1).
         let strict = self.routes.first().filter(|route| !is_loose(uri_of(route)));
         let uri = strict.map_or(self.target.as_str(), |route| uri_of(route));
@@ -115,7 +113,7 @@ impl Dialog {
         request
             .with("To", &self.remote)
             .with("From", &self.local)
-            .with("Call-ID", &self.call_id)
+            .with("Call-ID", &self.id.call_id)
             .with("CSeq", format!("{number} {method}"))
     }
 }
@@ -144,9 +142,9 @@ mod tests {
     fn a_response_turns_the_route_round_and_names_the_target() {
         let mut dialog = dialog();
         let answer = response("Record-Route: <sip:p1;lr>, <sip:p2;lr=on>\r\n");
-        assert!(dialog.has(&answer));
+        assert!(dialog.has(&answer.dialog()));
         dialog.established(&answer);
-        let request = dialog.request("BYE", "SIP/2.0/WS a;branch=z9hG4bK1");
+        let request = dialog.request(Method::Bye, "SIP/2.0/WS a;branch=z9hG4bK1");
         assert!(request.to_string().starts_with("BYE sip:b@x.invalid;transport=ws SIP/2.0\r\n"));
         assert_eq!(request.list("Route"), ["<sip:p2;lr=on>", "<sip:p1;lr>"]);
         assert_eq!((request.cseq(), request.tag("To")), (Some((2, "BYE")), Some("t")));
@@ -157,7 +155,7 @@ mod tests {
     fn a_strict_router_gets_the_request_and_the_target_comes_last() {
         let mut dialog = dialog();
         dialog.established(&response("Record-Route: <sip:p1>\r\n"));
-        let request = dialog.request("BYE", "v");
+        let request = dialog.request(Method::Bye, "v");
         assert!(request.to_string().starts_with("BYE sip:p1 SIP/2.0\r\n"));
         assert_eq!(request.list("Route"), ["<sip:b@x.invalid;transport=ws>"]);
     }
@@ -173,7 +171,7 @@ mod tests {
             );
             Message::parse(&text).expect("a message")
         };
-        assert!(dialog.has(&of("t", 5)) && !dialog.has(&of("other", 5)));
+        assert!(dialog.has(&of("t", 5).dialog()) && !dialog.has(&of("other", 5).dialog()));
         assert!(dialog.in_order(&of("t", 5)) && !dialog.in_order(&of("t", 5)) && dialog.in_order(&of("t", 6)));
     }
 }

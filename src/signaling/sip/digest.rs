@@ -2,9 +2,16 @@
 //!
 //! Pure: the client's nonce is an argument. Of several challenges the strongest algorithm that is known is answered; MD5 and
 //! SHA-256 are, with and without `-sess`. Passwords never leave but hashed.
+//!
+//! Challenges are taken apart, and responses computed, by `rsipstack`. What it lacks is here: the name `SHA-256` (to it, `SHA256`),
+//! `-sess` (it leaves it out), `auth-int` (it takes every body for empty, and hashes it by MD5), several qualities of protection or
+//! algorithms to choose from, and a field whose `qop` and `nc` are as RFC 7616 §3.4 writes them.
 use md5::Digest as _;
+use rsipstack::sip::headers::auth::{Algorithm as Hash, AuthQop};
+use rsipstack::sip::typed::tokenizers::AuthTokenizer;
+use rsipstack::sip::{DigestGenerator, Method};
 
-use super::message::{Message, split_list};
+use super::message::{Message, verbatim};
 
 /// Who answers.
 #[derive(Clone)]
@@ -49,7 +56,7 @@ struct Parts<'a> {
     user: &'a str,
     realm: &'a str,
     password: &'a str,
-    method: &'a str,
+    method: &'a Method,
     uri: &'a str,
     nonce: &'a str,
     /// `auth` or `auth-int`, with the client's nonce and its count; none as in RFC 2069.
@@ -59,41 +66,48 @@ struct Parts<'a> {
 
 impl Parts<'_> {
     fn response(&self) -> String {
+        let Self { method, uri, nonce, .. } = self;
         let hash = |text: String| self.algorithm.hex(&text);
-        let mut secret = hash(format!("{}:{}:{}", self.user, self.realm, self.password));
-        if self.session {
-            let cnonce = self.quality.map_or("", |(_, cnonce, _)| cnonce);
-            secret = hash(format!("{secret}:{}:{cnonce}", self.nonce));
-        }
-        let request = match self.quality {
-            Some(("auth-int", ..)) => format!("{}:{}:{}", self.method, self.uri, hash(self.body.to_owned())),
-            _ => format!("{}:{}", self.method, self.uri),
+        let texts = [self.user, self.realm, self.password];
+        // The secret of a session is made of three texts as well (RFC 7616 §3.4.2).
+        let of_user = hash(texts.join(":"));
+        let cnonce = self.quality.map_or("", |(_, cnonce, _)| cnonce);
+        let texts = if self.session { [of_user.as_str(), nonce, cnonce] } else { texts };
+        let quality = match self.quality {
+            None => None,
+            Some((quality, cnonce, count)) => match (quality, u8::from_str_radix(count, 16)) {
+                ("auth", Ok(nc)) => Some(AuthQop::Auth { cnonce: cnonce.to_owned(), nc }),
+                // A body, or a count that the type of `rsipstack` does not hold.
+                _ => {
+                    let body =
+                        if quality == "auth-int" { format!(":{}", hash(self.body.to_owned())) } else { String::new() };
+                    let (secret, request) = (hash(texts.join(":")), hash(format!("{method}:{uri}{body}")));
+                    return hash(format!("{secret}:{nonce}:{count}:{cnonce}:{quality}:{request}"));
+                }
+            },
         };
-        let request = hash(request);
-        match self.quality {
-            Some((quality, cnonce, count)) => {
-                hash(format!("{secret}:{}:{count}:{cnonce}:{quality}:{request}", self.nonce))
-            }
-            None => hash(format!("{secret}:{}:{request}", self.nonce)),
-        }
+        let algorithm = match self.algorithm {
+            Algorithm::Md5 => Hash::Md5,
+            Algorithm::Sha256 => Hash::Sha256,
+        };
+        let [username, realm, password] = texts;
+        let (uri, qop) = (&verbatim(uri), quality.as_ref());
+        DigestGenerator { username, password, nonce, uri, realm, method, qop, algorithm }.compute()
     }
 }
 
-/// The parameters of a `Digest` field; none where it is of another scheme.
-struct Parameters<'a>(Vec<(&'a str, &'a str)>);
+/// The parameters of a `Digest` field; none where it is of another scheme, or cannot be read.
+struct Parameters<'a>(AuthTokenizer<'a>);
 
 impl<'a> Parameters<'a> {
     fn of(value: &'a str) -> Option<Self> {
-        let (scheme, rest) = value.trim().split_once([' ', '\t'])?;
-        if !scheme.eq_ignore_ascii_case("digest") {
-            return None;
-        }
-        let pairs = split_list(rest).into_iter().filter_map(|pair| pair.split_once('='));
-        Some(Self(pairs.map(|(name, value)| (name.trim(), value.trim().trim_matches('"'))).collect()))
+        let read = AuthTokenizer::parse(value).ok()?;
+        read.scheme.eq_ignore_ascii_case("digest").then_some(Self(read))
     }
 
     fn get(&self, name: &str) -> Option<&'a str> {
-        self.0.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
+        let found = self.0.params.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.trim_matches('"'))
     }
 }
 
@@ -149,8 +163,8 @@ pub(crate) fn answer(
     let count = "00000001";
     let quality = quality.map(|quality| (quality, cnonce, count));
     let Credentials { user, password, .. } = credentials;
-    let method = request.method();
-    let body = &request.body;
+    let method = &request.method().ok_or("the request has a method without a name")?;
+    let body = request.body();
     let parts = Parts { algorithm, session, user, realm, password, method, uri, nonce, quality, body };
     let mut value = String::from("Digest ");
     if let Some(name) = parameters.get("algorithm") {
@@ -187,11 +201,11 @@ pub(crate) fn verify(request: &Message, nonce: &str, password: &str) -> Option<S
         user,
         realm: parameters.get("realm")?,
         password,
-        method: request.method(),
+        method: &request.method()?,
         uri: parameters.get("uri")?,
         nonce: parameters.get("nonce").filter(|said| *said == nonce)?,
         quality,
-        body: &request.body,
+        body: request.body(),
     };
     (parameters.get("response")? == parts.response()).then(|| user.to_owned())
 }
@@ -213,26 +227,84 @@ mod tests {
     }
 
     #[test]
-    fn both_examples_of_rfc_7616_come_out() {
-        // §3.9.1, with the method, URI, nonces and password given there.
-        for (algorithm, response) in [
-            (Algorithm::Md5, "8ca523f5e9506fed4657c9700eebdbec"),
-            (Algorithm::Sha256, "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"),
+    fn the_response_of_the_recorded_softphone_comes_out() {
+        // JsSIP 3.13.8 (tests/autoice/frames).
+        let parts = Parts {
+            algorithm: Algorithm::Md5,
+            session: false,
+            user: "alice",
+            realm: "lab",
+            password: "secret",
+            method: &Method::Register,
+            uri: "sip:lab",
+            nonce: "n0nce1",
+            quality: Some(("auth", "uajdmseuv89m", "00000001")),
+            body: "",
+        };
+        assert_eq!(parts.response(), "66ba4021bf535d5f033afeaa79ef8855");
+    }
+
+    #[test]
+    fn each_algorithm_and_quality_comes_out_as_another_implementation_has_it() {
+        // By Python's hashlib, after RFC 7616 §3.4.1 to §3.4.3; the URI is hashed as it is written.
+        for (algorithm, session, quality, response) in [
+            (Algorithm::Md5, false, Some("auth"), "a30e5563b87016fd9b0c01ed272ec5f7"),
+            (Algorithm::Md5, false, Some("auth-int"), "cf9a05f09e75afa0d0dfdedaf4ce11e5"),
+            (Algorithm::Md5, false, None, "579d676477a4380ac75b6fe3d0d83aa1"),
+            (Algorithm::Md5, true, Some("auth"), "1df1949fd727ed7c4802950d01c6869f"),
+            (Algorithm::Md5, true, Some("auth-int"), "eb7c482ad088f0e8accad9cc869e3e99"),
+            (
+                Algorithm::Sha256,
+                false,
+                Some("auth"),
+                "c95beef2bb1a4a2bd243467bf0e9e02c587def10eeef6dc8908d1667758eda35",
+            ),
+            (
+                Algorithm::Sha256,
+                false,
+                Some("auth-int"),
+                "020ad9cc66fb2acfddd47b3ab090cdeedc7cb090d2f82c713a8214c10719aef1",
+            ),
+            (Algorithm::Sha256, false, None, "5fb99b8368f27c673748b4177b6335affc6aa1e94d19e15a85b36c84d3e9825f"),
+            (Algorithm::Sha256, true, Some("auth"), "79ebabd2841ac5c5156b58381f9b2c6f3e90ed51a52bb1291b4fc160c99daf5f"),
+            (
+                Algorithm::Sha256,
+                true,
+                Some("auth-int"),
+                "374c44072e10ce0fa52d410d6f72deb4f47accfb8ad8667bbcafc9b41b2f5e54",
+            ),
         ] {
             let parts = Parts {
                 algorithm,
-                session: false,
-                user: "Mufasa",
-                realm: "http-auth@example.org",
-                password: "Circle of Life",
-                method: "GET",
-                uri: "/dir/index.html",
-                nonce: "7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v",
-                quality: Some(("auth", "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ", "00000001")),
-                body: "",
+                session,
+                user: "alice",
+                realm: "lab",
+                password: "secret",
+                method: &Method::Invite,
+                uri: "sip:bob@lab;transport=ws",
+                nonce: "n0nce1",
+                quality: quality.map(|quality| (quality, "c0", "00000001")),
+                body: "v=0\r\n",
             };
-            assert_eq!(parts.response(), response);
+            assert_eq!(parts.response(), response, "{algorithm:?} {session} {quality:?}");
         }
+    }
+
+    #[test]
+    fn a_client_may_count_further_than_255() {
+        let count = |count| {
+            let quality = Some(("auth", "c", count));
+            let (user, realm, password, uri, nonce) = ("alice", "lab", "secret", "sip:lab", "n");
+            let (algorithm, method) = (Algorithm::Md5, &Method::Register);
+            Parts { algorithm, session: false, user, realm, password, method, uri, nonce, quality, body: "" }.response()
+        };
+        assert_ne!(count("00000100"), count("000000ff"));
+        let value = format!(
+            r#"Digest username="alice", realm="lab", nonce="n", uri="sip:lab", response="{}", qop=auth, cnonce="c", nc=00000100"#,
+            count("00000100")
+        );
+        let request = Message::request(Method::Register, "sip:lab").with("Authorization", value);
+        assert_eq!(verify(&request, "n", "secret").as_deref(), Some("alice"));
     }
 
     #[test]
@@ -242,7 +314,7 @@ mod tests {
             r#"Digest realm="lab", nonce="n0nce1", algorithm=SHA-256-sess, qop="auth-int", opaque="x""#,
             r#"Digest realm="lab", nonce="n0nce1""#,
         ] {
-            let request = Message::request("REGISTER", "sip:lab");
+            let request = Message::request(Method::Register, "sip:lab");
             let asked = challenge(asked);
             let (name, value) = answer(&asked, &request, "sip:lab", &credentials("lab"), "c").expect("a digest");
             assert_eq!(name, "Authorization");
@@ -257,14 +329,14 @@ mod tests {
         let asked = challenge(
             r#"Digest realm="lab", nonce="n", algorithm=MD5, qop="auth,auth-int"|Digest realm="lab", nonce="s", algorithm=SHA-256, qop="auth-int,auth""#,
         );
-        let request = Message::request("REGISTER", "sip:lab");
+        let request = Message::request(Method::Register, "sip:lab");
         let (_, value) = answer(&asked, &request, "sip:lab", &credentials("lab"), "c").expect("a digest");
         assert!(value.contains("algorithm=SHA-256") && value.contains("qop=auth,"), "{value}");
     }
 
     #[test]
     fn what_cannot_be_answered_is_said() {
-        let request = Message::request("REGISTER", "sip:lab");
+        let request = Message::request(Method::Register, "sip:lab");
         for (asked, realm, says) in [
             ("Basic realm=\"lab\"", "", "no digest"),
             ("Digest realm=\"lab\", nonce=\"n\"", "other", "of realm 'lab', not 'other'"),

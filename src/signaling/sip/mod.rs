@@ -9,8 +9,11 @@
 //! - losing the WebSocket ends calls that are being set up, which have no dialog to go on with, and no other;
 //! - what a server makes us keep is bounded: calls, transactions, tones.
 //!
-//! It stands on no SIP stack: those that there are own the sockets and look for them by address, tick timers for each user
-//! (a reliable transport needs none), write URIs anew, and know neither session timers nor dialogs that outlive a socket.
+//! It stands on `rsipstack` for what is a value: it reads and writes messages, takes challenges apart, computes digests, and has
+//! the keys of transactions and dialogs (`TransactionKey`, `DialogId`). What is driven is ours. The endpoint, transactions and
+//! dialogs of `rsipstack` 0.7 are futures on tokio's clock, each in a task of its own, also over a `ChannelConnection`, and by its
+//! documentation `Transaction::receive` is not to be dropped by a deadline or a cancel, without which nothing here may wait.
+//! It has no session timers.
 mod agent;
 mod calls;
 pub(crate) mod dialog;

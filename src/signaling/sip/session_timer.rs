@@ -57,10 +57,12 @@ impl SessionTimer {
 
 #[cfg(test)]
 mod tests {
+    use rsipstack::sip::Method;
+
     use super::*;
 
     fn message(expires: &str, supported: &str) -> Message {
-        let message = Message::request("INVITE", "sip:b").with("Session-Expires", expires);
+        let message = Message::request(Method::Invite, "sip:b").with("Session-Expires", expires);
         if supported.is_empty() { message } else { message.with("Supported", supported) }
     }
 
@@ -74,7 +76,7 @@ mod tests {
         assert_eq!((theirs.ours, after(&theirs)), (false, 60));
         let long = SessionTimer::answered(&message("1800;refresher=uas", ""), now).expect("a timer");
         assert_eq!(after(&long), 1768);
-        assert_eq!(SessionTimer::answered(&Message::request("INVITE", "sip:b"), now), None);
+        assert_eq!(SessionTimer::answered(&Message::request(Method::Invite, "sip:b"), now), None);
     }
 
     #[test]
@@ -89,6 +91,6 @@ mod tests {
             let (timer, said) = SessionTimer::asked(&message(expires, supported), now).expect("a timer");
             assert_eq!((timer.ours, said.as_str()), (ours, field), "{expires} {supported}");
         }
-        assert_eq!(SessionTimer::asked(&Message::request("INVITE", "sip:b"), now), None);
+        assert_eq!(SessionTimer::asked(&Message::request(Method::Invite, "sip:b"), now), None);
     }
 }

@@ -3,7 +3,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::message::{Message, Start, phrase};
+use rsipstack::sip::Method;
+
+use super::message::Message;
 use super::*;
 use crate::signaling::profile::{Action, CallKey, Command, EndedBy, Input, Next, PeerEvent, Profile, Speaker as _};
 
@@ -77,13 +79,13 @@ impl Phone {
 
     fn said_one(&mut self, method: &str) -> Message {
         let said = self.said();
-        let found: Vec<_> = said.iter().filter(|message| message.method() == method).collect();
+        let found: Vec<_> = said.iter().filter(|message| method_of(message) == method).collect();
         assert_eq!(found.len(), 1, "{method}: {said:?}");
         found[0].clone()
     }
 
     fn answer(&mut self, request: &Message, status: u16, more: impl FnOnce(Message) -> Message) {
-        let response = Message::response(request, status, phrase(status), "them");
+        let response = Message::response(request, status, "them");
         self.hear(&more(response));
     }
 
@@ -125,8 +127,7 @@ impl Phone {
 
     /// A request of the other side within the dialog that `invite` made.
     fn theirs(&self, invite: &Message, method: &str, number: u32) -> Message {
-        let Start::Request { .. } = &invite.start else { panic!("a request") };
-        Message::request(method, "sip:us")
+        Message::request(method.parse().expect("a method"), "sip:us")
             .with("Via", format!("SIP/2.0/WS them.invalid;branch=z9hG4bKt{number}{method}"))
             .with("From", "<sip:bob@lab>;tag=them")
             .with("To", invite.header("From").expect("it is there"))
@@ -134,6 +135,10 @@ impl Phone {
             .with("CSeq", format!("{number} {method}"))
             .with("Contact", "<sip:bob@them.invalid;transport=ws>")
     }
+}
+
+fn method_of(message: &Message) -> String {
+    message.method().map_or_else(String::new, |method| method.to_string())
 }
 
 /// The recorded messages, with who sent them.
@@ -156,7 +161,7 @@ fn names(message: &Message) -> Vec<&str> {
 fn requests_have_the_header_fields_of_the_recorded_softphone_in_their_order() {
     let recorded = recorded();
     let of = |method: &str, nth: usize| {
-        let found = recorded.iter().filter(|(ours, message)| *ours && message.method() == method);
+        let found = recorded.iter().filter(|(ours, message)| *ours && method_of(message) == method);
         found.map(|(_, message)| message).nth(nth).expect("recorded")
     };
     let mut phone = Phone::new(&[("expires", "120"), ("sessionExpires", "120")]);
@@ -204,7 +209,7 @@ fn requests_have_the_header_fields_of_the_recorded_softphone_in_their_order() {
     phone.said_one("ACK");
     phone.give(Input::Command { call, command: Command::HangUp });
     assert_eq!(names(&phone.said_one("BYE")), names(of("BYE", 0)));
-    let order: Vec<&str> = recorded.iter().filter(|(ours, _)| *ours).map(|(_, message)| message.method()).collect();
+    let order: Vec<String> = recorded.iter().filter(|(ours, _)| *ours).map(|(_, message)| method_of(message)).collect();
     // The recorded server repeats a 200, so that its ACK is repeated, too.
     assert_eq!(
         order,
@@ -286,7 +291,7 @@ fn an_answer_that_crosses_a_cancel_is_acknowledged_and_ended() {
     phone.said_one("CANCEL");
     phone.answer(&invite, 200, |response| response.with("Contact", "<sip:b@x>").with_body("application/sdp", SDP));
     let said = phone.said();
-    let methods: Vec<&str> = said.iter().map(Message::method).collect();
+    let methods: Vec<String> = said.iter().map(method_of).collect();
     assert_eq!(methods, ["ACK", "BYE"]);
     phone.answer(&said[1], 200, |response| response);
     assert_eq!(phone.ended(), Some((EndedBy::Us, None)));
@@ -296,14 +301,14 @@ fn an_answer_that_crosses_a_cancel_is_acknowledged_and_ended() {
 fn a_repeated_200_gets_its_ack_again_and_another_branch_of_a_fork_is_ended() {
     let mut phone = Phone::registered(&[]);
     let (_, invite) = phone.established(|response| response);
-    let again = Message::response(&invite, 200, "OK", "them").with("Contact", "<sip:bob@them.invalid;transport=ws>");
+    let again = Message::response(&invite, 200, "them").with("Contact", "<sip:bob@them.invalid;transport=ws>");
     phone.hear(&again);
     assert_eq!(phone.said_one("ACK").tag("To"), Some("them"));
-    let other = Message::response(&invite, 200, "OK", "other").with("Contact", "<sip:carol@x>");
+    let other = Message::response(&invite, 200, "other").with("Contact", "<sip:carol@x>");
     phone.hear(&other);
     let said = phone.said();
-    let told: Vec<_> = said.iter().map(|message| (message.method(), message.tag("To"))).collect();
-    assert_eq!(told, [("ACK", Some("other")), ("BYE", Some("other"))]);
+    let told: Vec<_> = said.iter().map(|message| (method_of(message), message.tag("To"))).collect();
+    assert_eq!(told, [("ACK".to_owned(), Some("other")), ("BYE".to_owned(), Some("other"))]);
 }
 
 #[test]
@@ -312,7 +317,7 @@ fn a_server_that_wants_a_longer_session_interval_gets_the_same_offer_with_it() {
     let (_, invite) = phone.place();
     phone.answer(&invite, 422, |response| response.with("Min-SE", 300));
     let said = phone.said();
-    let methods: Vec<&str> = said.iter().map(Message::method).collect();
+    let methods: Vec<String> = said.iter().map(method_of).collect();
     assert_eq!(methods, ["ACK", "INVITE"]);
     assert_eq!((said[1].header("Session-Expires"), said[1].header("Min-SE")), (Some("300"), Some("300")));
     assert_eq!((said[1].sdp(), said[1].call_id()), (Some(SDP), invite.call_id()));
@@ -371,7 +376,7 @@ fn offers_that_cross_are_told_so_and_made_again() {
 #[test]
 fn an_incoming_call_rings_is_answered_and_its_200_repeats_until_the_ack() {
     let mut phone = Phone::registered(&[("keepAliveMs", "0")]);
-    let invite = Message::request("INVITE", "sip:alice@x.invalid;transport=ws")
+    let invite = Message::request(Method::Invite, "sip:alice@x.invalid;transport=ws")
         .with("Via", "SIP/2.0/WS them.invalid;branch=z9hG4bKx")
         .with("From", "\"Bob\" <sip:bob@lab>;tag=them")
         .with("To", "<sip:alice@lab>")
@@ -395,7 +400,7 @@ fn an_incoming_call_rings_is_answered_and_its_200_repeats_until_the_ack() {
     let tag = said[0].tag("To").expect("a tag").to_owned();
     phone.pass(Duration::from_millis(1600));
     assert_eq!(phone.said().len(), 2, "after 0.5 s and 1 s more");
-    let mut ack = Message::request("ACK", "sip:alice@x").with("Via", "SIP/2.0/WS them.invalid;branch=z9hG4bKy");
+    let mut ack = Message::request(Method::Ack, "sip:alice@x").with("Via", "SIP/2.0/WS them.invalid;branch=z9hG4bKy");
     for (name, value) in [("From", "<sip:bob@lab>;tag=them"), ("Call-ID", "theirs"), ("CSeq", "1 ACK")] {
         ack.add(name, value);
     }
@@ -403,9 +408,8 @@ fn an_incoming_call_rings_is_answered_and_its_200_repeats_until_the_ack() {
     phone.hear(&ack);
     phone.pass(Duration::from_secs(10));
     assert!(phone.said().is_empty());
-    let mut bye = ack.clone();
-    bye.start = Start::Request { method: "BYE".to_owned(), uri: "sip:alice@x".to_owned() };
-    bye.replace("CSeq", "2 BYE");
+    let bye = ack.to_string().replace("ACK", "BYE").replace("1 BYE", "2 BYE");
+    let mut bye = Message::parse(&bye).expect("a message");
     bye.add("Reason", "Q.850;cause=16;text=\"Normal call clearing\"");
     phone.hear(&bye);
     assert_eq!(phone.said().iter().filter_map(Message::status).collect::<Vec<_>>(), [200]);
@@ -436,6 +440,45 @@ fn an_extension_that_is_not_known_and_a_request_of_no_call_are_refused() {
         phone.hear(&request);
         assert_eq!(phone.said().iter().filter_map(Message::status).collect::<Vec<_>>(), [status], "{request}");
     }
+}
+
+#[test]
+fn a_method_without_a_name_is_refused_within_a_call_and_outside() {
+    let mut phone = Phone::registered(&[]);
+    let (_, invite) = phone.established(|response| response);
+    for number in 1..3 {
+        let mut text = phone.theirs(&invite, "PUBLISH", number).to_string().replace("PUBLISH", "PING");
+        if number == 2 {
+            text = text.replace(&format!(";tag={}", invite.tag("From").expect("a tag")), "");
+        }
+        phone.give(Input::Text(text));
+        let said = phone.said();
+        let said: Vec<_> = said.iter().map(|message| (message.status(), message.header("CSeq"))).collect();
+        assert_eq!(said, [(Some(405), Some(format!("{number} PING").as_str()))]);
+    }
+}
+
+#[test]
+fn a_response_is_of_the_request_with_its_branch_and_number_only() {
+    let mut phone = Phone::new(&[]);
+    phone.give(Input::Start);
+    phone.give(Input::SocketOpened);
+    let register = phone.said_one("REGISTER");
+    phone.done.clear();
+    let mut other = register.clone();
+    other.replace("Via", "SIP/2.0/WS x.invalid;branch=z9hG4bKother");
+    phone.answer(&other, 200, |response| response);
+    other = register.clone();
+    other.replace("CSeq", "9 REGISTER");
+    phone.answer(&other, 200, |response| response);
+    assert!(phone.done.is_empty(), "{:?}", phone.done);
+    // What a server adds to our Via changes nothing (RFC 3261 §18.2.1, RFC 3581).
+    let via = format!("{};received=192.0.2.1;rport=", register.header("Via").expect("it is there"));
+    phone.answer(&register, 200, |mut response| {
+        response.replace("Via", via);
+        response
+    });
+    assert!(phone.done.iter().any(|action| matches!(action, Action::Registered)));
 }
 
 #[test]
@@ -535,9 +578,9 @@ fn tones_go_by_info_one_after_the_other() {
     let dial = |digits: &str| Input::Command { call, command: dtmf(digits) };
     phone.give(dial("1#"));
     let first = phone.said_one("INFO");
-    assert_eq!(first.body, "Signal=1\r\nDuration=100\r\n");
+    assert_eq!(first.body(), "Signal=1\r\nDuration=100\r\n");
     phone.answer(&first, 200, |response| response);
-    assert!(phone.said_one("INFO").body.starts_with("Signal=#\r\n"));
+    assert!(phone.said_one("INFO").body().starts_with("Signal=#\r\n"));
     phone.give(dial(&"1".repeat(64)));
     phone.give(dial(&"2".repeat(64)));
     assert_eq!(phone.problems(), Vec::<String>::new());
@@ -554,12 +597,12 @@ fn a_comma_among_tones_pauses_for_two_seconds_and_keeps_their_order() {
     phone.answer(&first, 200, |response| response);
     phone.pass(Duration::from_millis(1900));
     phone.give(Input::Command { call, command: dtmf("3") });
-    assert!(phone.said().iter().all(|message| message.method() != "INFO"));
+    assert!(phone.said().iter().all(|message| message.method() != Some(Method::Info)));
     phone.pass(Duration::from_millis(200));
     let second = phone.said_one("INFO");
-    assert!(second.body.starts_with("Signal=2\r\n"), "{}", second.body);
+    assert!(second.body().starts_with("Signal=2\r\n"), "{}", second.body());
     phone.answer(&second, 200, |response| response);
-    assert!(phone.said_one("INFO").body.starts_with("Signal=3\r\n"));
+    assert!(phone.said_one("INFO").body().starts_with("Signal=3\r\n"));
 }
 
 fn dtmf(digits: &str) -> Command {
