@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Measures an existing plan on the original WebSocket Samplers plugin and on ours, in turns, against the same kind of server.
 
-usage: python3 -m bench.websocket_samplers [--rounds 3] [--windows 10] [--threads 1,50,200] [--idle 2000] [--seconds 10]
+usage: python3 -m bench.websocket_samplers [--starts 3] [--windows 10] [--threads 1,50,200] [--rounds 3] [--idle 2000] [--seconds 10]
 
 Throughput: threads that ask and read the echo of five bytes. Both run at the same time, each with a server of its own; one of them
 is stopped (SIGSTOP) while the other is measured, in turns of two seconds, after a warm-up. So a machine whose speed
-changes from minute to minute is the same for both: what counts is the ratio, the median of neighbouring windows. Samples are the
-server's answers; CPU is that of the JMeter process. Idle: connections that are opened and left alone; memory and CPU of the JMeter
-process, `--rounds` times in turns. Writes target/bench/websocket-samplers.json in the form of `bench/run.py`.
+changes from minute to minute is the same for both: what counts is the ratio, the median of neighbouring windows, over all `--starts`,
+since Java's compilers decide anew at each. Samples are the server's answers; CPU is that of the JMeter process. Idle: connections
+that are opened and left alone, memory and CPU of the JMeter process, `--rounds` times in turns; and of a few connections, so that what one costs is
+told apart from what there is anyway. Writes target/bench/websocket-samplers.json in the form of `bench/run.py`.
 """
 from __future__ import annotations
 
@@ -33,6 +34,8 @@ TICKS = os.sysconf("SC_CLK_TCK")
 # Two hundred threads on two cores leave Java's compilers little time.
 WARM_UP_S = 30
 WINDOW_S = 2
+# Of the process that has next to none.
+FEW_CONNECTIONS = 20
 JVM = ["-Xms256m", "-Xmx768m", "-Xss256k", "-Djava.awt.headless=true"]
 # Gives the memory of dead objects back at once, so that what is left is what the connections hold.
 LEAN_JVM = ["-Xms16m", "-Xmx768m", "-Xss256k", "-XX:+UseSerialGC", "-XX:MinHeapFreeRatio=5", "-XX:MaxHeapFreeRatio=10",
@@ -42,9 +45,10 @@ LEAN_JVM = ["-Xms16m", "-Xmx768m", "-Xss256k", "-XX:+UseSerialGC", "-XX:MinHeapF
 def main() -> int:
     """Command line."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--rounds", type=int, default=3)
-    arguments.add_argument("--windows", type=int, default=10, help="of each plugin at each number of threads")
+    arguments.add_argument("--starts", type=int, default=3, help="of both plugins at each number of threads")
+    arguments.add_argument("--windows", type=int, default=10, help="of each plugin at each start")
     arguments.add_argument("--threads", default="1,50,200")
+    arguments.add_argument("--rounds", type=int, default=3, help="of each plugin with idle connections")
     arguments.add_argument("--idle", type=int, default=2000)
     arguments.add_argument("--seconds", type=int, default=10)
     chosen = arguments.parse_args()
@@ -52,7 +56,10 @@ def main() -> int:
     plugins = ((f"websocket-samplers {version}", original), ("jmeter-webrtc", homes.ours()))
     figures: list[dict[str, object]] = []
     for threads in (int(n) for n in chosen.threads.split(",") if n):
-        seen = throughput(plugins, threads, chosen.windows)
+        seen: dict[str, list[tuple[float, float]]] = {plugin: [] for plugin, _ in plugins}
+        for _ in range(chosen.starts):
+            for plugin, windows in throughput(plugins, threads, chosen.windows).items():
+                seen[plugin] += windows
         for plugin, values in seen.items():
             figures.append(figure("samples per second", [v[0] for v in values], "1/s", plugin, threads=threads))
             figures.append(figure("CPU per sample", [v[1] for v in values], "µs", plugin, threads=threads))
@@ -61,13 +68,21 @@ def main() -> int:
             ratios = [mine[number] / other[number] for other, mine in zip(theirs, ours)]
             figures.append(figure(name, ratios, "", "jmeter-webrtc / websocket-samplers", threads=threads))
     if chosen.idle:
-        idle_seen: dict[str, list[tuple[float, float]]] = {}
+        many = chosen.idle
+        idle_seen: dict[str, list[list[tuple[float, float]]]] = {plugin: [] for plugin, _ in plugins}
         for _ in range(chosen.rounds):
             for plugin, home in plugins:
-                idle_seen.setdefault(plugin, []).append(idle(home, chosen.idle, chosen.seconds))
-        for plugin, values in idle_seen.items():
-            figures.append(figure("memory of JMeter, idle", [v[0] for v in values], "MiB", plugin, connections=chosen.idle))
-            figures.append(figure("CPU of JMeter, idle", [v[1] for v in values], "ms/s", plugin, connections=chosen.idle))
+                idle_seen[plugin].append([idle(home, count, chosen.seconds) for count in (FEW_CONNECTIONS, many)])
+        for plugin, rounds in idle_seen.items():
+            more = many - FEW_CONNECTIONS
+            figures.append(figure("memory per idle connection", [(m[0] - f[0]) * 1024 / more for f, m in rounds], "KiB", plugin,
+                                  connections=many))
+            figures.append(figure("CPU per idle connection", [(m[1] - f[1]) * 1000 / more for f, m in rounds], "µs/s", plugin,
+                                  connections=many))
+            for number, connections in enumerate((FEW_CONNECTIONS, many)):
+                values = [each[number] for each in rounds]
+                figures.append(figure("memory of JMeter, idle", [v[0] for v in values], "MiB", plugin, connections=connections))
+                figures.append(figure("CPU of JMeter, idle", [v[1] for v in values], "ms/s", plugin, connections=connections))
     target = ROOT / "target" / "bench" / "websocket-samplers.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf8")

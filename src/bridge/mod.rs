@@ -2,8 +2,8 @@
 //!
 //! Only Java calls us: a Java thread enters a native function, parks in the engine, and comes back with a value or an
 //! exception. No thread of ours ever enters Java, so nothing of ours keeps a JVM from ending. Values cross as numbers and
-//! as UTF-8 `byte[]`. Every function catches panics; a panic becomes an exception and the next call works. Nothing here
-//! is freed by Java: handles are generational keys of the engine.
+//! as UTF-8 `byte[]`, short frames in memory of the calling thread ([`frame_memory`]). Every function catches panics; a panic
+//! becomes an exception and the next call works. Nothing here is freed by Java: handles are generational keys of the engine.
 //!
 //! The library stays mapped for the life of the process (it is linked with `-z nodelete`), since threads of the runtime may
 //! outlive the class loader that loaded it.
