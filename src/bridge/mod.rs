@@ -2,7 +2,7 @@
 //!
 //! Only Java calls us: a Java thread enters a native function, parks in the engine, and comes back with a value or an
 //! exception. No thread of ours ever enters Java, so nothing of ours keeps a JVM from ending. Values cross as numbers and
-//! as UTF-8 `byte[]`, short frames in memory of the calling thread ([`frame_memory`]). Every function catches panics; a panic
+//! as UTF-8 `byte[]`, short frames in memory of the calling thread (`frame_memory`). Every function catches panics; a panic
 //! becomes an exception and the next call works. Nothing here is freed by Java: handles are generational keys of the engine.
 //!
 //! The library stays mapped for the life of the process (it is linked with `-z nodelete`), since threads of the runtime may
