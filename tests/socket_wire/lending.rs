@@ -175,14 +175,15 @@ fn a_script_that_asks_sees_the_end_before_the_task_does() {
     server.join().expect("no panic");
 }
 
+/// A server that replies once more and goes.
+async fn reply_and_end(mut stream: tokio::net::TcpStream) {
+    let _asked = client_frame(&mut stream).await;
+    stream.write_all(&frame(0x81, b"the last")).await.expect("the client reads");
+}
+
 #[tokio::test]
 async fn the_end_behind_a_reply_is_known_with_the_reply() {
-    let socket = after_five_echoes(|mut stream| async move {
-        let _asked = client_frame(&mut stream).await;
-        stream.write_all(&frame(0x81, b"the last")).await.expect("the client reads");
-        drop(stream);
-    })
-    .await;
+    let socket = after_five_echoes(reply_and_end).await;
     let handle = Handle::current();
     on_a_thread(move || {
         busy(&handle, &socket);
@@ -198,12 +199,7 @@ async fn the_end_behind_a_reply_is_known_with_the_reply() {
 
 #[tokio::test]
 async fn what_reads_on_demand_leaves_the_end_behind_a_reply_to_the_kernel() {
-    let address = server_of_five_echoes(|mut stream| async move {
-        let _asked = client_frame(&mut stream).await;
-        stream.write_all(&frame(0x81, b"the last")).await.expect("the client reads");
-        drop(stream);
-    })
-    .await;
+    let address = server_of_five_echoes(reply_and_end).await;
     let mut config = config_for(address);
     let literal =
         json!({"secure": false, "host": "127.0.0.1", "port": address.port(), "target": "/", "readOnDemand": true});

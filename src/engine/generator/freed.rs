@@ -15,8 +15,6 @@ pub(super) struct Freed {
     returned: u64,
     /// Seconds without an opening.
     quiet: u32,
-    /// Nothing was opened since memory was last returned.
-    resting: bool,
 }
 
 impl Freed {
@@ -25,13 +23,14 @@ impl Freed {
     /// behind the openings that made them work.
     pub(super) fn second_passed(&mut self, begun: u64, busy: bool) -> bool {
         if busy || begun != self.seen {
-            (self.seen, self.quiet, self.resting) = (begun, 0, false);
+            (self.seen, self.quiet) = (begun, 0);
             return false;
         }
         self.quiet = self.quiet.saturating_add(1);
-        let due = self.quiet.is_power_of_two() && (self.resting || begun - self.returned >= WORTH);
+        let more = begun - self.returned;
+        let due = self.quiet.is_power_of_two() && begun > 0 && (more == 0 || more >= WORTH);
         if due {
-            (self.returned, self.resting) = (begun, true);
+            self.returned = begun;
         }
         due
     }

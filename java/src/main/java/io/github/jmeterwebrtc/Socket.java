@@ -89,8 +89,9 @@ public final class Socket implements AutoCloseable {
             received = Native.exchangeFrames(handle, Operation.handle(operation), opcode.wire(), true, memory.outgoing(payload),
                     payload.length, memory.address(), sendDeadlineMs, receiveDeadlineMs);
         } catch (EngineException | TimeoutException | RuntimeException e) {
-            if (memory.sent() != null) {
-                sent.accept(memory.sent());
+            Sent before = memory.sent();
+            if (before != null) {
+                sent.accept(before);
             }
             throw e;
         }
