@@ -20,6 +20,7 @@ from tests.causes.world import LAB, MEDDLER, PHONE, TURN, World, calling, openin
 
 #: The time to connect counts from when the softphone is through with sending its offer, which the other side may have sooner.
 OFFER_SENT_S = 0.6
+TO_TURN = f"ip daddr {TURN} meta l4proto udp"
 NO_FILE_LEFT = Path(__file__).with_name("no_file_left.py")
 
 
@@ -194,11 +195,20 @@ async def rejected_on_a_starved_machine(world: World) -> list[Line]:
     namespace = await world.namespace()
     await world.lab(namespace)
     await world.enter(Coturn(namespace, world.folder, TURN))
-    placed = calling(ice_servers=[turn(credential="wrong")], iceTransportPolicy="relay", connectTimeoutMs=5000)
-    # The rejection ends the call at once, so it has to begin on a machine that is starved already.
-    phone = await world.softphone(namespace, opening(), {"do": "wait", "ms": 400}, placed)
+    placed = calling(ice_servers=[turn(credential="wrong")], iceTransportPolicy="relay", gatherTimeoutMs=12_000, connectTimeoutMs=20_000)
+    # The rejection ends the call at once: the server has to be out of reach until the generator has stood still within the call.
+    await namespace.drop(TO_TURN)
+    phone = await world.softphone(namespace, opening(), placed)
     opened = await phone.line(20)
-    await in_bursts(phone, seconds=4)
+
+    async def allocation_asked_for() -> bool:
+        return await namespace.dropped() > 0
+
+    await until(allocation_asked_for, 20, "the request for an allocation")
+    await phone.stop()
+    await namespace.pass_everything()
+    await asyncio.sleep(1)
+    phone.signal(signal.SIGCONT)
     return [line for line in [opened, *await phone.lines(40)] if line]
 
 
