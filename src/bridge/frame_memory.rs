@@ -6,15 +6,16 @@
 //! Guarantees: the memory is touched only while the call runs that was given it, by its thread. Nothing of it is kept, so
 //! nothing happens on drop.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::NonNull;
 use std::time::Duration;
 
-use jni::Env;
 use jni::objects::JByteArray;
 use jni::sys::{jint, jlong};
+use jni::{Env, EnvUnowned};
 
-use super::convert::{array, bytes, nanos};
-use super::error::BridgeError;
+use super::convert::{array, nanos};
+use super::error::{BridgeError, Throw};
 use crate::config::ConfigError;
 use crate::engine::Received;
 
@@ -48,19 +49,13 @@ impl FrameMemory<'_> {
         Ok(Self(unsafe { memory.as_mut() }))
     }
 
-    /// What is to be sent: the array, or where that is null what lies in the memory. `use_it` gets it; the memory is free then.
-    pub(super) fn outgoing<T>(
-        &mut self,
-        env: &Env<'_>,
-        payload: &JByteArray<'_>,
-        length: jint,
-        use_it: impl FnOnce(&[u8]) -> Result<T, BridgeError>,
-    ) -> Result<T, BridgeError> {
-        if !payload.is_null() {
-            return use_it(&bytes(env, "payload", payload)?);
-        }
+    /// What is to be sent, as it lies in the memory.
+    ///
+    /// # Errors
+    /// A length that the memory does not have.
+    pub(super) fn outgoing(&self, length: jint) -> Result<&[u8], ConfigError> {
         let here = usize::try_from(length).ok().and_then(|length| self.0[HEAD..].get(..length));
-        use_it(here.ok_or_else(|| ConfigError::new("length", length, format!("0 to {} bytes", BYTES - HEAD)))?)
+        here.ok_or_else(|| ConfigError::new("length", length, format!("0 to {} bytes", BYTES - HEAD)))
     }
 
     /// Writes what sending did.
@@ -69,30 +64,58 @@ impl FrameMemory<'_> {
         self.put(8, nanos(took).to_ne_bytes());
     }
 
-    /// Writes a frame that came; gives its payload as an array where the memory is too small for it, and null where it is not.
-    pub(super) fn received<'l>(
-        &mut self,
-        env: &mut Env<'l>,
-        Received { frame, waited }: &Received,
-    ) -> Result<JByteArray<'l>, BridgeError> {
+    /// Writes a frame that came; whether its payload had room, too.
+    fn received(&mut self, Received { frame, waited }: &Received) -> bool {
         let payload = &frame.payload;
         self.put(16, [frame.opcode as u8, u8::from(frame.fin)]);
         self.put(20, i32::try_from(frame.header_bytes).unwrap_or(i32::MAX).to_ne_bytes());
         self.put(24, i64::try_from(frame.wire_payload_bytes).unwrap_or(i64::MAX).to_ne_bytes());
         self.put(32, nanos(*waited).to_ne_bytes());
-        let outside = match self.0[HEAD..].get_mut(..payload.len()) {
-            Some(here) => {
-                here.copy_from_slice(payload);
-                self.put(48, i32::try_from(payload.len()).unwrap_or(i32::MAX).to_ne_bytes());
-                JByteArray::default()
-            }
-            None => array(env, payload)?,
-        };
+        let here = self.0[HEAD..].get_mut(..payload.len());
+        let has_room = here.is_some();
+        if let Some(here) = here {
+            here.copy_from_slice(payload);
+            self.put(48, i32::try_from(payload.len()).unwrap_or(i32::MAX).to_ne_bytes());
+        }
         self.put(40, nanos(frame.at.elapsed()).to_ne_bytes());
+        has_room
+    }
+
+    /// Writes a frame that came; gives its payload as an array where the memory is too small for it, and null where it is not.
+    pub(super) fn answer<'l>(&mut self, env: &mut Env<'l>, received: &Received) -> Result<JByteArray<'l>, BridgeError> {
+        if self.received(received) {
+            return Ok(JByteArray::default());
+        }
+        let outside = array(env, &received.frame.payload)?;
+        self.put(40, nanos(received.frame.at.elapsed()).to_ne_bytes());
         Ok(outside)
     }
 
     fn put<const N: usize>(&mut self, at: usize, value: [u8; N]) {
         self.0[at..at + N].copy_from_slice(&value);
     }
+}
+
+/// A native function that takes and gives what lies in its `memory`: `work` gives the frame that came.
+///
+/// The [`Env`] is made for what has no room there only, a long payload and a failure: to make it and to end it costs more than
+/// all the rest of the border.
+pub(super) fn answer_in<'l>(
+    memory: Result<FrameMemory<'_>, ConfigError>,
+    mut env: EnvUnowned<'l>,
+    work: impl FnOnce(&mut FrameMemory<'_>) -> Result<Received, BridgeError>,
+) -> JByteArray<'l> {
+    let done = catch_unwind(AssertUnwindSafe(|| {
+        let mut memory = memory?;
+        let received = work(&mut memory)?;
+        Ok::<_, BridgeError>((!memory.received(&received)).then_some((memory, received)))
+    }));
+    if let Ok(Ok(None)) = done {
+        return JByteArray::default();
+    }
+    let say = |env: &mut Env<'l>| match done.unwrap_or_else(|panic| resume_unwind(panic))? {
+        Some((mut memory, received)) => memory.answer(env, &received),
+        None => Ok(JByteArray::default()),
+    };
+    env.with_env(say).resolve::<Throw>()
 }

@@ -55,15 +55,13 @@ pub(super) const METHODS: [NativeMethod<'static>; METHOD_COUNT] = [
         error_policy = Throw
     },
     native_method! {
-        static fn exchange_frames(
+        static raw fn exchange_frames(
             socket: jlong, operation: jlong, opcode: jint, fin: jboolean, payload: [jbyte], length: jint,
             memory: jlong, send_deadline_ms: jlong, receive_deadline_ms: jlong
-        ) -> [jbyte],
-        error_policy = Throw
+        ) -> [jbyte]
     },
     native_method! {
-        static fn receive_frame(socket: jlong, operation: jlong, memory: jlong, deadline_ms: jlong) -> [jbyte],
-        error_policy = Throw
+        static raw fn receive_frame(socket: jlong, operation: jlong, memory: jlong, deadline_ms: jlong) -> [jbyte]
     },
     native_method! {
         static fn receive_matching(

@@ -1,13 +1,14 @@
 //! WebSockets.
 
-use jni::Env;
 use jni::objects::{JByteArray, JByteBuffer, JClass, JLongArray};
 use jni::sys::{jint, jlong};
+use jni::{Env, EnvUnowned};
 
 use crate::bridge::convert::{bytes, deadline, handle, json, key, longs, nanos, opcode, text};
-use crate::bridge::frame_memory::FrameMemory;
+use crate::bridge::error::Throw;
+use crate::bridge::frame_memory::{FrameMemory, answer_in};
 use crate::config::ConfigError;
-use crate::engine::{ABORTED, Engine, EngineError, Matcher, cause_json};
+use crate::engine::{ABORTED, Engine, EngineError, Exchanged, Matcher, Received, cause_json};
 
 use super::Answer;
 
@@ -75,7 +76,7 @@ pub(super) fn address_of<'l>(env: &mut Env<'l>, _class: JClass<'l>, memory: JByt
 
 #[allow(clippy::too_many_arguments, reason = "the arguments are those of the Java method")]
 pub(super) fn exchange_frames<'l>(
-    env: &mut Env<'l>,
+    mut env: EnvUnowned<'l>,
     _class: JClass<'l>,
     socket: jlong,
     operation: jlong,
@@ -86,30 +87,44 @@ pub(super) fn exchange_frames<'l>(
     memory: jlong,
     send_deadline_ms: jlong,
     receive_deadline_ms: jlong,
-) -> Answer<JByteArray<'l>> {
-    let opcode = opcode(opcode_bits)?;
-    let deadlines = (deadline(send_deadline_ms)?, deadline(receive_deadline_ms)?);
+) -> JByteArray<'l> {
     // SAFETY: only `io.github.jmeterwebrtc.FrameMemory` gives such addresses: that of the direct buffer of the calling thread,
     // which lives as long as the thread does.
-    let mut memory = unsafe { FrameMemory::at(memory) }?;
-    let ((bytes, took), received) = memory.outgoing(env, &payload, length, |payload| {
-        Ok(Engine::global()?.exchange(key(socket), key(operation), opcode, fin, payload, deadlines)?)
-    })?;
-    memory.sent(bytes, took);
-    memory.received(env, &received?)
+    let memory = unsafe { FrameMemory::at(memory) };
+    let exchange = |payload: &[u8]| -> Answer<Exchanged> {
+        let deadlines = (deadline(send_deadline_ms)?, deadline(receive_deadline_ms)?);
+        Ok(Engine::global()?.exchange(key(socket), key(operation), opcode(opcode_bits)?, fin, payload, deadlines)?)
+    };
+    let sent = |memory: &mut FrameMemory<'_>, ((bytes, took), received): Exchanged| -> Answer<Received> {
+        memory.sent(bytes, took);
+        Ok(received?)
+    };
+    if payload.is_null() {
+        return answer_in(memory, env, |memory| {
+            let exchanged = exchange(memory.outgoing(length)?)?;
+            sent(memory, exchanged)
+        });
+    }
+    let with_array = |env: &mut Env<'l>| {
+        let mut memory = memory?;
+        let exchanged = exchange(&bytes(env, "payload", &payload)?)?;
+        let received = sent(&mut memory, exchanged)?;
+        memory.answer(env, &received)
+    };
+    env.with_env(with_array).resolve::<Throw>()
 }
 
 pub(super) fn receive_frame<'l>(
-    env: &mut Env<'l>,
+    env: EnvUnowned<'l>,
     _class: JClass<'l>,
     socket: jlong,
     operation: jlong,
     memory: jlong,
     deadline_ms: jlong,
-) -> Answer<JByteArray<'l>> {
-    let received = Engine::global()?.receive(key(socket), key(operation), deadline(deadline_ms)?)?;
+) -> JByteArray<'l> {
     // SAFETY: as in `exchange_frames`.
-    unsafe { FrameMemory::at(memory) }?.received(env, &received)
+    let memory = unsafe { FrameMemory::at(memory) };
+    answer_in(memory, env, |_| Ok(Engine::global()?.receive(key(socket), key(operation), deadline(deadline_ms)?)?))
 }
 
 pub(super) fn receive_matching<'l>(
@@ -124,7 +139,7 @@ pub(super) fn receive_matching<'l>(
     let matcher = Matcher::from_json(&bytes(env, "matcher", &matcher)?)?;
     let received = Engine::global()?.receive_matching(key(socket), key(operation), matcher, deadline(deadline_ms)?)?;
     // SAFETY: as in `exchange_frames`.
-    unsafe { FrameMemory::at(memory) }?.received(env, &received)
+    unsafe { FrameMemory::at(memory) }?.answer(env, &received)
 }
 
 pub(super) fn register<'l>(
