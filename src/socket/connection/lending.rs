@@ -219,7 +219,12 @@ impl Connection {
     pub(super) fn receive_alone(&self, start: Instant) -> Option<Frame> {
         let tcp = self.lend(start, true)?;
         let mut buffer = [MaybeUninit::uninit(); ALONE_BUFFER];
-        let read = sys::read_waiting(tcp.as_fd(), &mut buffer);
+        // What comes less than a moment after a frame was sent, before which everything was read, is younger than that.
+        let read = if self.has_sent_within(PRESENT, start) {
+            sys::read_reply(tcp.as_fd(), &mut buffer)
+        } else {
+            sys::read_waiting(tcp.as_fd(), &mut buffer)
+        };
         let taken = catch_unwind(AssertUnwindSafe(|| {
             let mut reading = self.reading.lock();
             reading.at = None;

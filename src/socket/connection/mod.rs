@@ -116,6 +116,8 @@ pub(super) struct Connection {
     started: Instant,
     /// Last bytes of the server, µs after that.
     heard_us: AtomicU64,
+    /// Last frame of a sender that was with the kernel, µs after that.
+    sent_us: AtomicU64,
 }
 
 struct Core {
@@ -197,6 +199,7 @@ impl Connection {
             pongs_received: AtomicU64::new(0),
             started: Instant::now(),
             heard_us: AtomicU64::new(0),
+            sent_us: AtomicU64::new(0),
         });
         tokio::spawn(Task::of(Arc::clone(&connection), tcp).run(leftover));
         Ok(connection)
@@ -262,6 +265,7 @@ impl Connection {
             }
             None => return Err(SocketError::Closed { cause: self.ended().await }),
         };
+        self.sent_us.store(self.us_until(at), Ordering::Relaxed);
         match opcode {
             Opcode::Ping => self.pings_sent.fetch_add(1, Ordering::Relaxed),
             Opcode::Pong => self.pongs_sent.fetch_add(1, Ordering::Relaxed),
@@ -415,14 +419,22 @@ impl Connection {
     }
 
     fn heard(&self, at: Instant) {
-        let us = at.saturating_duration_since(self.started).as_micros();
-        self.heard_us.store(u64::try_from(us).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.heard_us.store(self.us_until(at), Ordering::Relaxed);
     }
 
     /// Whether the last bytes came less than `age` before `now`.
     fn was_heard_within(&self, age: Duration, now: Instant) -> bool {
-        let us = now.saturating_duration_since(self.started).as_micros();
-        us < u128::from(self.heard_us.load(Ordering::Relaxed)) + age.as_micros()
+        self.us_until(now) < self.heard_us.load(Ordering::Relaxed).saturating_add(micros(age))
+    }
+
+    /// Whether the last frame was sent less than `age` before `now`.
+    fn has_sent_within(&self, age: Duration, now: Instant) -> bool {
+        self.us_until(now) < self.sent_us.load(Ordering::Relaxed).saturating_add(micros(age))
+    }
+
+    /// µs from the taking over of the connection until `at`.
+    fn us_until(&self, at: Instant) -> u64 {
+        micros(at.saturating_duration_since(self.started))
     }
 
     /// Whether there are taps.
@@ -623,6 +635,10 @@ impl Core {
             (None, Some(code)) => Err(SocketError::Closed { cause: CloseCause::ClosedByUs { code } }),
         }
     }
+}
+
+fn micros(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1_000_000).saturating_add(u64::from(duration.subsec_micros()))
 }
 
 /// What a read gives its reader.
