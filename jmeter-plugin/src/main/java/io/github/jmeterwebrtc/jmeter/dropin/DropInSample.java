@@ -19,7 +19,6 @@ import io.github.jmeterwebrtc.jmeter.websocket.Surroundings;
 import io.github.jmeterwebrtc.jmeter.websocket.WebSocketSampler;
 import io.github.jmeterwebrtc.jmeter.websocket.filter.FilterChain;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -30,6 +29,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import org.apache.jmeter.protocol.http.control.CookieManager;
 import org.apache.jmeter.samplers.SampleResult;
+import org.apache.jmeter.threads.JMeterVariables;
 
 /**
  * One sample of a drop-in element: check, find or open the connection, exchange frames, say what happened.
@@ -53,6 +53,7 @@ final class DropInSample {
     private final BoundedWait bounded;
     private final ResultBuilder result;
     private final DropInTest test;
+    private final JMeterVariables variables;
     private final DropInTest.Connections connections;
     private final String id;
 
@@ -72,8 +73,9 @@ final class DropInSample {
         this.thread = thread;
         this.bounded = bounded;
         this.result = result;
-        test = DropInTest.current();
-        connections = test.connections(sampler.getThreadContext().getVariables());
+        variables = thread.context().getVariables();
+        connections = DropInTest.connections(thread, variables);
+        test = connections.test();
         id = sampler.getConnectionId();
     }
 
@@ -319,8 +321,10 @@ final class DropInSample {
         writing = true;
         Frame frame = connection.socket().exchange(bounded.operation(), opcode, payload, BoundedWait.FOREVER_MS,
                 bounded.clip(waitMs), this::sent);
-        long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(waitMs) - frame.waitedNanos();
-        return takeOrRead(frame, NO_FILTERS, end, timeoutMs);
+        Received received = taken(frame, NO_FILTERS);
+        return received != null
+                ? received
+                : read(NO_FILTERS, TimeUnit.MILLISECONDS.toNanos(waitMs) - frame.waitedNanos(), timeoutMs);
     }
 
     private void sent(Sent sent) {
@@ -332,36 +336,42 @@ final class DropInSample {
     /** The next frame that no filter discards; waiting for it all takes no longer than the timeout. */
     Received read(int timeoutMs) throws EngineException, TimeoutException {
         FilterChain filters = new FilterChain(around.filtersFromOutside());
-        long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(waitMs(timeoutMs));
-        return takeOrRead(null, filters, end, timeoutMs);
+        return read(filters, TimeUnit.MILLISECONDS.toNanos(waitMs(timeoutMs)), timeoutMs);
     }
 
     private static long waitMs(int timeoutMs) {
         return timeoutMs == 0 ? BoundedWait.FOREVER_MS : timeoutMs;
     }
 
-    private Received takeOrRead(Frame first, FilterChain filters, long end, int timeoutMs)
-            throws EngineException, TimeoutException {
-        Frame frame = first;
+    private Received read(FilterChain filters, long leftNanos, int timeoutMs) throws EngineException, TimeoutException {
+        long end = System.nanoTime() + leftNanos;
         while (true) {
-            if (frame == null) {
-                long leftMs = TimeUnit.NANOSECONDS.toMillis(end - System.nanoTime() + 999_999);
-                if (leftMs <= 0) {
-                    throw new TimeoutException("the read timeout of " + timeoutMs + " ms has passed");
-                }
-                frame = connection.socket().receive(bounded.operation(), bounded.clip(leftMs));
+            long leftMs = TimeUnit.NANOSECONDS.toMillis(end - System.nanoTime() + 999_999);
+            if (leftMs <= 0) {
+                throw new TimeoutException("the read timeout of " + timeoutMs + " ms has passed");
             }
-            spend(frame.waitedNanos());
-            Received received = new Received(frame, connection.kindOf(frame));
-            FilterChain.Match discarding = filters.discarding(received.kind(), received.payload());
-            if (discarding != null) {
-                discard(received, discarding);
-            } else if (received.kind() != Opcode.PING || !test.behaviour().answersPings()) {
-                markIfLate(received.kind());
+            Frame frame = connection.socket().receive(bounded.operation(), bounded.clip(leftMs));
+            Received received = taken(frame, filters);
+            if (received != null) {
                 return received;
             }
-            frame = null;
         }
+    }
+
+    /** Takes a frame; null when it is not for the sampler. */
+    private Received taken(Frame frame, FilterChain filters) throws EngineException, TimeoutException {
+        spend(frame.waitedNanos());
+        Received received = new Received(frame, connection.kindOf(frame));
+        FilterChain.Match discarding = filters.discarding(received.kind(), received.payload());
+        if (discarding != null) {
+            discard(received, discarding);
+            return null;
+        }
+        if (received.kind() == Opcode.PING && test.behaviour().answersPings()) {
+            return null;
+        }
+        markIfLate(received.kind());
+        return received;
     }
 
     /** Says beside an unchanged row that its frame may be the reply another sampler waited for. */
@@ -418,12 +428,11 @@ final class DropInSample {
         }
         count(received);
         if (kind == Opcode.TEXT) {
-            result.text(new String(received.payload(), StandardCharsets.UTF_8));
+            result.text(received.payload());
         } else {
             result.content(received.payload(), SampleResult.BINARY);
         }
-        sampler.getThreadContext().getVariables()
-                .put("websocket.last_frame_final", Boolean.toString(received.isFinal()));
+        variables.put("websocket.last_frame_final", Boolean.toString(received.isFinal()));
         succeed();
     }
 

@@ -6,7 +6,6 @@ import io.github.jmeterwebrtc.jmeter.run.BoundedWait;
 import io.github.jmeterwebrtc.jmeter.run.TestRun;
 import io.github.jmeterwebrtc.jmeter.run.ThreadScope;
 import io.github.jmeterwebrtc.jmeter.websocket.WebSocketSampler;
-import java.util.HashMap;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -47,9 +46,9 @@ final class DropInTest implements AutoCloseable {
                         : "");
     }
 
-    /** The drop-in elements of the test in progress. */
-    static DropInTest current() {
-        return TestRun.current().part(DropInTest.class, DropInTest::new);
+    /** The drop-in elements of a test. */
+    private static DropInTest of(TestRun run) {
+        return run.part(DropInTest.class, DropInTest::new);
     }
 
     private static boolean originalIsInstalled() {
@@ -68,25 +67,31 @@ final class DropInTest implements AutoCloseable {
     /**
      * The connections of the calling thread: its own, or those of the thread whose controller started it for its children.
      *
-     * @param variables the thread's variables, which controllers hand on to the threads of their children
+     * @param thread    what the thread owns
+     * @param variables its variables, which controllers hand on to the threads of their children
      */
-    Connections connections(JMeterVariables variables) {
+    static Connections connections(ThreadScope thread, JMeterVariables variables) {
+        Connections known = thread.remembered(Connections.class);
+        return known != null ? known : of(thread.run()).lookUp(thread, variables);
+    }
+
+    private Connections lookUp(ThreadScope thread, JMeterVariables variables) {
         Connections own = byThread.get(Thread.currentThread());
-        if (own != null) {
-            return own;
-        }
-        if (behaviour.sharesWithChildren() && variables != null) {
+        if (own == null && behaviour.sharesWithChildren() && variables != null) {
             Object family = variables.getObject(FAMILY);
             if (family instanceof Connections && ((Connections) family).test == this) {
                 return (Connections) family;
             }
         }
-        Connections fresh = new Connections(this);
-        byThread.put(Thread.currentThread(), fresh);
-        if (behaviour.sharesWithChildren() && variables != null) {
-            variables.putObject(FAMILY, fresh);
+        if (own == null) {
+            own = new Connections(this);
+            byThread.put(Thread.currentThread(), own);
+            if (behaviour.sharesWithChildren() && variables != null) {
+                variables.putObject(FAMILY, own);
+            }
         }
-        return fresh;
+        thread.remember(own);
+        return own;
     }
 
     /**
@@ -109,7 +114,7 @@ final class DropInTest implements AutoCloseable {
     /** A thread with a drop-in element starts. */
     static void threadStarted(JMeterContext context) {
         try {
-            current().internals.look(context);
+            of(TestRun.current()).internals.look(context);
         } catch (EngineUnavailableException e) {
             // Every sample says so; here it only means that there is nothing to look for.
             LOG.debug("{}", e.getMessage());
@@ -120,7 +125,7 @@ final class DropInTest implements AutoCloseable {
     static void threadFinished() {
         TestRun run = TestRun.ofThread();
         if (run != null) {
-            run.part(DropInTest.class, DropInTest::new).finish();
+            of(run).finish();
         }
     }
 
@@ -166,27 +171,32 @@ final class DropInTest implements AutoCloseable {
     /** The connections of one thread, by connection id. Thread safe: children of a controller share them. */
     static final class Connections {
         private final DropInTest test;
-        private final Map<String, DropInConnection> byId = new HashMap<>();
-        private final Map<String, String> lastEnds = new HashMap<>();
+        private final Map<String, DropInConnection> byId = new ConcurrentHashMap<>();
+        private final Map<String, String> lastEnds = new ConcurrentHashMap<>();
 
         Connections(DropInTest test) {
             this.test = test;
         }
 
-        synchronized DropInConnection get(String id) {
+        /** The drop-in elements of the test. */
+        DropInTest test() {
+            return test;
+        }
+
+        DropInConnection get(String id) {
             return byId.get(id);
         }
 
-        synchronized void put(String id, DropInConnection connection) {
+        void put(String id, DropInConnection connection) {
             byId.put(id, connection);
         }
 
-        synchronized DropInConnection remove(String id) {
+        DropInConnection remove(String id) {
             return byId.remove(id);
         }
 
         /** A connection is of no further use: it ends, and why is remembered for those who look for it. */
-        synchronized void ended(String id, DropInConnection connection) {
+        void ended(String id, DropInConnection connection) {
             CloseCause cause = connection.socket().closeCause();
             lastEnds.put(id, cause == null ? "it was closed" : cause.describe());
             byId.remove(id, connection);
@@ -194,12 +204,12 @@ final class DropInTest implements AutoCloseable {
         }
 
         /** Why the last connection of an id ended; null when there was none. */
-        synchronized String lastEnd(String id) {
+        String lastEnd(String id) {
             return lastEnds.get(id);
         }
 
-        synchronized Iterable<DropInConnection> all() {
-            return new HashMap<>(byId).values();
+        Iterable<DropInConnection> all() {
+            return byId.values();
         }
     }
 }

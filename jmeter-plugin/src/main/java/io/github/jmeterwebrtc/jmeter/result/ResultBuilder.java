@@ -256,6 +256,29 @@ public final class ResultBuilder {
     }
 
     /**
+     * Sets the response data to a text as it came.
+     *
+     * @param utf8 its bytes; what is no UTF-8 in them becomes U+FFFD
+     */
+    public void text(byte[] utf8) {
+        if (isAscii(utf8)) {
+            data = utf8;
+            dataType = SampleResult.TEXT;
+        } else {
+            text(new String(utf8, StandardCharsets.UTF_8));
+        }
+    }
+
+    private static boolean isAscii(byte[] bytes) {
+        for (byte each : bytes) {
+            if (each < 0) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    /**
      * Sets the response data to JSON, cut at {@value #MAX_JSON_CHARS} characters.
      *
      * @param json the value

@@ -6,6 +6,7 @@ import io.github.jmeterwebrtc.EngineUnavailableException;
 import io.github.jmeterwebrtc.jmeter.result.Codes;
 import io.github.jmeterwebrtc.jmeter.result.Columns;
 import io.github.jmeterwebrtc.jmeter.result.ResultBuilder;
+import java.util.Map;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.TimeoutException;
 import org.apache.jmeter.samplers.AbstractSampler;
@@ -18,6 +19,7 @@ import org.apache.jmeter.testelement.TestStateListener;
 import org.apache.jmeter.testelement.ThreadListener;
 import org.apache.jmeter.threads.JMeterContext;
 import org.apache.jmeter.threads.JMeterContextService;
+import org.apache.jmeter.threads.JMeterThread;
 import org.apache.jmeter.threads.JMeterVariables;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -34,8 +36,15 @@ public abstract class EngineSampler extends AbstractSampler
     private static final long serialVersionUID = 1L;
     private static final Logger LOG = LoggerFactory.getLogger(EngineSampler.class);
 
+    /** The JMeter thread, if one of its elements does what is to be done before a sample: there is one sample, and many elements. */
+    private static final ThreadLocal<JMeterThread> BEFORE_SAMPLES = new ThreadLocal<>();
+
     /** The wait of the sample in progress; written by the JMeter thread, cancelled by any. */
     private transient volatile BoundedWait wait;
+    /** What the JMeter thread owned that ran the last sample of this element. */
+    private transient ThreadScope lastThread;
+    /** The thread in which another element does what is to be done before a sample. */
+    private transient Thread idleBeforeSamples;
 
     /**
      * Does the work of one sample.
@@ -107,7 +116,11 @@ public abstract class EngineSampler extends AbstractSampler
             if (!takesPart()) {
                 return null;
             }
-            ThreadScope thread = TestRun.current().thread();
+            ThreadScope thread = knownThread();
+            if (thread == null) {
+                thread = TestRun.current().thread();
+                lastThread = thread;
+            }
             try (BoundedWait bounded = beginWait(thread)) {
                 wait = bounded;
                 if (!ignoresCalls()) {
@@ -138,6 +151,12 @@ public abstract class EngineSampler extends AbstractSampler
      */
     protected BoundedWait beginWait(ThreadScope thread) {
         return thread.beginWait(getThreadContext());
+    }
+
+    /** What the calling thread owns, where that need not be looked for; null = it has to be. */
+    private ThreadScope knownThread() {
+        ThreadScope last = lastThread;
+        return last != null && last.isOfCallingThread() ? last : null;
     }
 
     private void attempt(ThreadScope thread, BoundedWait bounded, ResultBuilder result) {
@@ -180,8 +199,11 @@ public abstract class EngineSampler extends AbstractSampler
     }
 
     private void writeColumns(ResultBuilder result) {
-        JMeterVariables variables = getThreadContext().getVariables();
-        result.columns().forEach((name, value) -> Columns.put(variables, name, value));
+        Map<String, String> columns = result.columns();
+        if (!columns.isEmpty()) {
+            JMeterVariables variables = getThreadContext().getVariables();
+            columns.forEach((name, value) -> Columns.put(variables, name, value));
+        }
     }
 
     /**
@@ -214,8 +236,16 @@ public abstract class EngineSampler extends AbstractSampler
      */
     @Override
     public void sampleStarting(Sampler sampler) {
-        Columns.clear(getThreadContext().getVariables());
-        TestRun.beforeSample(sampler, getThreadContext());
+        if (idleBeforeSamples != Thread.currentThread()) {
+            JMeterContext context = getThreadContext();
+            Columns.clear(context.getVariables());
+            ThreadScope thread = knownThread();
+            if (thread == null) {
+                TestRun.beforeSample(sampler, context);
+            } else {
+                thread.run().beforeSample(sampler, context, thread);
+            }
+        }
     }
 
     @Override
@@ -243,13 +273,20 @@ public abstract class EngineSampler extends AbstractSampler
         TestRun.ended();
     }
 
+    /**
+     * The first element of a thread takes over what is to be done before its samples. The scope of the thread is made at its first
+     * sample: a thread that opens nothing costs nothing.
+     */
     @Override
     public void threadStarted() {
-        // The thread's scope is made at its first sample: a thread that opens nothing costs nothing.
+        JMeterThread started = getThreadContext().getThread();
+        idleBeforeSamples = started != null && started == BEFORE_SAMPLES.get() ? Thread.currentThread() : null;
+        BEFORE_SAMPLES.set(started);
     }
 
     @Override
     public void threadFinished() {
+        BEFORE_SAMPLES.remove();
         TestRun.threadFinished();
     }
 

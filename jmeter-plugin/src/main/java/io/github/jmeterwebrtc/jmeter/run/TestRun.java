@@ -109,7 +109,7 @@ public final class TestRun {
         ThreadScope own = threads.get(Thread.currentThread());
         return own != null ? own : threads.computeIfAbsent(Thread.currentThread(), thread -> {
             Scope kept = engine.openScope(testScope);
-            return new ThreadScope(this, engine.openScope(kept), kept);
+            return new ThreadScope(this, thread, engine.openScope(kept), kept);
         });
     }
 
@@ -149,11 +149,21 @@ public final class TestRun {
         if (run == null) {
             return;
         }
-        run.autoIce.sampled(sampler, context);
         ThreadScope thread = run.threads.get(Thread.currentThread());
-        if (thread != null && thread.hasCalls()) {
-            thread.report(context);
+        run.beforeSample(sampler, context, thread);
+    }
+
+    /** The same for what a thread owns; null = nothing yet. */
+    void beforeSample(Sampler sampler, JMeterContext context, ThreadScope thread) {
+        autoIce.sampled(sampler, context);
+        if (thread != null) {
+            thread.beforeSample(context);
         }
+    }
+
+    /** Whether this is {@link #current()}. */
+    boolean isInProgress() {
+        return this == current;
     }
 
     /** The calling JMeter thread has ended: tells what is left to tell of its calls, closes what it owned. Idempotent. */

@@ -25,6 +25,7 @@ public final class ThreadScope {
     private static final String DEFAULT_CALL = "call";
 
     private final TestRun run;
+    private final Thread owner;
     private final Scope scope;
     private final Scope kept;
     private final Map<String, Connection> connections = new HashMap<>();
@@ -37,11 +38,16 @@ public final class ThreadScope {
     private volatile BoundedWait wait;
     /** The operation of the last wait, if nobody has cancelled it: a busy thread needs no other. Guarded by this. */
     private Operation spare;
-    /** Whether {@link #close()} was called. Guarded by this. */
-    private boolean closed;
+    /** Whether {@link #close()} was called. Written under the lock of this. */
+    private volatile boolean closed;
+    /** What the elements of one kind remember for this thread. */
+    private Object remembered;
+    /** As of the last wait that was begun. */
+    private JMeterContext context;
 
-    ThreadScope(TestRun run, Scope scope, Scope kept) {
+    ThreadScope(TestRun run, Thread owner, Scope scope, Scope kept) {
         this.run = run;
+        this.owner = owner;
         this.scope = scope;
         this.kept = kept;
     }
@@ -71,6 +77,40 @@ public final class ThreadScope {
      */
     public TestRun run() {
         return run;
+    }
+
+    /** Whether this is what the calling thread owns in the test in progress: who has asked once need not look for it again. */
+    boolean isOfCallingThread() {
+        return owner == Thread.currentThread() && !closed && run.isInProgress();
+    }
+
+    /**
+     * The JMeter context of the sample in progress.
+     *
+     * @return that of the wait that was begun last; null before the first
+     */
+    public JMeterContext context() {
+        return context;
+    }
+
+    /**
+     * What the elements of one kind remember for this thread.
+     *
+     * @param kind its class
+     * @param <T> its class
+     * @return null when nothing of that class was given to {@link #remember(Object)} last
+     */
+    public <T> T remembered(Class<T> kind) {
+        return kind.isInstance(remembered) ? kind.cast(remembered) : null;
+    }
+
+    /**
+     * Remembers something for the elements of one kind; there is one such kind.
+     *
+     * @param something belongs to this thread and this test
+     */
+    public void remember(Object something) {
+        remembered = something;
     }
 
     /**
@@ -167,13 +207,11 @@ public final class ThreadScope {
         delivery.remember(context);
     }
 
-    /** Whether something may have to be told before the next sample. */
-    boolean hasCalls() {
-        return !calls.isEmpty() || !autoIce.isEmpty() && Scope.autoIceWaitsAnywhere();
-    }
-
     /** Tells before a sample what calls have come to meanwhile. */
-    void report(JMeterContext context) {
+    void beforeSample(JMeterContext context) {
+        if (calls.isEmpty() && (autoIce.isEmpty() || !Scope.autoIceWaitsAnywhere())) {
+            return;
+        }
         delivery.remember(context);
         if (!calls.isEmpty()) {
             reportLostCalls();
@@ -200,8 +238,7 @@ public final class ThreadScope {
      * @return to be closed at the end of the sample
      */
     public BoundedWait beginWait(JMeterContext context) {
-        delivery.remember(context);
-        return begin(context.getThread());
+        return begin(context, context.getThread());
     }
 
     /**
@@ -211,11 +248,12 @@ public final class ThreadScope {
      * @return to be closed at the end of the sample
      */
     public BoundedWait beginUncutWait(JMeterContext context) {
-        delivery.remember(context);
-        return begin(null);
+        return begin(context, null);
     }
 
-    private BoundedWait begin(JMeterThread stoppedWith) {
+    private BoundedWait begin(JMeterContext inProgress, JMeterThread stoppedWith) {
+        context = inProgress;
+        delivery.remember(inProgress);
         BoundedWait begun = new BoundedWait(this, wait, takeOperation(), stoppedWith);
         wait = begun;
         return begun;

@@ -1,5 +1,6 @@
 package io.github.jmeterwebrtc.jmeter.result;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -9,6 +10,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.jmeterwebrtc.jmeter.JMeterHome;
 import java.io.ByteArrayOutputStream;
 import java.io.ObjectOutputStream;
+import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.Map;
 import org.apache.jmeter.samplers.SampleResult;
@@ -42,6 +44,19 @@ class ResultBuilderTest {
         SampleResult result = new ResultBuilder("x").build();
         assertFalse(result.isSuccessful());
         assertEquals("", result.getResponseCode());
+    }
+
+    @Test
+    void aTextThatCameIsShownAsItIsAndWhatIsNoUtf8IsReplaced() {
+        for (String text : new String[] {"", "hello", "grüße 😀"}) {
+            ResultBuilder builder = new ResultBuilder("x");
+            builder.text(text.getBytes(StandardCharsets.UTF_8));
+            assertEquals(text, builder.build().getResponseDataAsString());
+            assertEquals(SampleResult.TEXT, builder.build().getDataType());
+        }
+        ResultBuilder builder = new ResultBuilder("x");
+        builder.text(new byte[] {'a', (byte) 0xff, 'b'});
+        assertArrayEquals("a\ufffdb".getBytes(StandardCharsets.UTF_8), builder.build().getResponseData());
     }
 
     @Test
