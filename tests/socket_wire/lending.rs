@@ -19,7 +19,7 @@ use tungstenite::protocol::CloseFrame;
 use crate::server::{PATIENCE, client_frame, config_for, frame, open, serve, serve_upgraded, within};
 
 /// Longer than nobody waits for the bytes of a socket.
-const LONGER_THAN_REST: Duration = Duration::from_millis(120);
+const LONGER_THAN_REST: Duration = Duration::from_millis(220);
 
 type Read = Result<Result<Frame, SocketError>, Missed>;
 

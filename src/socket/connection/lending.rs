@@ -32,10 +32,10 @@ use crate::net::sys;
 use crate::socket::{CloseCause, Frame};
 
 /// How long nobody waits after a thread has got its frame: longer than a busy script needs until it wants the next one.
-const REST: Duration = Duration::from_millis(50);
+const REST: Duration = Duration::from_millis(100);
 
-/// The tasks of busy sockets look at moments that are so far apart: 200 of them wake the runtime 40 times a second, and not 4,000.
-const LOOKS: Duration = Duration::from_millis(25);
+/// The tasks of busy sockets look at moments that are so far apart: 200 of them wake the runtime 20 times a second, and not 2,000.
+const LOOKS: Duration = Duration::from_millis(50);
 
 /// How long a thread waits in the read itself.
 pub(super) const LONGEST_ALONE: Duration = Duration::from_millis(100);
