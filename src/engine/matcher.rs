@@ -138,12 +138,11 @@ fn path(text: &str) -> Result<JsonPath, ConfigError> {
 mod tests {
     use std::time::Instant;
 
-    use bytes::Bytes;
-
     use super::*;
+    use crate::socket::Payload;
 
     fn frame(opcode: Opcode, payload: &str) -> Frame {
-        let payload = Bytes::copy_from_slice(payload.as_bytes());
+        let payload = Payload::from(payload.as_bytes());
         let wire_payload_bytes = payload.len();
         let at = Instant::now();
         Frame { opcode, fin: true, compressed: false, payload, header_bytes: 2, wire_payload_bytes, at, lapse: None }

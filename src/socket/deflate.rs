@@ -7,10 +7,10 @@
 
 use std::cell::RefCell;
 
-use bytes::Bytes;
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
 use super::frame::Violation;
+use super::payload::Payload;
 
 /// What every compressed message ends with and what is left off on the wire (RFC 7692 §7.2.1).
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
@@ -90,7 +90,7 @@ impl Inflater {
 
     /// What `input`, one frame of a compressed message, inflates to; `fin` when it is the last one.
     /// More than `most` bytes are a violation.
-    pub(super) fn inflate(&mut self, input: &[u8], fin: bool, most: usize) -> Result<Bytes, Violation> {
+    pub(super) fn inflate(&mut self, input: &[u8], fin: bool, most: usize) -> Result<Payload, Violation> {
         let mut decompress = self.decompress.take().unwrap_or_else(|| Box::new(Decompress::new(false)));
         let mut output = Vec::new();
         inflate_into(&mut decompress, input, &mut output, most)?;
@@ -101,7 +101,7 @@ impl Inflater {
             self.decompress = Some(decompress);
         }
         output.shrink_to_fit();
-        Ok(Bytes::from(output))
+        Ok(output.into())
     }
 }
 
@@ -224,7 +224,7 @@ mod tests {
         // RFC 7692 §7.2.3.1, the fragmented example.
         let first = inflater.inflate(&[0xf2, 0x48, 0xcd], false, 100).expect("valid");
         let second = inflater.inflate(&[0xc9, 0xc9, 0x07, 0x00], true, 100).expect("valid");
-        assert_eq!([first, second].concat(), b"Hello");
+        assert_eq!([&first[..], &second].concat(), b"Hello");
         assert!(inflater.decompress.is_none(), "nothing is kept without context takeover");
     }
 

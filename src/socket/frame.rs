@@ -4,9 +4,11 @@
 //! while no frame is partial, and never allocates more than what has arrived of a payload, rounded up.
 //! A frame that breaks the protocol is reported before its payload is waited for.
 
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use bytes::Bytes;
 use serde::Serialize;
 use smallvec::SmallVec;
 use tungstenite::protocol::frame::FrameHeader;
@@ -14,6 +16,7 @@ use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use super::deflate::Inflater;
 use super::literal::Lapse;
+use super::payload::Payload;
 
 /// A frame as it goes out; a short one, which mostly goes out at once, needs no allocation.
 pub(super) type Encoded = SmallVec<[u8; 128]>;
@@ -76,7 +79,7 @@ pub struct Frame {
     /// RSV1: the message was compressed (RFC 7692 §6); only its first fragment has it.
     pub compressed: bool,
     /// Payload; inflated when the message was compressed.
-    pub payload: Bytes,
+    pub payload: Payload,
     /// Bytes of the header on the wire.
     pub header_bytes: usize,
     /// Bytes of the payload on the wire.
@@ -95,7 +98,7 @@ impl Frame {
             opcode: Opcode::Continuation,
             fin: true,
             compressed: false,
-            payload: Bytes::new(),
+            payload: Payload::default(),
             header_bytes: 0,
             wire_payload_bytes: 0,
             at,
@@ -183,11 +186,11 @@ impl FrameParser {
                 self.partial = Some(partial);
                 return Ok(None);
             }
-            return self.frame(partial.head, Bytes::from(partial.payload), at).map(Some);
+            return self.frame(partial.head, partial.payload.into(), at).map(Some);
         }
         let Some(head) = self.head(input)? else { return Ok(None) };
         if input.len() >= head.payload_bytes {
-            let payload = Bytes::copy_from_slice(taken(input, head.payload_bytes));
+            let payload = taken(input, head.payload_bytes).into();
             return self.frame(head, payload, at).map(Some);
         }
         let payload = std::mem::take(input).to_vec();
@@ -258,7 +261,7 @@ impl FrameParser {
     }
 
     /// The frame of `head` and `payload`; keeps account of the message it belongs to.
-    fn frame(&mut self, head: Head, payload: Bytes, at: Instant) -> Result<Frame, Violation> {
+    fn frame(&mut self, head: Head, payload: Payload, at: Instant) -> Result<Frame, Violation> {
         let Head { opcode, fin, compressed, header_bytes, payload_bytes } = head;
         let mut payload = payload;
         if !opcode.is_control() {
@@ -277,6 +280,16 @@ fn taken<'a>(input: &mut &'a [u8], most: usize) -> &'a [u8] {
     let (taken, rest) = input.split_at(most.min(input.len()));
     *input = rest;
     taken
+}
+
+/// A masking key that nobody can predict from the ones before it (RFC 6455 §5.3): a number's keyed hash, whose key is random and
+/// never leaves the process. A generator of random numbers has a state per thread, which a thread that has only just got the CPU
+/// back has not at hand.
+pub(super) fn masking_key() -> [u8; 4] {
+    static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let hash = KEY.hash_one(NUMBER.fetch_add(1, Ordering::Relaxed)).to_ne_bytes();
+    [hash[0], hash[1], hash[2], hash[3]]
 }
 
 /// A client's frame as it goes on the wire: header with `mask`, payload masked (RFC 6455 §5.3).
@@ -354,6 +367,12 @@ mod tests {
 
     fn violation(bytes: &[u8]) -> Violation {
         parse(&mut FrameParser::new(1000, None), bytes).expect_err("a violation")
+    }
+
+    #[test]
+    fn masking_keys_are_all_different() {
+        let keys: std::collections::BTreeSet<_> = (0..1000).map(|_| masking_key()).collect();
+        assert!(keys.len() >= 999, "two of a thousand are equal once in nine thousand times");
     }
 
     #[test]

@@ -273,8 +273,6 @@ mod tests {
     use std::sync::Arc;
     use std::time::{Duration, Instant};
 
-    use bytes::Bytes;
-
     use super::super::Opcode;
     use super::*;
 
@@ -283,7 +281,7 @@ mod tests {
             opcode: Opcode::Text,
             fin: true,
             compressed: false,
-            payload: Bytes::copy_from_slice(text.as_bytes()),
+            payload: text.as_bytes().into(),
             header_bytes: 2,
             wire_payload_bytes: text.len(),
             at: Instant::now(),

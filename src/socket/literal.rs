@@ -9,7 +9,6 @@
 
 use std::time::Instant;
 
-use bytes::Bytes;
 use flate2::{Decompress, FlushDecompress, Status};
 use serde::Deserialize;
 
@@ -17,6 +16,7 @@ use super::SocketError;
 use super::close_cause::CloseCause;
 use super::config::Target;
 use super::frame::{Frame, Opcode};
+use super::payload::Payload;
 use super::upgrade::{self, Head};
 use crate::config::ConfigError;
 
@@ -291,7 +291,7 @@ impl LiteralParser {
             10 => (Opcode::Pong, Opcode::Pong),
             code => return Err(Lapse::Opcode(code)),
         };
-        let mut content = Bytes::copy_from_slice(payload);
+        let mut content = Payload::from(payload);
         let mut compressed = false;
         if !opcode.is_control() {
             compressed = if opcode == Opcode::Continuation { compressed_before } else { rsv1 };
@@ -314,13 +314,13 @@ impl LiteralParser {
     }
 
     /// The content of a compressed frame: all of the message with its last frame, nothing readable before.
-    fn inflated(&mut self, payload: &[u8], fin: bool, kind: Opcode) -> Result<Bytes, Lapse> {
+    fn inflated(&mut self, payload: &[u8], fin: bool, kind: Opcode) -> Result<Payload, Lapse> {
         if self.inflate == Inflate::Never {
             return Err(Lapse::NotInflating);
         }
         self.compressed.extend_from_slice(payload);
         if !fin {
-            return Ok(if kind == Opcode::Text { Bytes::from_static(INCOMPLETE) } else { Bytes::new() });
+            return Ok(if kind == Opcode::Text { INCOMPLETE.into() } else { Payload::default() });
         }
         let mut whole = std::mem::take(&mut self.compressed);
         whole.extend_from_slice(&TAIL);
@@ -331,7 +331,7 @@ impl LiteralParser {
         .unwrap_or_else(|| Box::new(Decompress::new(false)));
         let content = inflate(&mut decompress, &whole)?;
         self.decompress = Some(decompress);
-        Ok(Bytes::from(content))
+        Ok(content.into())
     }
 }
 

@@ -22,6 +22,7 @@ mod error;
 mod frame;
 mod inbox;
 mod literal;
+mod payload;
 pub(crate) mod trust;
 mod upgrade;
 mod wire;
@@ -37,6 +38,7 @@ pub use dial::{OpenFailure, Opened, Phases};
 pub use error::SocketError;
 pub use frame::{Frame, Opcode};
 pub use literal::{Inflate, Lapse, Literal};
+pub use payload::Payload;
 pub(crate) use trust::tls_client;
 
 pub use crate::net::parker::Missed;

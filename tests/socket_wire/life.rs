@@ -484,7 +484,7 @@ async fn compressed_messages_arrive_inflated_across_fragments_and_with_one_windo
     let (begin, end) =
         (within(socket.receive()).await.expect("a frame"), within(socket.receive()).await.expect("a frame"));
     assert!(!begin.fin && end.fin && end.opcode == Opcode::Continuation);
-    assert_eq!([begin.payload, end.payload].concat(), message);
+    assert_eq!([&begin.payload[..], &end.payload].concat(), message);
 }
 
 #[tokio::test]

@@ -17,7 +17,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::runtime::Handle as TokioHandle;
@@ -283,7 +282,7 @@ impl Engine {
         if place.mode() != Mode::On {
             return Ok(());
         }
-        place.read_incoming(&self.state, &Bytes::from(message), headers, Instant::now());
+        place.read_incoming(&self.state, &message, headers, Instant::now());
         Ok(())
     }
 

@@ -10,7 +10,6 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::runtime::Handle as TokioHandle;
 use tokio_util::sync::CancellationToken;
@@ -769,7 +768,7 @@ impl Place {
                 assembly.bytes.extend_from_slice(&frame.payload);
                 if frame.fin {
                     assembly.under_way = false;
-                    let whole = Bytes::from(std::mem::take(&mut assembly.bytes));
+                    let whole = std::mem::take(&mut assembly.bytes);
                     drop(assembly);
                     self.read_incoming(state, &whole, None, frame.at);
                 }
@@ -782,7 +781,7 @@ impl Place {
     pub(super) fn read_incoming(
         self: &Arc<Self>,
         state: &Arc<State>,
-        message: &Bytes,
+        message: &[u8],
         headers: Option<String>,
         at: Instant,
     ) {
@@ -795,7 +794,7 @@ impl Place {
             state.auto_ice.left(reason, &self.name, "incoming message");
             return;
         };
-        let (place, state, message) = (Arc::clone(self), Arc::clone(state), message.clone());
+        let (place, state, message) = (Arc::clone(self), Arc::clone(state), message.to_vec());
         self.runtime.spawn_blocking(move || {
             let _permit = permit;
             place.take_incoming(&state, &message, headers, at);

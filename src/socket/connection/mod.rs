@@ -223,9 +223,9 @@ impl Connection {
             }
         }
         let encoded = if self.deflate_outgoing && fin && matches!(opcode, Opcode::Text | Opcode::Binary) {
-            frame::encode(opcode, fin, true, &deflate::deflate(payload), rand::random())
+            frame::encode(opcode, fin, true, &deflate::deflate(payload), frame::masking_key())
         } else {
-            frame::encode(opcode, fin, false, payload, rand::random())
+            frame::encode(opcode, fin, false, payload, frame::masking_key())
         };
         let bytes = encoded.len();
         self.look(start);
@@ -550,7 +550,7 @@ impl Connection {
                 self.pings_received.fetch_add(1, Ordering::Relaxed);
                 for_readers = self.deliver_pings;
                 if self.auto_pong {
-                    let pong = frame::encode(Opcode::Pong, true, false, &frame.payload, rand::random());
+                    let pong = frame::encode(Opcode::Pong, true, false, &frame.payload, frame::masking_key());
                     self.write(|wire| wire.answer(pong));
                 }
             }
@@ -605,7 +605,7 @@ impl Connection {
     /// Sends a close frame as far as the kernel takes it.
     fn send_close(&self, status: u16, reason: &str) {
         let payload = frame::close_payload(status, reason);
-        let encoded = frame::encode(Opcode::Close, true, false, &payload, rand::random());
+        let encoded = frame::encode(Opcode::Close, true, false, &payload, frame::masking_key());
         let mut core = self.core.lock();
         core.close_sent = Some(status);
         if let Some(wire) = &mut core.wire {

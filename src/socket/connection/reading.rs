@@ -311,7 +311,7 @@ impl Reading {
                 if opcode == Opcode::Ping {
                     connection.pings_sent.fetch_add(1, Ordering::Relaxed);
                 }
-                wire.send(frame::encode(opcode, true, false, payload, rand::random())).map(|_| ())
+                wire.send(frame::encode(opcode, true, false, payload, frame::masking_key())).map(|_| ())
             });
         }
         Next::GoOn
