@@ -21,6 +21,21 @@ class PanicTest {
     }
 
     @Test
+    void aPanicWhereTheAnswerLiesInMemoryIsAnExceptionToo() {
+        long memory = FrameMemory.ofThread().address();
+        EngineException panic = assertThrows(EngineException.class, () -> TestNatives.panicInMemory(memory));
+        assertEquals("NATIVE_PANIC", panic.code());
+        assertTrue(panic.getMessage().contains("formatted in memory"), panic.getMessage());
+        assertTrue(engine.snapshot().has("softphones"));
+    }
+
+    @Test
+    void noMemoryIsAnIllegalArgument() {
+        IllegalArgumentException refused = assertThrows(IllegalArgumentException.class, () -> TestNatives.panicInMemory(0));
+        assertTrue(refused.getMessage().contains("memory"), refused.getMessage());
+    }
+
+    @Test
     void aPanicOfATaskIsAnExceptionOfTheCallThatWaitsForIt() {
         byte[] message = TestNatives.utf8("in a task");
         EngineException panic = assertThrows(EngineException.class, () -> TestNatives.panicOnRuntime(message));

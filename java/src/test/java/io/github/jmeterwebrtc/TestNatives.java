@@ -11,6 +11,8 @@ final class TestNatives {
 
     static native void panicOnRuntime(byte[] message);
 
+    static native byte[] panicInMemory(long memory);
+
     static byte[] utf8(String text) {
         return text.getBytes(StandardCharsets.UTF_8);
     }
