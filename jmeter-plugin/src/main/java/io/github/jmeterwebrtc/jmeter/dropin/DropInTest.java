@@ -123,9 +123,9 @@ final class DropInTest implements AutoCloseable {
 
     /** The calling thread has ended. Idempotent. */
     static void threadFinished() {
-        TestRun run = TestRun.ofThread();
-        if (run != null) {
-            of(run).finish();
+        DropInTest test = TestRun.partInProgress(DropInTest.class);
+        if (test != null) {
+            test.finish();
         }
     }
 

@@ -128,13 +128,15 @@ public final class TestRun {
     }
 
     /**
-     * The test in which the calling JMeter thread has used the engine.
+     * A part of the test in progress.
      *
-     * @return null when it has not
+     * @param kind its class
+     * @param <T> its class
+     * @return null when there is no test, or it has no such part yet
      */
-    public static TestRun ofThread() {
+    public static <T extends AutoCloseable> T partInProgress(Class<T> kind) {
         TestRun run = current;
-        return run != null && run.threads.containsKey(Thread.currentThread()) ? run : null;
+        return run == null ? null : kind.cast(run.parts.get(kind));
     }
 
     /**
