@@ -13,7 +13,6 @@ import json
 import os
 import shutil
 import socket
-import time
 import unittest
 from typing import Awaitable, Callable, Sequence
 
@@ -67,14 +66,14 @@ class TheThread(unittest.IsolatedAsyncioTestCase):
             for attempt in range(ATTEMPTS):
                 shutil.rmtree(folder, ignore_errors=True)
                 await pulse.calm()
-                began = time.monotonic()
                 async with World(folder) as world:
                     rows = await scenario(world)
                 failed = [row for row in rows if row["success"] != "true"]
                 causes = collections.Counter(row.get("webrtc_cause", "") for row in failed)
-                if STARVED not in causes or not pulse.was_late(began):
+                # Its own word for it: a process that mostly sleeps, as this one, gets the CPU before one that works.
+                if STARVED not in causes:
                     break
-                print(f"attempt {attempt + 1}: this machine was starved meanwhile: {dict(causes)}")
+                print(f"attempt {attempt + 1}: the generator was starved meanwhile: {dict(causes)}")
         told = f"{dict(causes)} in {folder}; first: {failed[0] if failed else None}"
         self.assertEqual({SUSPECTS[suspect]}, set(causes), told)
         self.assertTrue(at_least <= len(failed) <= at_most, f"{len(failed)} failed, expected {at_least} to {at_most}: {told}")
