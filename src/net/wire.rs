@@ -278,8 +278,8 @@ pub struct InboundQuality {
     pub jitter: f64,
 }
 
-/// Without the 128-bit division of `as_micros`, which every packet would pay twice.
-fn micros(duration: Duration) -> u64 {
+/// µs of a duration, without the 128-bit division of `as_micros`, which every packet would pay twice.
+pub(crate) fn micros(duration: Duration) -> u64 {
     duration.as_secs().saturating_mul(1_000_000).saturating_add(u64::from(duration.subsec_micros()))
 }
 

@@ -403,12 +403,17 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
     }
 
-    #[test]
-    fn a_read_that_waits_says_whether_there_is_more() {
+    /// A connection whose reads wait for a moment, and its other side.
+    fn waiting() -> (TcpStream, TcpStream) {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
         let tcp = TcpStream::connect(listener.local_addr().expect("address")).expect("connect");
-        let (mut peer, _) = listener.accept().expect("accept");
         enable_waiting(&tcp, Duration::from_millis(50)).expect("TCP_INQ");
+        (tcp, listener.accept().expect("accept").0)
+    }
+
+    #[test]
+    fn a_read_that_waits_says_whether_there_is_more() {
+        let (tcp, mut peer) = waiting();
         let mut buffer = [MaybeUninit::uninit(); 2];
         let nothing = read_waiting(tcp.as_fd(), &mut buffer).expect_err("nothing was sent");
         assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
@@ -426,10 +431,7 @@ mod tests {
 
     #[test]
     fn a_read_of_a_reply_says_there_may_be_more_where_the_buffer_is_full() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
-        let tcp = TcpStream::connect(listener.local_addr().expect("address")).expect("connect");
-        let (mut peer, _) = listener.accept().expect("accept");
-        enable_waiting(&tcp, Duration::from_millis(50)).expect("TCP_INQ");
+        let (tcp, mut peer) = waiting();
         let mut buffer = [MaybeUninit::uninit(); 2];
         let nothing = read_reply(tcp.as_fd(), &mut buffer).expect_err("nothing was sent");
         assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);

@@ -34,6 +34,7 @@ use super::{CloseCause, Frame, Matching, Observer, Opcode, SocketError, Tap};
 use crate::config::ConfigError;
 use crate::net::parker::{self, Missed};
 use crate::net::sys;
+use crate::net::wire::micros;
 use lending::{BlockingRead, LONGEST_ALONE};
 use reading::Reading;
 use task::Task;
@@ -635,10 +636,6 @@ impl Core {
             (None, Some(code)) => Err(SocketError::Closed { cause: CloseCause::ClosedByUs { code } }),
         }
     }
-}
-
-fn micros(duration: Duration) -> u64 {
-    duration.as_secs().saturating_mul(1_000_000).saturating_add(u64::from(duration.subsec_micros()))
 }
 
 /// What a read gives its reader.

@@ -71,7 +71,7 @@ final class DropInTest implements AutoCloseable {
      * @param variables its variables, which controllers hand on to the threads of their children
      */
     static Connections connections(ThreadScope thread, JMeterVariables variables) {
-        Connections known = thread.remembered(Connections.class);
+        Connections known = thread.attachment(Connections.class);
         return known != null ? known : of(thread.run()).lookUp(thread, variables);
     }
 
@@ -90,7 +90,7 @@ final class DropInTest implements AutoCloseable {
                 variables.putObject(FAMILY, own);
             }
         }
-        thread.remember(own);
+        thread.attach(own);
         return own;
     }
 

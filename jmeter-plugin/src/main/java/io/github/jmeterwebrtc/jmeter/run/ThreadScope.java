@@ -40,8 +40,8 @@ public final class ThreadScope {
     private Operation spare;
     /** Whether {@link #close()} was called. Written under the lock of this. */
     private volatile boolean closed;
-    /** What the elements of one kind remember for this thread. */
-    private Object remembered;
+    /** What the elements of one kind keep for this thread. */
+    private Object attachment;
     /** As of the last wait that was begun. */
     private JMeterContext context;
 
@@ -94,23 +94,23 @@ public final class ThreadScope {
     }
 
     /**
-     * What the elements of one kind remember for this thread.
+     * What the elements of one kind keep for this thread.
      *
      * @param kind its class
      * @param <T> its class
-     * @return null when nothing of that class was given to {@link #remember(Object)} last
+     * @return null when nothing of that class was given to {@link #attach} last
      */
-    public <T> T remembered(Class<T> kind) {
-        return kind.isInstance(remembered) ? kind.cast(remembered) : null;
+    public <T> T attachment(Class<T> kind) {
+        return kind.isInstance(attachment) ? kind.cast(attachment) : null;
     }
 
     /**
-     * Remembers something for the elements of one kind; there is one such kind.
+     * Keeps something for the elements of one kind; there is one such kind.
      *
      * @param something belongs to this thread and this test
      */
-    public void remember(Object something) {
-        remembered = something;
+    public void attach(Object something) {
+        attachment = something;
     }
 
     /**
