@@ -98,8 +98,8 @@ class ResultBuilderTest {
 
     @Test
     void aWaitInTheGateIsBeforeTheSampleAndNotInIt() {
-        ResultBuilder builder = new ResultBuilder("x");
         long before = System.currentTimeMillis();
+        ResultBuilder builder = new ResultBuilder("x");
         builder.waitedAtGate(5_000_000);
         builder.took(20_000);
         SampleResult result = builder.build();
