@@ -218,14 +218,62 @@ fn two_softphones_of_the_json_profile_call_each_other_and_one_hangs_up() {
         assert!(ring >= 300_000 && answered["elapsedUs"].as_u64() >= Some(ring), "{answered}");
         bench.talks(incoming);
         bench.talks(outgoing);
-        bench.engine.hang_up(outgoing, NOBODY(), LONG).expect("a report");
+        let ours = bench.engine.hang_up(outgoing, NOBODY(), LONG).expect("a report");
+        assert_eq!(ours["agrees"], true, "{ours}");
+        assert_eq!((&ours["lostOutgoing"], &ours["lostIncoming"]), (&json!(0), &json!(0)), "{ours}");
         bench.until("the other side has noticed", |bench| bench.engine.is_session_lost(incoming));
         let report = bench.engine.session_report(incoming).expect("a report");
         assert_eq!(text(&report["lost"], "code"), "ENDED_BY_PEER", "{report}");
         let report = bench.engine.hang_up(incoming, NOBODY(), LONG).expect("a report");
         assert_eq!(text(&report, "endedBy"), "peer", "{report}");
+        assert_eq!((&report["agrees"], &report["peerMediaMissing"]), (&json!(true), &Value::Null), "{report}");
+        assert_eq!(report["peerMedia"]["packetsSent"], ours["media"]["packetsSent"], "{report} {ours}");
         let closed = bench.ends_without_a_trace();
         assert_eq!(closed["softphones"].as_array().map(Vec::len), Some(2), "{closed}");
+    });
+}
+
+#[test]
+fn both_sides_hang_up_at_once_and_their_accounts_agree() {
+    within_two_minutes(|| {
+        let bench = Bench::new(json!({}));
+        let (anna, bert) =
+            (bench.registered("anna", bench.json_phone("anna")), bench.registered("bert", bench.json_phone("bert")));
+        let (engine, scope) = (Arc::clone(&bench.engine), bench.scope);
+        let calling = std::thread::spawn(move || {
+            engine.softphone_call(anna, scope, NOBODY(), "out", br#"{"to":"bert"}"#, LONG).expect("an outcome")
+        });
+        let (incoming, _) = bench.answer(bert, json!({}));
+        let outgoing = calling.join().expect("no panic").session.expect("up");
+        bench.talks(incoming);
+        bench.talks(outgoing);
+        let (first, second) = std::thread::scope(|scope| {
+            let first = scope.spawn(|| bench.engine.hang_up(outgoing, NOBODY(), LONG).expect("a report"));
+            let second = scope.spawn(|| bench.engine.hang_up(incoming, NOBODY(), LONG).expect("a report"));
+            (first.join().expect("no panic"), second.join().expect("no panic"))
+        });
+        for report in [first, second] {
+            assert_eq!(report["peerMediaMissing"], Value::Null, "{report}");
+            assert_eq!(report["lostIncoming"], 0, "{report}");
+            assert!(report["hangUpUs"].as_u64() < Some(10_000_000), "{report}");
+        }
+        bench.ends_without_a_trace();
+    });
+}
+
+#[test]
+fn a_call_to_the_labs_tone_proves_every_packet_in_both_directions() {
+    within_two_minutes(|| {
+        let bench = Bench::new(json!({}));
+        let key = bench.registered("", bench.json_phone("anna"));
+        let placed = bench.engine.softphone_call(key, bench.scope, NOBODY(), "call", br#"{"to":"tone"}"#, LONG);
+        let session = placed.expect("an outcome").session.expect("up");
+        bench.talks(session);
+        let report = bench.engine.hang_up(session, NOBODY(), LONG).expect("a report");
+        assert_eq!(report["agrees"], true, "{report}");
+        assert_eq!(report["peerMedia"]["packetsReceived"], report["media"]["packetsSent"], "{report}");
+        assert_eq!(report["media"]["packetsReceived"], report["peerMedia"]["packetsSent"], "{report}");
+        bench.ends_without_a_trace();
     });
 }
 

@@ -460,8 +460,28 @@ pub struct CallReport {
     pub timeline: Vec<Moment>,
 }
 
+/// Both sides' packet accounts, compared at the end of a call.
+pub(super) struct Accounts {
+    pub(super) lost_outgoing: Option<i64>,
+    pub(super) lost_incoming: Option<i64>,
+    pub(super) agree: bool,
+}
+
+impl Accounts {
+    /// `by_us`: we hung up. The peer that hangs up first writes down what it has received before our last packets are in.
+    pub(super) fn of(ours: &MediaCounters, peers: Option<&MediaCounters>, by_us: bool) -> Self {
+        let lost_outgoing = peers.filter(|_| by_us).map(|peer| missing(ours.packets_sent, peer.packets_received));
+        let lost_incoming = peers.map(|peer| missing(peer.packets_sent, ours.packets_received));
+        Self {
+            lost_outgoing,
+            lost_incoming,
+            agree: lost_incoming == Some(0) && lost_outgoing.is_none_or(|lost| lost == 0),
+        }
+    }
+}
+
 /// Packets of one direction that one side sent and the other did not get.
-pub(super) fn missing(sent: u64, received: u64) -> i64 {
+fn missing(sent: u64, received: u64) -> i64 {
     i64::try_from(i128::from(sent) - i128::from(received)).unwrap_or(i64::MAX)
 }
 

@@ -26,7 +26,7 @@ use crate::peer::{ConnectionState, Session};
 use crate::signaling::accounts;
 use crate::signaling::dialog::{Ending, Hold, View, micros};
 use crate::signaling::outcome::{
-    CallCode, CallFailure, CallLoss, CallOutcome, CallReport, EndedBy, WorstStates, connection_lost, missing,
+    Accounts, CallCode, CallFailure, CallLoss, CallOutcome, CallReport, EndedBy, WorstStates, connection_lost,
 };
 use crate::socket::{CloseCause, Socket, TapGuard};
 
@@ -243,9 +243,7 @@ impl Call {
         let dialog = &self.hold.dialog;
         let media = dialog.session.counters();
         let peer_media = view.peer_bye.as_ref().and_then(|bye| bye.media);
-        // The peer that hangs up first writes down what it has received before our last packets are in.
-        let lost_outgoing = peer_media.filter(|_| by_us).map(|peer| missing(media.packets_sent, peer.packets_received));
-        let lost_incoming = peer_media.map(|peer| missing(peer.packets_sent, media.packets_received));
+        let accounts = Accounts::of(&media, peer_media.as_ref(), by_us);
         let timeline = dialog.timeline(self.started);
         let ended_us = lost.as_ref().map_or_else(|| micros(begun.duration_since(self.started)), |lost| lost.at_us);
         let offset = dialog.session.started().saturating_duration_since(self.started);
@@ -264,9 +262,9 @@ impl Call {
                 None => why_missing.or_else(|| Some("the peer's bye states no accounts".to_owned())),
             },
             peer_media,
-            agrees: lost_incoming == Some(0) && lost_outgoing.is_none_or(|lost| lost == 0),
-            lost_outgoing,
-            lost_incoming,
+            agrees: accounts.agree,
+            lost_outgoing: accounts.lost_outgoing,
+            lost_incoming: accounts.lost_incoming,
             duration_us: ended_us.saturating_sub(up),
             hang_up_us: micros(begun.elapsed()),
             worst_states: WorstStates::of(timeline.iter().map(|(_, machine, state)| (*machine, &**state))),

@@ -10,7 +10,7 @@ use super::fragment;
 use super::machine::{Context, Extra, Flow, Machine};
 use super::messages::{Action, CallKey, Command, EndedBy, PeerEvent, PeerNumber};
 use super::template::text_of;
-use crate::peer::IceCandidateInit;
+use crate::peer::{IceCandidateInit, MediaCounters};
 
 /// How long candidates of a call that is not known yet are kept.
 pub(super) const EARLY: Duration = Duration::from_secs(60);
@@ -18,8 +18,12 @@ pub(super) const EARLY: Duration = Duration::from_secs(60);
 const MAX_EARLY: usize = 64;
 /// So many candidates are kept before a call's first description.
 const MAX_EARLY_CANDIDATES: usize = 64;
+/// How long a PeerConnection may take to come to rest; longer than all its own waits.
+const REST: Duration = Duration::from_secs(3);
 /// Calls one softphone may have at a time.
 const MAX_CALLS: usize = 256;
+/// So often a call may be told to come to rest before it has.
+const MAX_RESTS: usize = 8;
 
 /// One call.
 #[derive(Default)]
@@ -45,12 +49,28 @@ pub(super) struct Call {
     /// Its PeerConnection failed.
     failed: bool,
     taken: VecDeque<(usize, String, Instant)>,
+    /// What follows when its PeerConnection has come to rest, in the order in which it was told to.
+    resting: VecDeque<Resting>,
+}
+
+/// What follows a [`Do::Rest`].
+struct Resting {
+    then: Vec<Do>,
+    /// The message at hand when it was told to rest.
+    message: Option<Value>,
+    /// Without the PeerConnection's word it follows then.
+    until: Instant,
 }
 
 impl Call {
     /// Placed by the user, and not known to the protocol yet.
     pub(super) fn is_being_placed(&self) -> bool {
         self.outgoing && self.name.is_none()
+    }
+
+    /// When its PeerConnection should have come to rest.
+    pub(super) fn rest_end(&self) -> Option<Instant> {
+        self.resting.front().map(|resting| resting.until)
     }
 }
 
@@ -241,6 +261,18 @@ impl Machine {
                     }
                 }
             }
+            Do::Rest { packets, then } => {
+                let packets = packets.as_ref().and_then(|packets| self.count(packets, context, now));
+                return self.rest(key, packets.unwrap_or_default(), then, context, now);
+            }
+            Do::RemoteMedia { packets_sent, packets_received } => {
+                if let (Some(packets_sent), Some(packets_received)) =
+                    (self.count(packets_sent, context, now), self.count(packets_received, context, now))
+                {
+                    let media = MediaCounters { packets_sent, packets_received, ..MediaCounters::default() };
+                    self.push(Action::RemoteMedia { call: key, media });
+                }
+            }
             Do::Closed { reason } => return self.ended(key, EndedBy::Peer, reason.as_ref(), context, now),
             Do::Refused { reason } => return self.ended(key, EndedBy::Refusal, reason.as_ref(), context, now),
             Do::End => {
@@ -264,6 +296,61 @@ impl Machine {
                 self.problem(error.to_string());
                 None
             }
+        }
+    }
+
+    /// A count that a message states; nothing where it states none.
+    fn count(&mut self, source: &Source, context: &Context<'_>, now: Instant) -> Option<u64> {
+        let text = match self.value(source, context, now) {
+            Ok(value) => text_of(&value?),
+            Err(error) => {
+                self.problem(error.to_string());
+                return None;
+            }
+        };
+        match text.parse() {
+            Ok(count) => Some(count),
+            Err(_) => {
+                self.problem("packet accounts were ignored: one of them is no whole number from 0");
+                None
+            }
+        }
+    }
+
+    fn rest(&mut self, key: CallKey, packets: u64, then: &[Do], context: &Context<'_>, now: Instant) -> Flow {
+        match self.calls.get_mut(&key).filter(|call| call.peer > 0) {
+            Some(call) if call.resting.len() < MAX_RESTS => {
+                let (then, message) = (then.to_vec(), context.message.cloned());
+                call.resting.push_back(Resting { then, message, until: now + REST });
+                let peer = call.peer;
+                self.push(Action::Rest { call: key, peer, packets });
+                Flow::On
+            }
+            Some(_) => {
+                self.problem("a call was not brought to rest: it is being brought to rest already");
+                Flow::On
+            }
+            None => self.run(then, context, now),
+        }
+    }
+
+    /// A PeerConnection has come to rest, or its time for that is over.
+    fn rested(&mut self, key: CallKey, media: Option<MediaCounters>, now: Instant) {
+        let Some(resting) = self.calls.get_mut(&key).and_then(|call| call.resting.pop_front()) else { return };
+        let media = media.and_then(|media| serde_json::to_value(media).ok());
+        let extra = media.into_iter().map(|media| ("media", media)).collect();
+        let context = Context { message: resting.message.as_ref(), call: Some(key), extra, ..Context::default() };
+        self.run(&resting.then, &context, now);
+    }
+
+    /// What waits for a rest that does not come is done without it.
+    pub(super) fn rests_due(&mut self, now: Instant) {
+        let late = |call: &Call| call.rest_end().is_some_and(|end| now >= end);
+        let late: Vec<CallKey> = self.calls.iter().filter(|(_, call)| late(call)).map(|(key, _)| *key).collect();
+        for key in late {
+            let ms = REST.as_millis();
+            self.problem(format!("a call did not come to rest within {ms} ms: its packet accounts are not stated"));
+            self.rested(key, None, now);
         }
     }
 
@@ -444,6 +531,7 @@ impl Machine {
             }
             PeerEvent::EndOfCandidates if profile.candidates.full => return,
             PeerEvent::EndOfCandidates => (&events.end_of_candidates, Extra::new()),
+            PeerEvent::Rested(media) => return self.rested(key, Some(media), now),
             PeerEvent::Connected => (&events.connected, Extra::new()),
             PeerEvent::Disconnected => (&events.disconnected, Extra::new()),
             PeerEvent::Failed { detail } => {

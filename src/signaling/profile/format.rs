@@ -23,7 +23,7 @@ const MAX_FILE_BYTES: usize = 1 << 20;
 const MAX_BRANCHES: usize = 8;
 
 /// Variables that the interpreter sets itself.
-const BUILT_IN: [&str; 14] = [
+const BUILT_IN: [&str; 15] = [
     "uuid",
     "id",
     "nowMs",
@@ -38,6 +38,7 @@ const BUILT_IN: [&str; 14] = [
     "digits",
     "subprotocol",
     "direction",
+    "media",
 ];
 
 /// Why a profile cannot be used.
@@ -650,6 +651,24 @@ pub enum Do {
         #[serde(default)]
         restarts_ice: bool,
     },
+    /// Sends no more audio, waits until every packet is where it belongs, and then does `then`, where `${media}` are this side's
+    /// packet accounts: an object with the names of webrtc-stats, such as `packetsSent` and `packetsReceived`. What has left is
+    /// final only when the last packet has left, what has come only when the other side's last one is in. Bounded, 3 s at most;
+    /// without a PeerConnection there is nothing to wait for, and no `${media}`.
+    Rest {
+        /// How many packets the other side says it has sent; they are waited for, 1.5 s at most.
+        #[serde(default)]
+        packets: Option<Source>,
+        /// What follows.
+        then: Vec<Self>,
+    },
+    /// The other side's packet accounts of the call, for the report at its end; ignored where the message has none.
+    RemoteMedia {
+        /// RTP packets that it has sent (webrtc-stats `outbound-rtp`).
+        packets_sent: Source,
+        /// RTP packets that it has received (webrtc-stats `inbound-rtp`).
+        packets_received: Source,
+    },
     /// The call is over by the other side.
     Closed {
         /// Why.
@@ -848,6 +867,11 @@ impl Profile {
             Some(Driver::Whip | Driver::Whep) => None,
             None => (!self.commands.dtmf.is_empty()).then_some("the profile's own way"),
         }
+    }
+
+    /// Whether the other side's packet accounts come with its messages.
+    pub fn carries_accounts(&self) -> bool {
+        self.lists().iter().any(|(_, list)| takes_accounts(list))
     }
 
     /// What tells users apart among softphones with these parameters: whatever names the user, and whatever says where the
@@ -1061,9 +1085,19 @@ fn collect_sets<'a>(list: &'a [Do], into: &mut Vec<&'a BTreeMap<String, Source>>
                 collect_sets(&branch.then, into);
                 collect_sets(&branch.otherwise, into);
             }
+            Do::Rest { then, .. } => collect_sets(then, into),
             _ => {}
         }
     }
+}
+
+fn takes_accounts(list: &[Do]) -> bool {
+    list.iter().any(|action| match action {
+        Do::RemoteMedia { .. } => true,
+        Do::If(branch) => takes_accounts(&branch.then) || takes_accounts(&branch.otherwise),
+        Do::Rest { then, .. } => takes_accounts(then),
+        _ => false,
+    })
 }
 
 type Checked = Result<(), (String, String)>;
@@ -1200,7 +1234,7 @@ impl Check<'_> {
 
     fn list(&self, at: &str, list: &[Do], depth: usize) -> Checked {
         if depth > MAX_BRANCHES {
-            return Err((at.to_owned(), format!("`if` is nested deeper than {MAX_BRANCHES}")));
+            return Err((at.to_owned(), format!("`if` and `rest` are nested deeper than {MAX_BRANCHES}")));
         }
         for (number, action) in list.iter().enumerate() {
             self.action(&format!("{at}[{number}]"), action, depth)?;
@@ -1253,6 +1287,14 @@ impl Check<'_> {
                 self.maybe(&format!("{at}.remoteCandidate.sdpMid"), sdp_mid.as_ref())?;
                 self.maybe(&format!("{at}.remoteCandidate.sdpMLineIndex"), sdp_m_line_index.as_ref())?;
                 self.maybe(&format!("{at}.remoteCandidate.usernameFragment"), username_fragment.as_ref())
+            }
+            Do::Rest { packets, then } => {
+                self.maybe(&format!("{at}.rest.packets"), packets.as_ref())?;
+                self.list(&format!("{at}.rest.then"), then, depth + 1)
+            }
+            Do::RemoteMedia { packets_sent, packets_received } => {
+                self.source(&format!("{at}.remoteMedia.packetsSent"), packets_sent)?;
+                self.source(&format!("{at}.remoteMedia.packetsReceived"), packets_received)
             }
             Do::Closed { reason } => self.maybe(&format!("{at}.closed.reason"), reason.as_ref()),
             Do::Refused { reason } => self.maybe(&format!("{at}.refused.reason"), reason.as_ref()),

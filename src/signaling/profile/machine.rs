@@ -267,8 +267,9 @@ impl Machine {
         let ready = self.phase == Phase::Ready;
         let every = self.every.iter().copied().filter(|_| ready);
         let keep_alive = self.keep_alive_at.filter(|_| ready);
+        let rests = self.calls.values().filter_map(Call::rest_end);
         let others = [waiting, self.login_end, keep_alive, silence, self.stopping].into_iter().flatten();
-        requests.chain(every).chain(others).min()
+        requests.chain(every).chain(rests).chain(others).min()
     }
 
     /// Takes what happened at `now` and returns what to do, in order.
@@ -869,6 +870,7 @@ impl Machine {
             self.fail(After::Retry, &format!("the server was silent for {ms} ms"), now);
         }
         self.requests_due(now);
+        self.rests_due(now);
         if self.phase == Phase::Ready && self.keep_alive_at.is_some_and(|at| now >= at) {
             self.keep_alive(now);
         }

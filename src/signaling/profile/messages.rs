@@ -2,7 +2,7 @@
 use std::time::{Duration, Instant};
 
 use crate::media::Dtmf;
-use crate::peer::{IceCandidateInit, IceServer, MediaDirection};
+use crate::peer::{IceCandidateInit, IceServer, MediaCounters, MediaDirection};
 
 use super::format::Method;
 
@@ -143,6 +143,8 @@ pub enum PeerEvent {
     Connected,
     /// Interrupted.
     Disconnected,
+    /// It sends no more, and its packets are where they belong ([`Action::Rest`]).
+    Rested(MediaCounters),
     /// Failed, or an SDP could not be used.
     Failed {
         /// Why.
@@ -255,6 +257,22 @@ pub enum Action {
         peer: PeerNumber,
         /// The candidate; empty = the end of them.
         candidate: IceCandidateInit,
+    },
+    /// Send no more audio and come to rest; [`PeerEvent::Rested`] follows.
+    Rest {
+        /// The call.
+        call: CallKey,
+        /// Its PeerConnection.
+        peer: PeerNumber,
+        /// How many packets the other side says it has sent, which are waited for.
+        packets: u64,
+    },
+    /// The other side has stated its packet accounts.
+    RemoteMedia {
+        /// The call.
+        call: CallKey,
+        /// The accounts; what was not stated is 0.
+        media: MediaCounters,
     },
     /// Close a PeerConnection that another one of the same call replaces.
     ClosePeer {

@@ -390,7 +390,8 @@ impl UserAgent {
                 Offering::Nothing => {}
             },
             PeerEvent::LocalAnswer(answer) => self.accept_with(key, &answer, now),
-            PeerEvent::LocalCandidate(_) | PeerEvent::EndOfCandidates | PeerEvent::Connected => {}
+            PeerEvent::LocalCandidate(_) | PeerEvent::EndOfCandidates | PeerEvent::Connected | PeerEvent::Rested(_) => {
+            }
             PeerEvent::Disconnected => {
                 if self.settings.restart_ice {
                     self.renegotiate(key, true);

@@ -357,6 +357,8 @@ impl Actor {
             Action::AddCandidate { call, peer, candidate } => {
                 self.tell(call, peer, PeerCommand::Candidate(candidate));
             }
+            Action::Rest { call, peer, packets } => self.tell(call, peer, PeerCommand::Rest(packets)),
+            Action::RemoteMedia { call, media } => self.change(call, |view| view.remote_media = Some(media)),
             Action::ClosePeer { call, peer, reason } => {
                 log::debug!("a PeerConnection of a call is replaced: {reason}");
                 self.peers.remove(&(call, peer));

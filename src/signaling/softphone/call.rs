@@ -25,7 +25,7 @@ use crate::peer::{ConnectionState, MediaCounters, PeerError, Session};
 use crate::signaling::call::trouble::{Fact, Trouble};
 use crate::signaling::dialog::micros;
 use crate::signaling::outcome::{
-    self, CallCode, CallFailure, CallLoss, CallOutcome, CallReport, Course, WorstStates, connection_lost,
+    self, Accounts, CallCode, CallFailure, CallLoss, CallOutcome, CallReport, Course, WorstStates, connection_lost,
 };
 use crate::signaling::profile::{Command, EndedBy};
 use crate::socket::CloseCause;
@@ -635,6 +635,7 @@ impl PhoneCall {
             *place = Some(since(described.at));
         }
         facts.signaling.closed = self.signaling_lost();
+        facts.peer_received = view.remote_media.map(|media| media.packets_received);
         facts
     }
 
@@ -696,6 +697,20 @@ impl PhoneCall {
         report
     }
 
+    /// Why the other side's accounts are missing, if they are.
+    fn accounts_missing(&self, view: &CallView) -> Option<String> {
+        if view.remote_media.is_some() {
+            return None;
+        }
+        Some(match (self.call.profile().carries_accounts(), &view.state) {
+            (false, _) => "the protocol of this profile carries no packet accounts".to_owned(),
+            (true, CallState::Ended { by: EndedBy::Us, reason: Some(reason) }) => {
+                format!("the other side did not state its packet accounts: {reason}")
+            }
+            (true, _) => "the other side did not state its packet accounts".to_owned(),
+        })
+    }
+
     fn report(&self, begun: Instant, lost: Option<CallLoss>) -> CallReport {
         let view = self.call.view();
         let timeline = self.timeline(&view);
@@ -711,16 +726,18 @@ impl PhoneCall {
             (None, Some(offset)) => diagnose(&self.facts()).map(|verdict| verdict.later_by(offset)),
             _ => None,
         };
+        let media = self.counters();
+        let accounts = Accounts::of(&media, view.remote_media.as_ref(), by_us);
         CallReport {
             call: view.name.clone().unwrap_or_default(),
             ended_by: if by_us { outcome::EndedBy::Us } else { outcome::EndedBy::Peer },
             reason,
-            media: self.counters(),
-            peer_media: None,
-            peer_media_missing: Some("the protocol of this profile carries no packet accounts".to_owned()),
-            lost_outgoing: None,
-            lost_incoming: None,
-            agrees: false,
+            media,
+            peer_media: view.remote_media,
+            peer_media_missing: self.accounts_missing(&view),
+            lost_outgoing: accounts.lost_outgoing,
+            lost_incoming: accounts.lost_incoming,
+            agrees: accounts.agree,
             duration_us: up.map_or(0, |up| ended_us.saturating_sub(up)),
             hang_up_us: micros(begun.elapsed()),
             worst_states: WorstStates::of(timeline.iter().map(|(_, machine, state)| (*machine, &**state))),

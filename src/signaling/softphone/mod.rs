@@ -266,6 +266,8 @@ pub struct CallView {
     pub refused_candidates: Option<(u32, String)>,
     /// What happened in its signaling when, at most [`MOMENTS`].
     pub moments: Vec<(Instant, String)>,
+    /// The other side's packet accounts, where the protocol carries them and it has stated them.
+    pub remote_media: Option<MediaCounters>,
     /// The status that refused it, where the protocol has statuses.
     pub refusal: Option<Refusal>,
 }
@@ -294,6 +296,7 @@ impl CallView {
             answer: None,
             refused_candidates: None,
             moments: Vec::new(),
+            remote_media: None,
             refusal: None,
         }
     }

@@ -10,6 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use super::actor::Note;
 use super::{CallState, CallView, Described, SessionFault};
 use crate::peer::{ConnectionState, IceCandidateInit, MediaDirection, PeerError, Session, SessionConfig};
+use crate::signaling::accounts;
 use crate::signaling::profile::{CallKey, Input, PeerEvent, PeerNumber};
 
 /// How often the state of a connected session is looked at.
@@ -21,10 +22,15 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(in crate::signaling) enum PeerCommand {
     Offer,
-    Renegotiate { direction: MediaDirection, restart_ice: bool },
+    Renegotiate {
+        direction: MediaDirection,
+        restart_ice: bool,
+    },
     Answer(String),
     Apply(String),
     Candidate(IceCandidateInit),
+    /// Send no more; wait for so many packets of the other side.
+    Rest(u64),
 }
 
 /// Which one it is, and whom it tells.
@@ -187,6 +193,14 @@ impl Talk {
                         answer.applied = Some(std::time::Instant::now());
                     }
                 });
+                Ok(false)
+            }
+            PeerCommand::Rest(packets) => {
+                session.stop_audio();
+                accounts::received(session, packets, Instant::now() + accounts::DRAIN).await;
+                let mut media = accounts::at_rest(session).await;
+                media.add(&self.view.borrow().earlier);
+                self.tell(PeerEvent::Rested(media)).await;
                 Ok(false)
             }
             PeerCommand::Candidate(candidate) => {

@@ -267,7 +267,7 @@ impl Call {
                 }
             }
             PeerEvent::EndOfCandidates => self.gathered = true,
-            PeerEvent::Connected => {}
+            PeerEvent::Connected | PeerEvent::Rested(_) => {}
             PeerEvent::Disconnected if self.restart_ice && self.etag.is_some() => return self.restart(peer),
             PeerEvent::Disconnected => {}
             PeerEvent::Failed { detail } => return Err(Ended::new(EndedBy::Failure, detail)),

@@ -1,4 +1,5 @@
 //! Profiles that can be used, and what is said of those that cannot.
+mod accounts;
 mod genesys;
 mod others;
 
