@@ -71,6 +71,19 @@ class Softphones(RealJMeter):
         for kind in ("softphones", "webSockets", "udpSockets"):
             self.assertEqual(run.counters[kind]["open"], 0, kind)
 
+    def test_of_the_plain_json_profile_account_for_every_packet_with_the_other_side(self) -> None:
+        lab = self.lab()
+        phone = register({"url": lab.signaling_url, "user": "user-${__threadNum}"}, profile="json")
+        calls = [call("tone", to="tone"), think(500), hang_up()]
+        run = self.run_plan(thread_group("users", phone, *calls * 2, unregister(), threads=3))
+        self.assertEqual(run.failed(), [])
+        ends = run.labelled("WebRTC hang up")
+        self.assertEqual(len(ends), 6)
+        sent, received = (sum(int(row[f"webrtc_packets{way}"]) for row in ends) for way in ("Sent", "Received"))
+        counters = lab.stop()
+        self.assertEqual((counters["packetsReceived"], counters["packetsSent"]), (sent, received))
+        self.assertEqual((counters["packetsLost"], counters["callsAbandoned"]), (0, 0))
+
     def test_begin_a_sample_when_the_call_comes_in_and_not_when_somebody_waits(self) -> None:
         lab = self.genesys(callEveryMs=3000)
         run = self.run_plan(thread_group("agent", register(at(lab.genesys_url)), answer_call(), hang_up()))
