@@ -157,6 +157,7 @@ impl Control {
             "unmute" => Command::Unmute,
             "hold" => Command::Hold,
             "resume" => Command::Resume,
+            "restartIce" => Command::RestartIce,
             "dtmf" => {
                 let digits = self.digits.as_deref().unwrap_or_default();
                 Command::Dtmf(Dtmf::new(digits, self.duration_ms, self.gap_ms)?)
@@ -169,7 +170,11 @@ impl Control {
                 Command::Transfer { to }
             }
             other => {
-                return Err(ConfigError::new("command", other, "mute, unmute, hold, resume, dtmf or transfer"));
+                return Err(ConfigError::new(
+                    "command",
+                    other,
+                    "mute, unmute, hold, resume, restartIce, dtmf or transfer",
+                ));
             }
         })
     }
@@ -830,6 +835,7 @@ mod tests {
             command(dtmf).expect("usable"),
             Command::Dtmf(Dtmf::new("1,2", Some(60), Some(40)).expect("usable"))
         );
+        assert_eq!(command(r#"{"command":"restartIce"}"#).expect("usable"), Command::RestartIce);
         let transfer = command(r#"{"command":"transfer","to":"+49 30"}"#).expect("usable");
         assert_eq!(transfer, Command::Transfer { to: "+49 30".to_owned() });
     }

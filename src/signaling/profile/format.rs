@@ -346,6 +346,9 @@ pub struct KeepAlive {
     /// So many requests in a row without an answer end the WebSocket (default 2).
     #[serde(default = "two")]
     pub misses: u32,
+    /// What is done before it is closed for that; without anything it is left without a closing handshake.
+    #[serde(default)]
+    pub on_error: Vec<Do>,
 }
 
 /// Silence of the server that ends a WebSocket.
@@ -358,6 +361,9 @@ pub struct Silence {
     pub only_if: Condition,
     /// Without any text frame for so long, ms.
     pub ms: u64,
+    /// What is done before the WebSocket is closed for that; without anything it is left without a closing handshake.
+    #[serde(default)]
+    pub on_error: Vec<Do>,
 }
 
 /// How a registered softphone comes back.
@@ -478,7 +484,7 @@ pub struct IceServersSection {
 }
 
 /// Which local candidates are told.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CandidatesSection {
@@ -585,7 +591,7 @@ pub type Condition = BTreeMap<String, String>;
 
 /// One action.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Do {
     /// Sends a template.
@@ -691,7 +697,7 @@ pub enum Do {
         #[serde(default)]
         reason: Option<Source>,
     },
-    /// Leaves the WebSocket and comes back without delay.
+    /// Leaves the WebSocket with its farewell and comes back after the first delay of `reconnect`, without delay where it has none.
     Move,
     /// The next attempt does the prologue again.
     Renew,
@@ -978,6 +984,10 @@ impl Profile {
             ("socket.nested", self.socket.nested.is_empty()),
             ("socket.keepAlive", self.socket.keep_alive.is_none()),
             ("socket.silence", self.socket.silence.is_none()),
+            ("socket.codec", self.socket.codec == Codec::default()),
+            ("socket.translate", self.socket.translate.is_none()),
+            ("socket.farewellAwaits", self.socket.farewell_awaits.is_none()),
+            ("candidates", self.candidates == CandidatesSection::default()),
         ];
         let section = section.into_iter().find(|(_, is_empty)| !is_empty).map(|(at, _)| at.to_owned());
         if let Some(at) = section.or(list) {
@@ -1023,6 +1033,12 @@ impl Profile {
             ("ready".into(), &self.ready),
             ("socket.farewell".into(), &self.socket.farewell),
         ];
+        if let Some(keep_alive) = &self.socket.keep_alive {
+            lists.push(("socket.keepAlive.onError".into(), &keep_alive.on_error));
+        }
+        if let Some(silence) = &self.socket.silence {
+            lists.push(("socket.silence.onError".into(), &silence.on_error));
+        }
         for (name, http) in &self.http {
             lists.push((format!("http.{name}.do"), &http.then));
             lists.push((format!("http.{name}.onError"), &http.on_error));

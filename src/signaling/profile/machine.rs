@@ -506,17 +506,29 @@ impl Machine {
         }
     }
 
-    fn move_away(&mut self, now: Instant) {
+    /// Gives a WebSocket up that its server does not answer on any more, with `last` as last words.
+    fn give_up(&mut self, last: &[Do], why: &str, now: Instant) {
         if self.phase == Phase::Ready {
-            let why = "the server asked for another WebSocket";
-            self.push(Action::CloseSocket { abort: false, why: why.to_owned() });
-            self.leave(now);
-            if let Some(backoff) = &mut self.backoff {
-                backoff.begin(now);
-            }
-            self.push(Action::Unregistered { why: why.to_owned(), next: Next::Again(Duration::ZERO) });
-            self.begin_attempt(now);
+            self.run(last, &Context::default(), now);
+            self.push(Action::CloseSocket { abort: last.is_empty(), why: why.to_owned() });
+            self.lost(After::Retry, why, now);
         }
+    }
+
+    fn move_away(&mut self, now: Instant) {
+        if self.phase != Phase::Ready {
+            return;
+        }
+        let why = "the server asked for another WebSocket";
+        let profile = Arc::clone(&self.profile);
+        self.run(&profile.socket.farewell, &Context::default(), now);
+        self.push(Action::CloseSocket { abort: false, why: why.to_owned() });
+        if self.backoff.is_some() {
+            return self.lost(After::Retry, why, now);
+        }
+        self.leave(now);
+        self.push(Action::Unregistered { why: why.to_owned(), next: Next::Again(Duration::ZERO) });
+        self.begin_attempt(now);
     }
 
     // --- Sequences ---------------------------------------------------------------------------------------------
@@ -867,7 +879,9 @@ impl Machine {
         }
         if self.silence_end().is_some_and(|end| now >= end) {
             let ms = now.saturating_duration_since(self.heard).as_millis();
-            self.fail(After::Retry, &format!("the server was silent for {ms} ms"), now);
+            let profile = Arc::clone(&self.profile);
+            let last = profile.socket.silence.as_ref().map_or(&[][..], |silence| &silence.on_error);
+            self.give_up(last, &format!("the server was silent for {ms} ms"), now);
         }
         self.requests_due(now);
         self.rests_due(now);
@@ -944,7 +958,9 @@ impl Machine {
         let most = self.profile.socket.keep_alive.as_ref().map_or(u32::MAX, |keep_alive| keep_alive.misses);
         if self.misses >= most {
             let why = format!("{} keep-alive requests in a row had no answer", self.misses);
-            self.fail(After::Retry, &why, now);
+            let profile = Arc::clone(&self.profile);
+            let last = profile.socket.keep_alive.as_ref().map_or(&[][..], |keep_alive| &keep_alive.on_error);
+            self.give_up(last, &why, now);
         } else {
             self.keep_alive_again(now);
         }

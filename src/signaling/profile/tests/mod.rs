@@ -59,6 +59,14 @@ fn what_cannot_be_used_is_refused_with_line_and_column() {
         ("\"call\": \"$.call\", ", "", "true,\n", "has to say their name"),
         ("{ \"ring\": {} }", "{ \"rng\": {} }", "{ \"rng\"", "unknown variant `rng`"),
         (
+            "{ \"remoteOffer\": { \"sdp\": \"$.offer\" } }",
+            "{ \"remoteOffer\": { \"sdp\": \"$.offer\",\n\"newPeerIfIceChangd\": true } }",
+            "true } } ] }",
+            "unknown field `newPeerIfIceChangd`",
+        ),
+        ("{ \"ring\": {} }", "{ \"ring\": { \"automatic\": \"true\" } }", "\"true\" } }", "unknown field `automatic`"),
+        ("{ \"ring\": {} }", "{ \"closed\": { \"why\": \"$.x\" } }", "\"$.x\"", "unknown field `why`"),
+        (
             "{ \"ring\": {} }",
             "{ \"expect\": { \"when\": \"$\" } }",
             "{ \"when\": \"$\" }",
@@ -161,6 +169,15 @@ fn a_profile_with_a_driver_has_parameters_and_a_websocket_and_nothing_that_the_d
         ("\"sip\"", "\"sap\"", 1, "unknown variant `sap`"),
         ("\"aor\"", "\"user\"", 2, "the driver needs a parameter 'aor'"),
         ("\"socket\"", "\"templates\": {\"a\": {\"text\": \"\"}}, \"socket\"", 3, "the driver speaks the protocol"),
+        ("\"reconnect\"", "\"codec\": \"xml\", \"reconnect\"", 3, "socket.codec: a profile with a driver"),
+        ("\"reconnect\"", "\"translate\": \"jingle\", \"reconnect\"", 3, "socket.translate: a profile with a driver"),
+        (
+            "\"reconnect\"",
+            "\"farewellAwaits\": {\"variable\": \"aor\"}, \"reconnect\"",
+            3,
+            "socket.farewellAwaits: a profile with a driver",
+        ),
+        ("\"socket\"", "\"candidates\": {\"full\": true}, \"socket\"", 3, "candidates: a profile with a driver"),
         ("\"socket\"", "\"login\": [{\"send\": \"a\"}], \"socket\"", 3, "the driver speaks the protocol"),
         ("\"reconnect\"", "\"silence\": {\"ms\": 1}, \"reconnect\"", 3, "the driver speaks the protocol"),
     ] {
