@@ -259,6 +259,9 @@ pub struct SocketSection {
     /// For how long the server may be silent.
     #[serde(default)]
     pub silence: Option<Silence>,
+    /// How many messages a registered softphone sends at a time, keep-alives not counted (default: no limit).
+    #[serde(default)]
+    pub rate: Option<Rate>,
     /// What follows the loss of a registered softphone's WebSocket (default: nothing).
     #[serde(default)]
     pub reconnect: Option<Reconnect>,
@@ -305,6 +308,7 @@ impl Default for SocketSection {
             login_timeout_ms: fifteen_seconds(),
             keep_alive: None,
             silence: None,
+            rate: None,
             reconnect: None,
             farewell: Vec::new(),
             farewell_awaits: None,
@@ -364,6 +368,17 @@ pub struct Silence {
     /// What is done before the WebSocket is closed for that; without anything it is left without a closing handshake.
     #[serde(default)]
     pub on_error: Vec<Do>,
+}
+
+/// A token bucket: what is over the limit waits, in order.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Rate {
+    /// So many messages at once, 1 to 10000.
+    pub burst: u32,
+    /// So many come again in each second, 1 to 10000.
+    pub per_second: u32,
 }
 
 /// How a registered softphone comes back.
@@ -875,6 +890,16 @@ impl Profile {
         }
     }
 
+    /// Whether a URL leads to the vendor: to one of `vendorDomains`, or to a host below one.
+    pub fn is_vendors(&self, url: &str) -> bool {
+        let Ok(url) = url::Url::parse(url) else { return false };
+        let host = url.host_str().unwrap_or_default().to_ascii_lowercase();
+        self.vendor_domains.iter().any(|domain| {
+            let rest = host.strip_suffix(&domain.to_ascii_lowercase());
+            rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        })
+    }
+
     /// Whether the other side's packet accounts come with its messages.
     pub fn carries_accounts(&self) -> bool {
         self.lists().iter().any(|(_, list)| takes_accounts(list))
@@ -984,6 +1009,7 @@ impl Profile {
             ("socket.nested", self.socket.nested.is_empty()),
             ("socket.keepAlive", self.socket.keep_alive.is_none()),
             ("socket.silence", self.socket.silence.is_none()),
+            ("socket.rate", self.socket.rate.is_none()),
             ("socket.codec", self.socket.codec == Codec::default()),
             ("socket.translate", self.socket.translate.is_none()),
             ("socket.farewellAwaits", self.socket.farewell_awaits.is_none()),
@@ -1228,6 +1254,13 @@ impl Check<'_> {
         if let Some(silence) = &socket.silence {
             time("socket.silence.ms", silence.ms)?;
             self.condition("socket.silence.if", &silence.only_if)?;
+        }
+        if let Some(rate) = &socket.rate {
+            for (name, value) in [("burst", rate.burst), ("perSecond", rate.per_second)] {
+                if !(1..=10_000).contains(&value) {
+                    return Err((format!("socket.rate.{name}"), format!("{value} is not usable: 1 to 10000")));
+                }
+            }
         }
         if let Some(awaits) = &socket.farewell_awaits {
             time("socket.farewellAwaits.withinMs", awaits.within_ms)?;

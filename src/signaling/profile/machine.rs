@@ -19,6 +19,7 @@ use super::calls::Call;
 use super::format::{After, Branch, Condition, Do, Expect, Profile, Source, Translation};
 use super::messages::{Action, CallKey, EndedBy, HttpCall, Input, Next, Speaker};
 use super::parameters::parameters;
+use super::rate::{Bucket, Message};
 use super::servers::Servers;
 use super::template::{Body, RenderError, Scope, Template, text_of};
 use crate::config::ConfigError;
@@ -64,6 +65,7 @@ pub struct Machine {
     reused: u32,
     done_once: BTreeSet<String>,
     servers: Servers,
+    bucket: Option<Bucket>,
     random: StdRng,
     /// Lists of actions that are being done within each other.
     depth: usize,
@@ -189,6 +191,7 @@ impl Machine {
     ) -> Result<Self, ConfigError> {
         let values = parameters(&profile, params)?;
         let backoff = profile.socket.reconnect.as_ref().map(Backoff::new);
+        let bucket = profile.socket.rate.as_ref().map(|rate| Bucket::new(rate, now));
         let jitter = match values.get("jitter") {
             None => None,
             Some(value) => match text_of(value).parse::<f64>() {
@@ -223,6 +226,7 @@ impl Machine {
             reused: 0,
             done_once: BTreeSet::new(),
             servers: Servers::default(),
+            bucket,
             random: StdRng::seed_from_u64(seed),
             depth: 0,
             clock: (now, since_epoch),
@@ -268,7 +272,8 @@ impl Machine {
         let every = self.every.iter().copied().filter(|_| ready);
         let keep_alive = self.keep_alive_at.filter(|_| ready);
         let rests = self.calls.values().filter_map(Call::rest_end);
-        let others = [waiting, self.login_end, keep_alive, silence, self.stopping].into_iter().flatten();
+        let turn = self.bucket.as_ref().and_then(Bucket::deadline);
+        let others = [waiting, self.login_end, keep_alive, silence, self.stopping, turn].into_iter().flatten();
         requests.chain(every).chain(rests).chain(others).min()
     }
 
@@ -350,7 +355,7 @@ impl Machine {
         }
         if matches!(self.phase, Phase::Dialing | Phase::Login | Phase::Ready) {
             let abort = self.phase != Phase::Ready;
-            self.push(Action::CloseSocket { abort, why: "unregistered".to_owned() });
+            self.close_socket(abort, "unregistered");
         }
         if self.phase != Phase::Off {
             self.leave(now);
@@ -430,6 +435,9 @@ impl Machine {
         self.keep_alive_at = None;
         self.misses = 0;
         self.heard = now;
+        if let Some(bucket) = &mut self.bucket {
+            bucket.clear();
+        }
         let free: Vec<Pending> = std::mem::take(&mut self.requests)
             .into_values()
             .filter(|request| request.purpose == Purpose::Free && request.call.is_some())
@@ -449,7 +457,7 @@ impl Machine {
         now: Instant,
     ) {
         if matches!(self.phase, Phase::Dialing | Phase::Login) {
-            self.push(Action::CloseSocket { abort: true, why: why.to_owned() });
+            self.close_socket(true, why);
         }
         self.leave(now);
         self.renew |= after == After::Renew;
@@ -499,7 +507,7 @@ impl Machine {
         match self.phase {
             Phase::Prologue | Phase::Dialing | Phase::Login => self.attempt_failed(after, None, None, why, now),
             Phase::Ready => {
-                self.push(Action::CloseSocket { abort: true, why: why.to_owned() });
+                self.close_socket(true, why);
                 self.lost(after, why, now);
             }
             Phase::Off | Phase::Waiting { .. } => {}
@@ -510,7 +518,7 @@ impl Machine {
     fn give_up(&mut self, last: &[Do], why: &str, now: Instant) {
         if self.phase == Phase::Ready {
             self.run(last, &Context::default(), now);
-            self.push(Action::CloseSocket { abort: last.is_empty(), why: why.to_owned() });
+            self.close_socket(last.is_empty(), why);
             self.lost(After::Retry, why, now);
         }
     }
@@ -522,7 +530,7 @@ impl Machine {
         let why = "the server asked for another WebSocket";
         let profile = Arc::clone(&self.profile);
         self.run(&profile.socket.farewell, &Context::default(), now);
-        self.push(Action::CloseSocket { abort: false, why: why.to_owned() });
+        self.close_socket(false, why);
         if self.backoff.is_some() {
             return self.lost(After::Retry, why, now);
         }
@@ -769,7 +777,7 @@ impl Machine {
         let id = self.uuid();
         let mut with_id = context.clone();
         with_id.extra.push(("id", Value::String(id.clone())));
-        if !self.send(&request.send, &with_id, now) {
+        if !self.send(&request.send, &with_id, purpose != Purpose::KeepAlive, now) {
             return None;
         }
         let pending = Pending {
@@ -885,6 +893,9 @@ impl Machine {
         }
         self.requests_due(now);
         self.rests_due(now);
+        while let Some(message) = self.bucket.as_mut().and_then(|bucket| bucket.due(now)) {
+            self.leaves(message);
+        }
         if self.phase == Phase::Ready && self.keep_alive_at.is_some_and(|at| now >= at) {
             self.keep_alive(now);
         }
@@ -939,7 +950,7 @@ impl Machine {
                 self.keep_alive_again(now);
             }
         } else if let Some(name) = &keep_alive.send {
-            self.send(name, &context, now);
+            self.send(name, &context, false, now);
             self.keep_alive_again(now);
         }
     }
@@ -1069,7 +1080,7 @@ impl Machine {
     fn act(&mut self, action: &Do, context: &Context<'_>, now: Instant) -> Flow {
         match action {
             Do::Send(name) => {
-                self.send(name, context, now);
+                self.send(name, context, true, now);
             }
             Do::Request(name) => {
                 if self.request(name, context, Purpose::Free, None, now).is_none() {
@@ -1152,8 +1163,8 @@ impl Machine {
         })
     }
 
-    /// Sends a template; whether it went out.
-    pub(super) fn send(&mut self, name: &str, context: &Context<'_>, now: Instant) -> bool {
+    /// Sends a template, `limited` by the profile's rate; whether it went out, or waits for its turn.
+    fn send(&mut self, name: &str, context: &Context<'_>, limited: bool, now: Instant) -> bool {
         if !matches!(self.phase, Phase::Login | Phase::Ready) {
             self.problem(format!("'{name}' was not sent: there is no WebSocket now"));
             return false;
@@ -1162,7 +1173,18 @@ impl Machine {
         let Some(body) = profile.templates.get(name) else { return false };
         match self.render(body, context, now) {
             Ok(text) => {
-                self.push(Action::Send { text, template: name.to_owned() });
+                let message = Message { text, template: name.to_owned() };
+                match self.bucket.as_mut().filter(|_| limited && self.phase == Phase::Ready) {
+                    Some(bucket) => match bucket.take(message, now) {
+                        Ok(Some(message)) => self.leaves(message),
+                        Ok(None) => {}
+                        Err(message) => {
+                            self.problem(format!("'{}' was not sent: too many messages wait", message.template));
+                            return false;
+                        }
+                    },
+                    None => self.leaves(message),
+                }
                 true
             }
             Err(error) => {
@@ -1170,6 +1192,18 @@ impl Machine {
                 false
             }
         }
+    }
+
+    fn leaves(&mut self, Message { text, template }: Message) {
+        self.push(Action::Send { text, template });
+    }
+
+    /// Ends the WebSocket. What waits for its turn leaves before a closing handshake.
+    fn close_socket(&mut self, abort: bool, why: &str) {
+        while let Some(message) = self.bucket.as_mut().filter(|_| !abort).and_then(|bucket| bucket.rest()) {
+            self.leaves(message);
+        }
+        self.push(Action::CloseSocket { abort, why: why.to_owned() });
     }
 
     /// Sets variables of the call at hand, or of the softphone.

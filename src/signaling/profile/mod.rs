@@ -15,6 +15,7 @@ mod machine;
 mod messages;
 mod parameters;
 mod place;
+mod rate;
 mod selector;
 mod servers;
 mod template;

@@ -373,14 +373,9 @@ impl Actor {
         self.view.send_modify(|view| view.problem(what));
     }
 
-    /// Makes the vendor's rule known where a URL leads to the vendor.
+    /// Makes the vendor's rule known where a URL leads to the vendor; whoever shows the view says it once.
     fn visit(&self, url: &str) {
-        let host = url.split("://").nth(1).unwrap_or_default().split(['/', ':', '?']).next().unwrap_or_default();
-        let is_vendors = self.profile.vendor_domains.iter().any(|domain| {
-            host.strip_suffix(domain.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-        });
-        if is_vendors && self.view.borrow().notice.is_none() {
-            log::warn!("{}", self.profile.notice);
+        if self.profile.is_vendors(url) && self.view.borrow().notice.is_none() {
             self.view.send_modify(|view| view.notice = Some(self.profile.notice.clone()));
         }
     }

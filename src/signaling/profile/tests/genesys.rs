@@ -820,3 +820,21 @@ fn a_thousand_agents_come_back_in_lockstep_as_the_vendors_do_and_spread_with_jit
     }
     assert!(tenths.iter().all(|count| *count < 100), "of 1,000 at most a tenth within 100 ms: {tenths:?}");
 }
+
+#[test]
+fn a_url_leads_to_the_vendor_by_its_host_alone_whatever_its_case() {
+    let profile = Profile::parse("genesys.json", PROFILE).unwrap_or_else(|error| panic!("{error}"));
+    for (url, leads) in [
+        ("https://api.mypurecloud.ie/api/v2/users/me", true),
+        ("wss://STREAMING.MyPureCloud.DE:443/stream", true),
+        ("https://mypurecloud.com", true),
+        ("https://api.usw2.pure.cloud/x", true),
+        ("https://notmypurecloud.com/", false),
+        ("http://127.0.0.1:8080/api.mypurecloud.ie", false),
+        ("http://localhost/?host=api.mypurecloud.ie", false),
+        ("https://mypurecloud.ie.example.org/", false),
+        ("no url", false),
+    ] {
+        assert_eq!(profile.is_vendors(url), leads, "{url}");
+    }
+}
