@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use call_support::{eventually, lab, stop, within};
 use jmeter_webrtc::lab::Lab;
+use jmeter_webrtc::net::http::{self, Reach};
 use jmeter_webrtc::peer::Session;
 use jmeter_webrtc::signaling::profile::{Command, EndedBy, Profile};
 use jmeter_webrtc::signaling::softphone::{CallState, Registration, Softphone, SoftphoneConfig, SoftphoneError};
@@ -161,7 +162,7 @@ async fn a_name_in_use_ends_the_registration_with_the_servers_words() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_agent_logs_in_takes_a_call_and_is_terminated_by_the_server() {
-    let lab = cloud(json!({"callEveryMs": 50, "callHoldMs": 300})).await;
+    let lab = cloud(json!({"callEveryMs": 50, "callHoldMs": 3000})).await;
     let phone = agent(&lab, "anna", &[]);
     within(phone.registered(SOON)).await.unwrap();
     let call = within(phone.next_call(SOON)).await.unwrap();
@@ -178,7 +179,7 @@ async fn an_agent_logs_in_takes_a_call_and_is_terminated_by_the_server() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_agent_takes_a_call_in_jingle_mode_and_is_terminated_by_the_server() {
-    let lab = cloud(json!({"callEveryMs": 50, "callHoldMs": 300, "sdpOverXmpp": false})).await;
+    let lab = cloud(json!({"callEveryMs": 50, "callHoldMs": 3000, "sdpOverXmpp": false})).await;
     let phone = agent(&lab, "anna", &[]);
     let call = within(phone.next_call(SOON)).await.unwrap();
     heard(&within(call.connected(SOON)).await.unwrap()).await;
@@ -256,9 +257,56 @@ async fn a_call_outlives_its_websocket_and_the_agent_comes_back() {
     gone(&lab).await;
 }
 
+/// How often the lab's counterpart of Genesys Cloud has heard something of a call.
+async fn heard_by(lab: &Lab, word: &str) -> u64 {
+    let url = format!("{}/lab/heard", lab.genesys_url().unwrap());
+    let heard = within(http::exchange("GET", &url, &[], None, SOON, &Reach::default())).await.unwrap();
+    serde_json::from_str::<Value>(&heard.body).unwrap()[word].as_u64().unwrap_or_default()
+}
+
+async fn until_heard_by(lab: &Lab, word: &str, times: u64) {
+    let begun = std::time::Instant::now();
+    while heard_by(lab, word).await < times {
+        assert!(begun.elapsed() < SOON, "'{word}' was not heard {times} times");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_offer_of_the_same_ice_that_is_repeated_is_answered_once_and_changes_nothing() {
+    let faults = json!({"reinviteAfterMs": 200, "reinviteRepeats": 2});
+    let lab = cloud(json!({"callEveryMs": 50, "faults": faults})).await;
+    let phone = agent(&lab, "anna", &[]);
+    let call = within(phone.next_call(SOON)).await.unwrap();
+    let session = within(call.connected(SOON)).await.unwrap();
+    heard(&session).await;
+    until_heard_by(&lab, "answer", 2).await;
+    // By then it was repeated twice.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(heard_by(&lab, "answer").await, 2, "once for the call and once for the offer");
+    let before = session.counters().packets_received;
+    eventually("media goes on", || session.counters().packets_received > before + 5).await;
+    assert_eq!(call.view().session.unwrap().started(), session.started(), "the same PeerConnection");
+    drop((phone, call, session));
+    gone(&lab).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn registering_waits_for_ice_servers_that_come_late() {
+    let turn = json!({"host": "127.0.0.1", "port": 9, "username": "u", "credential": "p"});
+    let lab = cloud(json!({"turn": turn, "faults": {"extdiscoDelayMs": 1500}})).await;
+    let begun = std::time::Instant::now();
+    let phone = agent(&lab, "anna", &[]);
+    within(phone.registered(SOON)).await.unwrap();
+    assert!(begun.elapsed() >= Duration::from_millis(1500), "it asks for them before it is registered");
+    assert_eq!((phone.view().ice_servers, phone.view().relay_only), (2, false));
+    drop(phone);
+    gone(&lab).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_offer_with_other_ice_credentials_replaces_the_session_of_the_call() {
-    let faults = json!({"reinviteAfterMs": 200, "reinviteNewIce": true, "candidateBeforeOffer": true});
+    let faults = json!({"reinviteAfterMs": 3000, "reinviteNewIce": true, "candidateBeforeOffer": true});
     let lab = cloud(json!({"callEveryMs": 50, "faults": faults})).await;
     let phone = agent(&lab, "anna", &[]);
     let call = within(phone.next_call(SOON)).await.unwrap();
@@ -290,6 +338,7 @@ async fn a_dead_relay_without_stun_fails_the_call_and_says_failed_transport_to_t
         }
         other => panic!("{:?}", other.err()),
     }
+    until_heard_by(&lab, "terminate failed-transport", 1).await;
     drop((phone, call));
     gone(&lab).await;
 }

@@ -679,8 +679,8 @@ impl Engine {
         }
     }
 
-    /// Tells a call to do something: `mute`, `unmute`, `hold`, `resume`, `dtmf` with `digits`, `transfer` with `to`. Muting stops
-    /// our audio whether or not the profile tells the other side.
+    /// Tells a call to do something: `mute`, `unmute`, `hold`, `resume`, `restartIce`, `dtmf` with `digits`, `transfer` with
+    /// `to`. Muting stops our audio whether or not the profile tells the other side.
     ///
     /// `dtmf` may have `durationMs`, `gapMs` ([`Dtmf`]) and `by`: `telephone-event` (RFC 4733), of any session, `signaling`, as the
     /// profile says, or `auto` (default): as the profile says where it is data, as its client does, and otherwise as telephone

@@ -88,6 +88,31 @@ def once(*children: Node) -> Node:
     return node("OnceOnlyController", "OnceOnlyControllerGui", "once").with_children(*children)
 
 
+def only_if(condition: str, *children: Node) -> Node:
+    """An If Controller: its children run where a JEXL expression is true."""
+    properties: dict[str, Value] = dict(IfController__condition=f"${{__jexl3({condition})}}", IfController__useExpression=True)
+    return node("IfController", "IfControllerPanel", condition, **properties).with_children(*children)
+
+
+def csv_data_set(file: str, variables: str) -> Node:
+    """A CSV Data Set Config: each iteration of each thread takes a line of the file, whose path is relative to the plan; a thread
+    for which there is none left ends."""
+    return node(
+        "CSVDataSet",
+        "TestBeanGUI",
+        f"lines of {file}",
+        filename=file,
+        fileEncoding="UTF-8",
+        variableNames=variables,
+        delimiter=",",
+        quotedData=False,
+        ignoreFirstLine=False,
+        recycle=False,
+        stopThread=True,
+        shareMode="shareMode.all",
+    )
+
+
 def think(milliseconds: int) -> Node:
     """Think time: a Flow Control Action that pauses."""
     pause = node("TestAction", "TestActionGui", f"think {milliseconds} ms")
@@ -136,6 +161,12 @@ def close_socket(name: str = "WebSocket close", **properties: Value) -> Node:
     """WebSocket Close of the thread's connection."""
     chosen: dict[str, Value] = dict(statusCode=1000, readTimeout=5000)
     return socket_sampler("Close", name, **{**chosen, **properties})
+
+
+def lab_server(kind: str = "", **properties: Value) -> Node:
+    """WebRTC Lab Server: a lab inside JMeter, with a counterpart of this kind."""
+    test_class = f"{PACKAGE}.lab.LabServer"
+    return node(test_class, f"{test_class}Gui", "WebRTC Lab Server", kind=kind, **properties)
 
 
 def defaults(**settings: Value) -> Node:

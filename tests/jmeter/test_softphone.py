@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
+from pathlib import Path
+
 from demo.processes import Lab
 from demo.summary import Row
 from tests.jmeter.cutting_proxy import CuttingProxy
+from tests.jmeter.listeners import data_writer, xml_samples
 from tests.jmeter.plans import (
     Node,
     answer_call,
     call,
     call_control,
     call_sampler,
+    csv_data_set,
     hang_up,
+    lab_server,
     media_check,
     once,
+    only_if,
     register,
     think,
     thread_group,
+    together,
     unregister,
 )
-from tests.jmeter.runs import RealJMeter, free_port
+from tests.jmeter.runs import JMETER_HOME, ROOT, RealJMeter, free_port
 from tests.jmeter.test_stopping import STOP_SECONDS
 from tests.jmeter.turn_server import PASSWORD, USER, TurnServer
+
+PROFILES = ROOT / "profiles"
 
 
 def at(url: str | None, token: str = "agent-${__threadNum}") -> dict[str, str]:
@@ -84,6 +95,51 @@ class Softphones(RealJMeter):
         self.assertEqual((counters["packetsReceived"], counters["packetsSent"]), (sent, received))
         self.assertEqual((counters["packetsLost"], counters["callsAbandoned"]), (0, 0))
 
+    def test_of_users_from_a_csv_file_are_one_line_each_and_found_by_their_names(self) -> None:
+        (self.folder / "users.csv").write_text("anna,bert\nbert,anna\n", encoding="utf-8")
+        lab = self.lab()
+        url = lab.signaling_url
+        both = think(1).with_children(together(2, 30_000))
+        run = self.run_plan(
+            thread_group(
+                "users",
+                csv_data_set("users.csv", "user,other"),
+                register({"url": url, "user": "${user}"}, profile="json"),
+                both,
+                register({"url": url, "user": "${other}"}, "the other's name", profile="json", softphone="second"),
+                only_if("'${user}' == 'anna'", call("call", to="${other}"), think(500), hang_up()),
+                only_if("'${user}' == 'bert'", answer_call()),
+                both,
+                unregister(),
+                threads=2,
+                loops=3,
+            )
+        )
+        said = sorted(row["responseMessage"] for row in run.labelled("the other's name"))
+        self.assertEqual(len(said), 2, said)
+        for user, message in zip(("anna", "bert"), said):
+            self.assertIn(f"NAME_IN_USE: '{user}' is registered", message)
+        # To bert the call is lost when anna hangs up.
+        self.assertEqual([row["webrtc_cause"] for row in run.labelled("WebRTC lost")], ["ENDED_BY_PEER"])
+        self.assertEqual(len(run.failed()), 3, run.failed())
+        counts = {label: len(run.labelled(label)) for label in ("register", "call", "answer", "WebRTC hang up", "unregister")}
+        self.assertEqual(counts, {"register": 2, "call": 1, "answer": 1, "WebRTC hang up": 1, "unregister": 2})
+        counters = lab.stop()
+        self.assertEqual((counters["callsRelayed"], counters["messagesRefused"]), (1, 2))
+        self.assertEqual((counters["socketsOpened"], counters["socketsOpen"]), (4, 0))
+
+    def test_of_a_profile_copied_out_of_the_jar_are_registered(self) -> None:
+        (jar,) = (JMETER_HOME / "lib/ext").glob("jmeter-webrtc-[0-9]*.jar")
+        with zipfile.ZipFile(jar) as archive:
+            inside = {Path(name) for name in archive.namelist() if name.endswith(".json")}
+            copied = archive.read("META-INF/profiles/json.json")
+        self.assertEqual(inside, {Path("META-INF/profiles") / path.relative_to(PROFILES) for path in PROFILES.rglob("*.json")})
+        (self.folder / "own.json").write_bytes(copied)
+        lab = self.lab()
+        phone = register({"url": lab.signaling_url, "user": "anna"}, profile="own")
+        run = self.run_plan(thread_group("user", phone, unregister()), **{"webrtc.profiles.dir": str(self.folder)})
+        self.assertEqual(run.failed(), [])
+
     def test_begin_a_sample_when_the_call_comes_in_and_not_when_somebody_waits(self) -> None:
         lab = self.genesys(callEveryMs=3000)
         run = self.run_plan(thread_group("agent", register(at(lab.genesys_url)), answer_call(), hang_up()))
@@ -103,8 +159,10 @@ class Softphones(RealJMeter):
         self.assertEqual(lab.stop()["socketsOpened"], 1)
 
     def test_of_another_user_are_registered_anew(self) -> None:
+        (self.folder / "tokens.csv").write_text("early\nlate\n", encoding="utf-8")
         lab = self.genesys()
-        run = self.run_plan(thread_group("shift", register(at(lab.genesys_url, "user-${__counter(TRUE)}")), loops=2))
+        shift = [csv_data_set("tokens.csv", "token"), register(at(lab.genesys_url, "${token}"))]
+        run = self.run_plan(thread_group("shift", *shift, loops=2))
         self.assertEqual([row["responseMessage"] for row in run.labelled("register")], ["OK", "OK"])
         self.assertEqual(lab.stop()["socketsOpened"], 2)
 
@@ -153,6 +211,37 @@ class Softphones(RealJMeter):
         self.assertIn("there is no call", after["responseMessage"], "the one after the hang-up")
         self.assertEqual(len(run.labelled("mute")), 2)
 
+    def test_restart_ice_when_they_are_told_to(self) -> None:
+        account = {"server": "${webrtc_labSipServer}", "aor": "sip:anna@lab.example", "password": "secret"}
+        plain = {"url": "${webrtc_labJsonUrl}", "user": "anna"}
+        xml = self.folder / "results.xml"
+        run = self.run_plan(
+            lab_server("sip"),
+            thread_group(
+                "user",
+                register(account, profile="sip"),
+                call(),
+                think(500),
+                call_control("restartIce"),
+                think(1000),
+                media_check("before"),
+                think(500),
+                media_check("after", minPacketsReceived=10),
+                hang_up(),
+                register(plain, "register json", profile="json", softphone="json"),
+                call_sampler("Call", "call json", to="tone", softphone="json"),
+                call_control("restartIce"),
+                hang_up(),
+            ),
+            data_writer(xml, xml=True, response_data=True),
+        )
+        self.assertEqual(run.failed(), ["restartIce: CONFIG 'restartIce' cannot be done: profile 'json' does not say how"])
+        self.assertEqual([row["success"] for row in run.labelled("restartIce")], ["true", "false"])
+        ends = [sample for sample in xml_samples(xml) if sample.get("lb") == "WebRTC hang up"]
+        data = [json.loads(sample.findtext("responseData") or "") for sample in ends]
+        restarts = [[state for _, machine, state in of["timeline"] if machine == "iceRestart"] for of in data]
+        self.assertEqual(restarts, [["local"], []])
+
     def test_go_on_talking_while_their_server_is_away_and_are_registered_again(self) -> None:
         lab = self.genesys(callEveryMs=300)
         port = int((lab.genesys_url or "").rsplit(":", 1)[1])
@@ -180,6 +269,27 @@ class Softphones(RealJMeter):
         lab = self.genesys()
         run = self.run_plan(thread_group("twins", register(at(lab.genesys_url, "same")), think(500), threads=2))
         self.assertEqual(run.log.count("A user is logged in"), 1, "once")
+
+
+class VendorsRule(RealJMeter):
+    RULE = "Ask before you test."
+
+    def said_once(self, url: str, success: str) -> None:
+        """Registers three softphones twice, of a profile whose vendor has this host: its rule is said once."""
+        profile = json.loads((PROFILES / "json.json").read_text(encoding="utf-8"))
+        vendors = {**profile, "vendorDomains": ["127.0.0.1"], "notice": self.RULE}
+        (self.folder / "vendors.json").write_text(json.dumps(vendors), encoding="utf-8")
+        phone = register({"url": url, "user": "user-${__threadNum}"}, profile="vendors.json")
+        run = self.run_plan(thread_group("users", phone, unregister(), threads=3, loops=2))
+        self.assertEqual([row["success"] for row in run.labelled("register")], [success] * 6, run.failed())
+        self.assertEqual([line for line in run.output if self.RULE in line], [f"WebRTC softphones: {self.RULE}"])
+        self.assertEqual(run.log.count(self.RULE), 1)
+
+    def test_for_load_tests_is_said_once_however_many_register(self) -> None:
+        self.said_once(self.lab().signaling_url, "true")
+
+    def test_for_load_tests_is_said_once_where_none_of_them_can_register(self) -> None:
+        self.said_once(f"ws://127.0.0.1:{free_port()}/", "false")
 
 
 class Refusals(RealJMeter):

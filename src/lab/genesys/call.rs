@@ -18,6 +18,8 @@ use crate::signaling::profile::fragment;
 const PROCEED_DEADLINE: Duration = Duration::from_secs(60);
 /// How long the answer may take, and how long connecting.
 const STEP_DEADLINE: Duration = Duration::from_secs(30);
+/// An offer for a session that is there is said again after so long.
+const REINVITE_EVERY: Duration = Duration::from_secs(1);
 /// How long closing the session may take.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 
@@ -36,6 +38,26 @@ pub(super) enum CallEvent {
     Terminated(String),
     /// The lab is to end it.
     Terminate,
+}
+
+impl CallEvent {
+    /// What the client said, for counting.
+    pub(super) fn word(&self) -> Option<String> {
+        match self {
+            Self::Proceed => Some("proceed".to_owned()),
+            Self::Answer(_) => Some("answer".to_owned()),
+            Self::Terminated(reason) => Some(format!("terminate {reason}")),
+            Self::Candidate(_) | Self::Transport(_) | Self::Terminate => None,
+        }
+    }
+}
+
+/// An offer for a session that is there, said again and again until it is answered.
+struct Reinvite {
+    rpc: Value,
+    next: Instant,
+    /// It is said so often more, answered or not.
+    left: u32,
 }
 
 pub(super) struct CloudCall {
@@ -114,7 +136,7 @@ impl CloudCall {
         sessions.push(session.clone());
         open.attach(session.clone());
         if self.cloud.config.sdp_over_xmpp {
-            self.send_offer(&offer, false);
+            self.say_rpc(&self.offer_rpc(&offer, false));
         } else {
             let initiator = format!(r#" initiator="{}""#, self.from);
             match jingle::contents(&offer, jingle::Writer::Initiator) {
@@ -125,6 +147,7 @@ impl CloudCall {
         let mut deadline = Some(Instant::now() + STEP_DEADLINE);
         let (mut answered, mut connected) = (false, false);
         let mut reinvite_at = None;
+        let mut reinvite: Option<Reinvite> = None;
         let (mut last_answer, mut restart_at, mut restart_by) = (String::new(), None, None);
         loop {
             let until_connected = session.clone();
@@ -133,6 +156,7 @@ impl CloudCall {
                 event = events.recv() => match event {
                     Some(CallEvent::Answer(answer)) if !answered => {
                         answered = true;
+                        reinvite = reinvite.filter(|reinvite| reinvite.left > 0);
                         if let Err(error) = session.set_remote_answer(&answer).await {
                             return failed(error.to_string());
                         }
@@ -161,7 +185,8 @@ impl CloudCall {
                         return Ended::ByClient;
                     }
                     Some(CallEvent::Terminate) | None => return self.by_lab(),
-                    Some(CallEvent::Answer(_) | CallEvent::Proceed) => {}
+                    Some(CallEvent::Answer(_)) => reinvite = reinvite.filter(|reinvite| reinvite.left > 0),
+                    Some(CallEvent::Proceed) => {}
                 },
                 done = async move { until_connected.connected().await }, if answered && !connected => match done {
                     Ok(()) => {
@@ -187,7 +212,17 @@ impl CloudCall {
                         connected = false;
                         deadline = Some(Instant::now() + STEP_DEADLINE);
                     }
-                    self.send_offer(&offer, true);
+                    let rpc = self.offer_rpc(&offer, true);
+                    self.say_rpc(&rpc);
+                    let left = self.cloud.config.faults.reinvite_repeats;
+                    reinvite = Some(Reinvite { rpc, next: Instant::now() + REINVITE_EVERY, left });
+                }
+                () = at(reinvite.as_ref().map(|reinvite| reinvite.next)) => {
+                    if let Some(again) = &mut reinvite {
+                        self.say_rpc(&again.rpc);
+                        again.next = Instant::now() + REINVITE_EVERY;
+                        again.left = again.left.saturating_sub(1);
+                    }
                 }
                 () = at(restart_at) => {
                     restart_at = None;
@@ -235,12 +270,12 @@ impl CloudCall {
         ));
     }
 
-    fn send_offer(&self, offer: &str, reinvite: bool) {
+    fn offer_rpc(&self, offer: &str, reinvite: bool) -> Value {
         let mut params = json!({"sessionId": self.session, "conversationId": self.conversation, "sdp": offer});
         if reinvite {
             params["reinvite"] = true.into();
         }
-        self.rpc("offer", params);
+        self.new_rpc("offer", params)
     }
 
     fn say(&self, inner: &str) {
@@ -251,8 +286,16 @@ impl CloudCall {
     }
 
     fn rpc(&self, method: &str, params: Value) {
+        self.say_rpc(&self.new_rpc(method, params));
+    }
+
+    fn new_rpc(&self, method: &str, params: Value) -> Value {
+        let id = format!("{method}-{}", self.cloud.number());
+        json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
+    }
+
+    fn say_rpc(&self, rpc: &Value) {
         let number = self.cloud.number();
-        let rpc = json!({"jsonrpc": "2.0", "id": format!("{method}-{number}"), "method": method, "params": params});
         let said = self.cloud.say(&self.user, |full| {
             format!(
                 r#"<iq xmlns="jabber:client" type="set" id="gateway-{number}" to="{full}" from="{}"><genesys-webrtc xmlns="genesys">{}</genesys-webrtc></iq>"#,

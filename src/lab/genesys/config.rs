@@ -98,6 +98,9 @@ pub struct GenesysFaults {
     pub reinvite_after_ms: u64,
     /// That offer has other ICE credentials, so that it is another PeerConnection (default false).
     pub reinvite_new_ice: bool,
+    /// Repeat that offer so often, a second apart, answered or not, as a gateway that hears of the answer late; without an answer it
+    /// is repeated anyway (default 0).
+    pub reinvite_repeats: u32,
     /// In Jingle, restart ICE by `transport-info` this long after a call connected, ms; 0 = never (default 0).
     pub restart_ice_after_ms: u64,
     /// Conversation events come this much later, ms (default 0).

@@ -3,7 +3,8 @@
 //!
 //! Any bearer token is accepted and is a user of its own; `POST /oauth/token` makes one. `POST /lab/calls` with
 //! `{"userId":…}` calls a softphone; `POST /lab/outage` with `{"ms":…}` ends all connections and takes none for so long, and
-//! `GET /lab/arrivals` tells when each WebSocket was asked for since then. A second stream with the same full JID ends the
+//! `GET /lab/arrivals` tells when each WebSocket was asked for since then; `GET /lab/heard` counts what clients said of their
+//! calls: `proceed`, `answer`, and `terminate` with its reason. A second stream with the same full JID ends the
 //! first with the stream error `conflict`.
 //! Guarantees: a call lives without its WebSocket, as at the vendor's; a second WebSocket on a channel closes the first; an
 //! answer to an IQ comes `from` whom it was sent `to`; channels, calls and chats outlive an outage; nothing waits without a deadline but for clients, who may leave at
@@ -14,7 +15,7 @@ mod desk;
 mod rest;
 mod stream;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,6 +36,8 @@ const MAILBOX: usize = 256;
 const MAX_CHANNELS: usize = 100_000;
 /// Arrivals a lab keeps after an outage.
 const MAX_ARRIVALS: usize = 100_000;
+/// Different words about calls that a lab counts.
+const MAX_HEARD: usize = 64;
 /// How long the answer to who asked for an outage has.
 const LAST_ANSWER: Duration = Duration::from_millis(50);
 
@@ -56,6 +59,8 @@ pub(super) struct Cloud {
     /// Users who will be called.
     due: Mutex<HashSet<String>>,
     chats: Mutex<desk::Chats>,
+    /// What clients said of their calls, and how often.
+    heard: Mutex<BTreeMap<String, u64>>,
     uptime: Mutex<Uptime>,
 }
 
@@ -120,6 +125,7 @@ impl Cloud {
             calls: Mutex::default(),
             due: Mutex::default(),
             chats: Mutex::default(),
+            heard: Mutex::default(),
             uptime: Mutex::new(Uptime {
                 up: lab.end_lines.child_token(),
                 outage: Duration::ZERO,
@@ -200,6 +206,12 @@ impl Cloud {
 
     /// Tells a call what its client said.
     fn tell(&self, session: &str, event: CallEvent) {
+        if let Some(word) = event.word() {
+            let mut heard = self.heard.lock();
+            if heard.contains_key(&word) || heard.len() < MAX_HEARD {
+                *heard.entry(word).or_default() += 1;
+            }
+        }
         let events = self.calls.lock().get(session).map(|call| call.events.clone());
         if events.is_none_or(|events| events.try_send(event).is_err()) {
             log::debug!("lab genesys: a message of a call that is over, or that does not keep up");

@@ -113,6 +113,7 @@ async fn respond(cloud: Arc<Cloud>, mut request: Request<Incoming>) -> Result<An
     match (&method, &*parts) {
         (&Method::POST, ["lab", "outage"]) => return Ok(outage(&cloud, &body(request).await)),
         (&Method::GET, ["lab", "arrivals"]) => return Ok(answer(StatusCode::OK, &json!(cloud.arrivals()))),
+        (&Method::GET, ["lab", "heard"]) => return Ok(answer(StatusCode::OK, &json!(*cloud.heard.lock()))),
         _ => {}
     }
     if let ["lab", "chats", rest @ ..] = &*parts {

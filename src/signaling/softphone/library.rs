@@ -120,8 +120,9 @@ fn names_in(folder: &Path) -> Vec<String> {
     let Ok(entries) = folder.read_dir() else { return Vec::new() };
     let names = entries.filter_map(|entry| {
         let path = entry.ok()?.path();
-        let is_json = path.extension().is_some_and(|extension| extension == "json");
-        is_json.then(|| path.file_stem().map(|stem| stem.to_string_lossy().into_owned())).flatten()
+        let is_profile = path.extension().is_some_and(|extension| extension == "json")
+            && path.file_name().is_some_and(|name| name != "profile.schema.json");
+        is_profile.then(|| path.file_stem().map(|stem| stem.to_string_lossy().into_owned())).flatten()
     });
     let mut names: Vec<String> = names.collect();
     names.sort();
@@ -188,6 +189,7 @@ mod tests {
     fn what_is_not_there_or_not_usable_is_said_with_what_helps() {
         let folder = Folder::new("helps");
         std::fs::write(folder.0.join("mine.json"), "{\n  \"profile\": 2}").expect("writable");
+        std::fs::write(folder.0.join("profile.schema.json"), "{}").expect("writable");
         let error = find("nobody", Some(&folder.0)).expect_err("nobody").to_string();
         assert_eq!(error, "there is no profile 'nobody'; there is genesys, janus, json, sip, whep, whip, mine");
         let error = find("mine", Some(&folder.0)).expect_err("not usable").to_string();

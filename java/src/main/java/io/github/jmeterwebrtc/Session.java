@@ -174,7 +174,7 @@ public final class Session implements AutoCloseable {
      * side takes them, is waited for.
      *
      * @param operation   cancels it; may be null
-     * @param commandJson {@code {"command":"mute"}}, {@code unmute}, {@code hold}, {@code resume},
+     * @param commandJson {@code {"command":"mute"}}, {@code unmute}, {@code hold}, {@code resume}, {@code restartIce},
      *                    {@code {"command":"dtmf","digits":"12#"}}, which may have {@code durationMs}, {@code gapMs} and
      *                    {@code by} ({@code auto}, {@code telephone-event}, {@code signaling}), or
      *                    {@code {"command":"transfer","to":"…"}}

@@ -17,7 +17,7 @@ import java.util.concurrent.TimeoutException;
 import java.util.regex.Pattern;
 
 /**
- * WebRTC Call Control: mutes, holds or transfers a call of a softphone, or sends digits, as its profile says.
+ * WebRTC Call Control: mutes, holds or transfers a call of a softphone, sends digits, or restarts ICE, as its profile says.
  *
  * <p>The sample ends when the command is given; what the server makes of it is for its protocol to say. Digits that go as telephone
  * events (RFC 4733) are waited for; the response says by which way they went. What the profile does not know is a failure that
@@ -27,7 +27,10 @@ public class CallControlSampler extends WebRtcSampler {
     private static final long serialVersionUID = 1L;
 
     // Property names appear in plan files: never change them.
-    /** {@code mute} (default), {@code unmute}, {@code hold}, {@code resume}, {@code dtmf} or {@code transfer}. */
+    /**
+     * {@code mute} (default), {@code unmute}, {@code hold}, {@code resume}, {@code dtmf}, {@code transfer} or {@code restartIce}
+     * (RFC 8445 §9, by an offer of ours).
+     */
     public static final String COMMAND = "command";
     /** With {@code dtmf}: what is dialled, of {@code 0-9 A-D * #} and {@code ,} for a pause of two seconds. */
     public static final String DIGITS = "digits";
@@ -44,7 +47,7 @@ public class CallControlSampler extends WebRtcSampler {
 
     /** The commands; the first is that of an empty field. */
     static final List<String> COMMANDS =
-            Collections.unmodifiableList(Arrays.asList("mute", "unmute", "hold", "resume", "dtmf", "transfer"));
+            Collections.unmodifiableList(Arrays.asList("mute", "unmute", "hold", "resume", "dtmf", "transfer", "restartIce"));
 
     /** How DTMF goes; the first is that of an empty field. */
     static final List<String> WAYS = Collections.unmodifiableList(Arrays.asList("auto", "telephone-event", "signaling"));

@@ -10,13 +10,13 @@ public class CallControlSamplerGui extends FormSamplerGui {
     /** Builds the panel. */
     public CallControlSamplerGui() {
         super("WebRTC Call Control",
-                "Mutes, holds or transfers a call of a softphone, or sends digits, as its profile says.",
+                "Mutes, holds or transfers a call of a softphone, sends digits, or restarts ICE, as its profile says.",
                 CallControlSampler::new,
                 new ElementForm()
                         .section("Call")
                         .text(WebRtcSampler.CALL_NAME, "Call name:", "", "Name of the call within its thread; may be empty")
                         .choice(CallControlSampler.COMMAND, "Command:", CallControlSampler.COMMANDS.toArray(new String[0]),
-                                "mute and unmute: our audio. hold and resume, dtmf, transfer: as the profile says")
+                                "mute and unmute: our audio. hold and resume, dtmf, transfer, restartIce: as the profile says")
                         .text(CallControlSampler.DIGITS, "Digits:", "", "dtmf: 0-9, A-D, *, # and , (pauses for 2 s)")
                         .choice(CallControlSampler.DTMF_BY, "Digits go by:", CallControlSampler.WAYS.toArray(new String[0]),
                                 "auto: as the profile's client does, else as telephone events where the other side takes them")

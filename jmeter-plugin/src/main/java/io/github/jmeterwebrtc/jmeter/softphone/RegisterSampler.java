@@ -15,10 +15,12 @@ import io.github.jmeterwebrtc.jmeter.run.BoundedWait;
 import io.github.jmeterwebrtc.jmeter.run.InvalidElementException;
 import io.github.jmeterwebrtc.jmeter.run.RegisteredSoftphone;
 import io.github.jmeterwebrtc.jmeter.run.Setting;
-import io.github.jmeterwebrtc.jmeter.run.TestRun;
 import io.github.jmeterwebrtc.jmeter.run.ThreadScope;
 import io.github.jmeterwebrtc.jmeter.websocket.TrustStore;
 import java.io.File;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.TimeoutException;
@@ -52,6 +54,10 @@ public class RegisterSampler extends WebRtcSampler {
     /** JMeter property: folder with profiles of the user's own, found by name before those that are shipped (default none). */
     static final String PROFILES_DIR = "webrtc.profiles.dir";
 
+    /** The profiles that are shipped, by name; the first is that of a new element. */
+    static final List<String> SHIPPED =
+            Collections.unmodifiableList(Arrays.asList("genesys", "janus", "json", "sip", "whep", "whip"));
+
     private static final ObjectMapper JSON = new ObjectMapper();
     private static final long TIMEOUT_MS = 30_000;
     private static final long MAX_TIMEOUT_MS = 3_600_000;
@@ -75,7 +81,7 @@ public class RegisterSampler extends WebRtcSampler {
         Registered registered = thread.scope().registerSoftphone(
                 bounded.operation(), plan.softphone, plan.config.toString(), bounded.clip(plan.timeoutMs));
         RegistrationRecord.write(registered, result);
-        TestRun.current().part(VendorNotice.class, VendorNotice::new).heard(registered.json());
+        VendorNotice.ofTest().heard(registered.json());
         if (registered.success()) {
             thread.softphones().put(plan.softphone, new RegisteredSoftphone(plan.identity, registered.softphone()));
         }
@@ -84,6 +90,8 @@ public class RegisterSampler extends WebRtcSampler {
     /** Whether a softphone that was registered before is of use; then the result is written. */
     private static boolean goesOn(RegisteredSoftphone known, Plan plan, BoundedWait bounded, ResultBuilder result) {
         JsonNode report = known.softphone().report();
+        // Its calls may have led to the vendor since.
+        VendorNotice.ofTest().heard(report);
         if (REGISTERED.equals(state(report))) {
             result.took(0);
             result.success("200", "existing registration");

@@ -17,7 +17,7 @@ public class RegisterSamplerGui extends FormSamplerGui {
                         .text(RegisterSampler.SOFTPHONE, "Softphone:", "", "Name of the softphone within its thread; may be empty")
                         .text(RegisterSampler.TIMEOUT, "Timeout (ms):", "", "How long registering may take; empty = 30000")
                         .section("Protocol")
-                        .choice(RegisterSampler.PROFILE, "Profile:", new String[] {"genesys", "janus", "json"},
+                        .choice(RegisterSampler.PROFILE, "Profile:", RegisterSampler.SHIPPED.toArray(new String[0]),
                                 "A name, also of a file in the folder of the JMeter property webrtc.profiles.dir; or a file")
                         .area(RegisterSampler.PARAMETERS, "Parameters:", "",
                                 "Lines name=value, as the profile says, such as token=${token}")

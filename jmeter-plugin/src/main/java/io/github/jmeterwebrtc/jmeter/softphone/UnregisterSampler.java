@@ -34,6 +34,7 @@ public class UnregisterSampler extends WebRtcSampler {
             return;
         }
         JsonNode report = known.softphone().unregister(bounded.operation(), bounded.clip(byeTimeoutMs));
+        VendorNotice.ofTest().heard(report);
         if (report.path("unregisterUs").isNumber()) {
             result.took(report.path("unregisterUs").asLong());
         }

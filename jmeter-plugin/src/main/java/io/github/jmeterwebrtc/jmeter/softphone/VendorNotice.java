@@ -1,6 +1,7 @@
 package io.github.jmeterwebrtc.jmeter.softphone;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import io.github.jmeterwebrtc.jmeter.run.TestRun;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import org.apache.jmeter.gui.GuiPackage;
@@ -16,21 +17,26 @@ public final class VendorNotice implements AutoCloseable {
 
     private final Set<String> said = ConcurrentHashMap.newKeySet();
 
+    /** The one of the test in progress. */
+    static VendorNotice ofTest() {
+        return TestRun.current().part(VendorNotice.class, VendorNotice::new);
+    }
+
     /**
-     * Looks at what became of a registration.
+     * Looks at what became of a registration, whether it succeeded or not, or at a softphone's report.
      *
-     * @param registered the engine's JSON; {@code notice} and {@code identity.sameUserHere} count
+     * @param softphone the engine's JSON; {@code notice} and {@code identity.sameUserHere} count
      */
-    void heard(JsonNode registered) {
-        String notice = registered.path("notice").asText("");
-        if (registered.path("notice").isTextual() && !notice.isEmpty() && said.add(notice)) {
+    void heard(JsonNode softphone) {
+        String notice = softphone.path("notice").asText("");
+        if (softphone.path("notice").isTextual() && !notice.isEmpty() && said.add(notice)) {
             LOG.warn("{}", notice);
             if (GuiPackage.getInstance() == null) {
                 // As JMeter's own summary: people who run a plan look there.
                 System.out.println("WebRTC softphones: " + notice);
             }
         }
-        long others = registered.path("identity").path("sameUserHere").asLong();
+        long others = softphone.path("identity").path("sameUserHere").asLong();
         if (others > 0 && said.add("identity")) {
             LOG.warn("A user is logged in {} more times in this JMeter: softphones of one user push each other out. Give each thread"
                     + " a user of its own, for example from a CSV file. This is said once", others);

@@ -22,6 +22,7 @@ class CallControlSamplerTest {
         "dtmf; 12#*AD; ``; {\"command\":\"dtmf\",\"digits\":\"12#*AD\"}",
         "dtmf; `1,2`; ``; {\"command\":\"dtmf\",\"digits\":\"1,2\"}",
         "transfer; ``; +49 30 1; {\"command\":\"transfer\",\"to\":\"+49 30 1\"}",
+        "restartIce; 12; x; {\"command\":\"restartIce\"}",
     })
     void aCommandTakesItsOwnFieldsOnly(String command, String digits, String to, String expected) throws Exception {
         assertEquals(expected, CallControlSampler.command(command, digits, to).toString());

@@ -19,6 +19,12 @@ class VendorNoticeTest {
     }
 
     @Test
+    void itIsPrintedWhereTheRegistrationFailed() throws Exception {
+        assertEquals("WebRTC softphones: Ask first." + System.lineSeparator(),
+                printed(json("{\"success\":false,\"code\":\"UPGRADE_UNAUTHORIZED\",\"notice\":\"Ask first.\"}")));
+    }
+
+    @Test
     void nothingIsPrintedWhereThereIsNoRule() throws Exception {
         assertEquals("", printed(json("{\"notice\":null,\"identity\":{\"sameUserHere\":2}}"), json("{}")));
     }
