@@ -306,6 +306,55 @@ fn nobody_calls_is_an_outcome_that_says_whether_the_softphone_was_registered() {
 }
 
 #[test]
+fn calls_on_a_persistent_connection_need_no_new_ice_and_count_for_themselves() {
+    within_two_minutes(|| {
+        let bench = Bench::cloud(json!({"callEveryMs": 500, "persistent": true}));
+        let key = bench.registered("", bench.agent("anna", json!({"persistent": "true"})));
+        let mut local = Vec::new();
+        for number in 1..=3 {
+            let (session, outcome) = bench.answer(key, json!({}));
+            let later = number > 1;
+            assert_eq!(outcome["persistentConnection"], later, "{outcome}");
+            assert_eq!(outcome["phases"]["iceUs"].is_null(), later, "{outcome}");
+            assert!(outcome["elapsedUs"].as_u64() > Some(0), "{outcome}");
+            local.push(outcome["selectedPair"].to_string());
+            bench.talks(session);
+            let report = bench.engine.hang_up(session, NOBODY(), LONG).expect("a report");
+            assert_eq!((text(&report, "endedBy"), &report["lost"]), ("us", &Value::Null), "{report}");
+            let sent = report["media"]["packetsSent"].as_u64().expect("a count");
+            let last = report["timeline"].as_array().and_then(|moments| moments.last()?[0].as_u64());
+            let most = last.expect("it has moments");
+            assert!(sent > 5 && sent <= most / 20_000 + 5, "{sent} packets of its own in {most} µs: {report}");
+        }
+        local.dedup();
+        assert_eq!(local.len(), 1, "one pair for all of them: {local:?}");
+        let snapshot = bench.engine.snapshot();
+        assert_eq!(snapshot["udpSockets"]["opened"], 1, "{snapshot}");
+        let outgoing = bench.engine.softphone_call(key, bench.scope, NOBODY(), "out", br#"{"to":"+4930"}"#, LONG);
+        let outgoing = outgoing.expect("an outcome");
+        assert_eq!(outgoing.outcome["persistentConnection"], true, "{}", outgoing.outcome);
+        bench.talks(outgoing.session.expect("up"));
+        bench.ends_without_a_trace();
+    });
+}
+
+#[test]
+fn a_call_on_a_persistent_connection_that_the_other_side_ends_is_told_and_the_next_one_comes() {
+    within_two_minutes(|| {
+        let bench = Bench::cloud(json!({"callEveryMs": 300, "callHoldMs": 2000, "persistent": true}));
+        let key = bench.registered("", bench.agent("anna", json!({"persistent": "true"})));
+        for _ in 0..2 {
+            let (session, _) = bench.answer(key, json!({}));
+            bench.talks(session);
+            bench.until("the other side has ended it", |bench| bench.engine.is_session_lost(session));
+            let report = bench.engine.hang_up(session, NOBODY(), LONG).expect("a report");
+            assert_eq!(text(&report["lost"], "code"), "ENDED_BY_PEER", "{report}");
+        }
+        bench.ends_without_a_trace();
+    });
+}
+
+#[test]
 fn a_call_goes_on_while_its_softphone_moves_to_another_websocket() {
     within_two_minutes(|| {
         let bench = Bench::cloud(json!({"callEveryMs": 1000, "faults": {"moveAfterMs": 3000}}));

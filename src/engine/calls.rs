@@ -43,14 +43,15 @@ pub(super) enum Role {
 pub(super) type Failed = (CallFailure, IdentityFacts, u32);
 
 impl State {
-    fn count_call(&self, role: &Role, result: Result<(), &CallFailure>) {
+    /// Counts what a set-up came to; `Ok` says whether the call has a UDP socket of its own.
+    fn count_call(&self, role: &Role, result: Result<bool, &CallFailure>) {
         let mut tables = self.tables();
         let tally = &mut tables.tally;
         match (role, result) {
-            (Role::Calling, Ok(())) => tally.udp_sockets_opened += 1,
-            (Role::Answering(_), Ok(())) => {
+            (Role::Calling, Ok(own)) => tally.udp_sockets_opened += i64::from(own),
+            (Role::Answering(_), Ok(own)) => {
                 tally.softphones_started += 1;
-                tally.udp_sockets_opened += 1;
+                tally.udp_sockets_opened += i64::from(own);
             }
             (role, Err(CallFailure { outcome, .. })) => {
                 let began = matches!(role, Role::Calling) || outcome.offer_sdp.is_some();
@@ -79,7 +80,9 @@ impl State {
         result: Result<Softphone, Failed>,
         waited: Option<Duration>,
     ) -> Result<Placed, EngineError> {
-        self.count_call(role, result.as_ref().map(|_| ()).map_err(|(failure, ..)| failure));
+        let has_own_socket =
+            |softphone: &Softphone| softphone.outcome().is_none_or(|outcome| !outcome.persistent_connection);
+        self.count_call(role, result.as_ref().map(has_own_socket).map_err(|(failure, ..)| failure));
         match result {
             Ok(softphone) => {
                 let outcome = with_gate_wait(json!(softphone.outcome()), waited);

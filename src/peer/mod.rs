@@ -135,6 +135,20 @@ impl MediaCounters {
         self.rtcp_sent += other.rtcp_sent;
         self.rtcp_received += other.rtcp_received;
     }
+
+    /// Leaves what was counted since `earlier` of the same session; the jitter stays.
+    pub(crate) fn subtract(&mut self, earlier: &Self) {
+        self.packets_sent = self.packets_sent.saturating_sub(earlier.packets_sent);
+        self.bytes_sent = self.bytes_sent.saturating_sub(earlier.bytes_sent);
+        self.packets_received = self.packets_received.saturating_sub(earlier.packets_received);
+        self.other_packets_received = self.other_packets_received.saturating_sub(earlier.other_packets_received);
+        self.bytes_received = self.bytes_received.saturating_sub(earlier.bytes_received);
+        self.packets_lost -= earlier.packets_lost;
+        self.socket_drops = self.socket_drops.saturating_sub(earlier.socket_drops);
+        self.packets_skipped = self.packets_skipped.saturating_sub(earlier.packets_skipped);
+        self.rtcp_sent = self.rtcp_sent.saturating_sub(earlier.rtcp_sent);
+        self.rtcp_received = self.rtcp_received.saturating_sub(earlier.rtcp_received);
+    }
 }
 
 /// A phase that has not been reached, and what the wire says about it.

@@ -164,6 +164,8 @@ pub(crate) struct Course<'a> {
     /// Its name in the protocol.
     pub(crate) call: String,
     pub(crate) session: Option<&'a Session>,
+    /// Whether the session is the call's own, and no persistent connection that was up before it.
+    pub(crate) is_new: bool,
     pub(crate) timeline: Vec<Moment>,
     pub(crate) offer: Option<String>,
     pub(crate) answer: Option<String>,
@@ -175,9 +177,10 @@ pub(crate) struct Course<'a> {
 impl Course<'_> {
     /// What it came to.
     pub(crate) fn outcome(self, result: Result<(), Trouble>) -> CallOutcome {
-        let Course { started, call, session, timeline, offer, answer, signaling_us, checks_began } = self;
+        let Course { started, call, session, is_new, timeline, offer, answer, signaling_us, checks_began } = self;
         let now = micros(started.elapsed());
-        let marks = session.map(|session| Marks::of(session, started)).unwrap_or_default();
+        let own = session.filter(|_| is_new);
+        let marks = own.map(|session| Marks::of(session, started)).unwrap_or_default();
         let phases = CallPhases {
             gather_us: marks.gather_us,
             signaling_us,
@@ -218,6 +221,7 @@ impl Course<'_> {
             offer_sdp: offer,
             answer_sdp: answer,
             error,
+            persistent_connection: session.is_some() && !is_new,
             starved: false,
             starved_reasons: Vec::new(),
         }
@@ -327,6 +331,8 @@ pub struct CallOutcome {
     pub answer_sdp: Option<String>,
     /// What failed; `null` on success.
     pub error: Option<CallError>,
+    /// Whether the call came up on a connection that was there before it: it has no phases of its own.
+    pub persistent_connection: bool,
     /// Whether the generator could not keep its own times meanwhile.
     pub starved: bool,
     /// How that was seen; empty when it could.

@@ -342,6 +342,7 @@ impl Story<'_> {
             offer_sdp,
             answer_sdp,
             error: None,
+            persistent_connection: false,
             starved: false,
             starved_reasons: Vec::new(),
         }
@@ -372,6 +373,7 @@ pub(super) fn without_session(error: &PeerError, call: &str, role: Role, began: 
         offer_sdp: None,
         answer_sdp: None,
         error: Some(CallError { error: code.heading(), code, details, verdict: None }),
+        persistent_connection: false,
         starved: false,
         starved_reasons: Vec::new(),
     };

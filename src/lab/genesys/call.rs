@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::Cloud;
 use super::stream::escape;
-use crate::peer::{IceCandidateInit, PeerError, Session, SessionConfig};
+use crate::peer::{ConnectionState, IceCandidateInit, PeerError, Session, SessionConfig};
 use crate::signaling::jingle;
 use crate::signaling::profile::fragment;
 
@@ -20,11 +20,13 @@ const PROCEED_DEADLINE: Duration = Duration::from_secs(60);
 const STEP_DEADLINE: Duration = Duration::from_secs(30);
 /// An offer for a session that is there is said again after so long.
 const REINVITE_EVERY: Duration = Duration::from_secs(1);
+/// How often an idle persistent connection is looked at.
+const LOOK: Duration = Duration::from_millis(500);
 /// How long closing the session may take.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 
 /// What reaches a call.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum CallEvent {
     /// The client will take it.
     Proceed,
@@ -38,6 +40,15 @@ pub(super) enum CallEvent {
     Terminated(String),
     /// The lab is to end it.
     Terminate,
+    /// The client answers the conversation by REST.
+    Accepted,
+    /// Another conversation uses the persistent connection.
+    Conversation {
+        /// Its id.
+        id: String,
+        /// The client has placed it.
+        outgoing: bool,
+    },
 }
 
 impl CallEvent {
@@ -47,7 +58,9 @@ impl CallEvent {
             Self::Proceed => Some("proceed".to_owned()),
             Self::Answer(_) => Some("answer".to_owned()),
             Self::Terminated(reason) => Some(format!("terminate {reason}")),
-            Self::Candidate(_) | Self::Transport(_) | Self::Terminate => None,
+            Self::Candidate(_) | Self::Transport(_) | Self::Terminate | Self::Accepted | Self::Conversation { .. } => {
+                None
+            }
         }
     }
 }
@@ -65,6 +78,10 @@ pub(super) struct CloudCall {
     user: String,
     session: String,
     conversation: String,
+    /// The conversation goes on; otherwise this is a persistent connection without one.
+    conversing: bool,
+    /// It waits for the client's answer by REST.
+    alerting: bool,
     /// The gateway's JID; a softphone's peer has `gjoll` behind the @.
     from: String,
 }
@@ -79,11 +96,12 @@ enum Ended {
 
 impl CloudCall {
     pub(super) fn new(cloud: Arc<Cloud>, user: String, session: String, conversation: String, number: u64) -> Self {
-        Self { cloud, user, session, conversation, from: format!("gjoll-{number}@conversation.gjoll.lab") }
+        let from = format!("gjoll-{number}@conversation.gjoll.lab");
+        Self { cloud, user, session, conversation, conversing: true, alerting: false, from }
     }
 
     /// Carries the call from its proposal to its end.
-    pub(super) async fn run(self, mut events: mpsc::Receiver<CallEvent>) {
+    pub(super) async fn run(mut self, mut events: mpsc::Receiver<CallEvent>) {
         let open = self.cloud.lab.ledger.call_opened();
         let mut sessions = Vec::new();
         let ended = self.carry(&mut events, &mut sessions, &open).await;
@@ -93,7 +111,9 @@ impl CloudCall {
                 false => self.jingle("session-terminate", "", &format!("<reason><{reason}/></reason>")),
             }
         }
-        self.notify("terminated");
+        if self.conversing {
+            self.notify("terminated");
+        }
         for session in sessions {
             session.close(CLOSE_DEADLINE).await;
         }
@@ -106,14 +126,15 @@ impl CloudCall {
     }
 
     async fn carry(
-        &self,
+        &mut self,
         events: &mut mpsc::Receiver<CallEvent>,
         sessions: &mut Vec<Session>,
         open: &crate::lab::ledger::OpenCall,
     ) -> Ended {
+        let (cloud, name) = (Arc::clone(&self.cloud), self.session.clone());
         let failed = |why: String| {
-            log::debug!("lab genesys: call {}: {why}", self.session);
-            self.cloud.lab.ledger.calls_failed.add(1);
+            log::debug!("lab genesys: call {name}: {why}");
+            cloud.lab.ledger.calls_failed.add(1);
             Ended::ByLab("error".to_owned())
         };
         self.propose();
@@ -184,7 +205,12 @@ impl CloudCall {
                         log::debug!("lab genesys: the client ended call {}: {reason}", self.session);
                         return Ended::ByClient;
                     }
+                    Some(CallEvent::Terminate) if !self.conversing => {}
+                    Some(CallEvent::Terminate) if connected && self.cloud.config.persistent => deadline = self.stand(),
                     Some(CallEvent::Terminate) | None => return self.by_lab(),
+                    Some(CallEvent::Conversation { id, outgoing }) => deadline = self.converse(id, outgoing),
+                    Some(CallEvent::Accepted) if self.alerting => deadline = self.accepted(),
+                    Some(CallEvent::Accepted) => {}
                     Some(CallEvent::Answer(_)) => reinvite = reinvite.filter(|reinvite| reinvite.left > 0),
                     Some(CallEvent::Proceed) => {}
                 },
@@ -234,10 +260,20 @@ impl CloudCall {
                         Err(why) => return failed(why),
                     }
                 }
+                // Whoever leaves without a word does not use the connection any more.
+                () = sleep(LOOK), if !self.conversing => {
+                    if matches!(session.connection_state(), ConnectionState::Closed | ConnectionState::Failed) {
+                        return Ended::ByClient;
+                    }
+                }
                 () = at(restart_by) => return failed("the restart of ICE was not answered".to_owned()),
                 () = at(deadline) => {
                     if connected && restart_by.is_some() {
                         return failed("the restart of ICE was not answered before the end".to_owned());
+                    }
+                    if connected && self.conversing && self.cloud.config.persistent {
+                        deadline = self.stand();
+                        continue;
                     }
                     if connected {
                         return self.by_lab();
@@ -246,6 +282,37 @@ impl CloudCall {
                 }
             }
         }
+    }
+
+    /// The conversation is over, and the connection stays; until when.
+    fn stand(&mut self) -> Option<Instant> {
+        self.notify("terminated");
+        (self.conversing, self.alerting) = (false, false);
+        if let Some(ongoing) = self.cloud.calls.lock().get_mut(&self.session) {
+            ongoing.idle = true;
+        }
+        let every = self.cloud.config.call_every_ms;
+        if every > 0 {
+            self.cloud.call_after(self.user.clone(), every);
+        }
+        Some(Instant::now() + Duration::from_millis(self.cloud.config.persistent_idle_ms))
+    }
+
+    /// Another conversation uses the connection; until when it is waited for, or goes on.
+    fn converse(&mut self, id: String, outgoing: bool) -> Option<Instant> {
+        self.conversation = id;
+        (self.conversing, self.alerting) = (true, !outgoing);
+        self.notify(if outgoing { "contacting" } else { "alerting" });
+        if outgoing { self.accepted() } else { Some(Instant::now() + PROCEED_DEADLINE) }
+    }
+
+    /// The conversation is up; until when.
+    fn accepted(&mut self) -> Option<Instant> {
+        self.alerting = false;
+        self.cloud.lab.ledger.calls_answered.add(1);
+        self.notify("connected");
+        let hold = self.cloud.config.call_hold_ms;
+        (hold > 0).then(|| Instant::now() + Duration::from_millis(hold))
     }
 
     fn by_lab(&self) -> Ended {

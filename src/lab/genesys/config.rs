@@ -19,6 +19,11 @@ pub struct GenesysConfig {
     pub auto_answer: bool,
     /// Calls are offered as SDP over XMPP (default true), or in Jingle.
     pub sdp_over_xmpp: bool,
+    /// Stations have a persistent connection (default false): the session of a call stays for later ones, which have conversation
+    /// events and REST calls only.
+    pub persistent: bool,
+    /// So long a persistent connection stays without a call, ms (default 600000).
+    pub persistent_idle_ms: u64,
     /// Reason of the lab's `terminate` (default `success`).
     pub terminate_reason: String,
     /// A TURN service to name to clients (default none).
@@ -41,6 +46,8 @@ impl Default for GenesysConfig {
             call_hold_ms: 0,
             auto_answer: true,
             sdp_over_xmpp: true,
+            persistent: false,
+            persistent_idle_ms: 600_000,
             terminate_reason: "success".to_owned(),
             turn: None,
             stun: true,
@@ -118,6 +125,7 @@ impl GenesysConfig {
             ("genesys.callEveryMs", self.call_every_ms),
             ("genesys.callHoldMs", self.call_hold_ms),
             ("genesys.chatEveryMs", self.chat_every_ms),
+            ("genesys.persistentIdleMs", self.persistent_idle_ms),
             ("genesys.pingIntervalMs", self.ping_interval_ms),
             ("genesys.faults.extdiscoDelayMs", self.faults.extdisco_delay_ms),
             ("genesys.faults.moveAfterMs", self.faults.move_after_ms),

@@ -93,6 +93,8 @@ struct Agent {
 struct Ongoing {
     user: String,
     conversation: String,
+    /// A persistent connection without a call.
+    idle: bool,
     events: mpsc::Sender<CallEvent>,
 }
 
@@ -218,12 +220,24 @@ impl Cloud {
         }
     }
 
-    /// Calls a user; the conversation's id.
-    fn call(self: &Arc<Self>, user: &str) -> String {
+    /// Calls a user, or has the user call; the conversation's id. A persistent connection without a call is used for it.
+    fn call(self: &Arc<Self>, user: &str, outgoing: bool) -> String {
         let number = self.number();
         let (session, conversation) = (format!("session-{number}"), format!("conversation-{number}"));
+        {
+            let mut calls = self.calls.lock();
+            let standing = calls.values_mut().find(|call| call.user == user && call.idle);
+            if let Some(standing) = standing {
+                let event = CallEvent::Conversation { id: conversation.clone(), outgoing };
+                if standing.events.try_send(event).is_ok() {
+                    standing.idle = false;
+                    standing.conversation.clone_from(&conversation);
+                    return conversation;
+                }
+            }
+        }
         let (events, inbox) = mpsc::channel(MAILBOX);
-        let ongoing = Ongoing { user: user.to_owned(), conversation: conversation.clone(), events };
+        let ongoing = Ongoing { user: user.to_owned(), conversation: conversation.clone(), idle: false, events };
         self.calls.lock().insert(session.clone(), ongoing);
         let call = call::CloudCall::new(Arc::clone(self), user.to_owned(), session, conversation.clone(), number);
         self.lab.spawn(call.run(inbox));
@@ -252,19 +266,19 @@ impl Cloud {
                 () = tokio::time::sleep(Duration::from_millis(ms)) => {}
             }
             cloud.due.lock().remove(&user);
-            let talks = cloud.calls.lock().values().any(|call| call.user == user);
+            let talks = cloud.calls.lock().values().any(|call| call.user == user && !call.idle);
             if !talks && cloud.agents.lock().contains_key(&user) {
-                cloud.call(&user);
+                cloud.call(&user, false);
             }
         });
     }
 
-    /// Ends the calls of a conversation by the lab; false when there is none.
-    fn terminate(&self, conversation: &str) -> bool {
+    /// Tells the calls of a conversation what its user wants; false when there is none.
+    fn tell_conversation(&self, conversation: &str, event: &CallEvent) -> bool {
         let calls = self.calls.lock();
         let mut found = false;
         for call in calls.values().filter(|call| call.conversation == conversation) {
-            found |= call.events.try_send(CallEvent::Terminate).is_ok();
+            found |= call.events.try_send(event.clone()).is_ok();
         }
         found
     }

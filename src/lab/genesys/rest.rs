@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tungstenite::handshake::derive_accept_key;
 use tungstenite::protocol::{Role, WebSocketConfig};
 
+use super::call::CallEvent;
 use super::{Channel, Cloud, MAX_CHANNELS, desk, stream};
 use crate::lab::ACCEPT_REST;
 use crate::lab::config::MAX_TIME_MS;
@@ -107,7 +108,7 @@ async fn respond(cloud: Arc<Cloud>, mut request: Request<Incoming>) -> Result<An
         let Some(user) = wanted["userId"].as_str().filter(|user| cloud.agents.lock().contains_key(*user)) else {
             return Ok(refused(StatusCode::NOT_FOUND, "not.registered"));
         };
-        return Ok(answer(StatusCode::OK, &json!({"id": cloud.call(user)})));
+        return Ok(answer(StatusCode::OK, &json!({"id": cloud.call(user, false)})));
     }
     let method = request.method().clone();
     match (&method, &*parts) {
@@ -140,8 +141,9 @@ async fn respond(cloud: Arc<Cloud>, mut request: Request<Incoming>) -> Result<An
         (&Method::GET, ["organizations", "me"]) => answer(StatusCode::OK, &json!({"id": "org1", "name": "lab"})),
         (&Method::GET, ["stations", station]) => answer(
             StatusCode::OK,
-            &json!({"id": station, "type": "inin_webrtc_softphone", "webRtcPersistentEnabled": false,
-                "webRtcForceTurn": !cloud.config.stun, "webRtcCallAppearances": 100}),
+            &json!({"id": station, "type": "inin_webrtc_softphone", "webRtcPersistentEnabled": cloud.config.persistent,
+                "webRtcForceTurn": !cloud.config.stun,
+                "webRtcCallAppearances": if cloud.config.persistent { 1 } else { 100 }}),
         ),
         (&Method::POST, ["notifications", "channels"]) => channel(&cloud, user),
         (&Method::POST | &Method::PUT, ["notifications", "channels", _, "subscriptions"]) => {
@@ -157,16 +159,22 @@ async fn respond(cloud: Arc<Cloud>, mut request: Request<Incoming>) -> Result<An
         (&Method::DELETE, ["tokens", "me"]) => answer(StatusCode::OK, &Value::Null),
         (&Method::GET, ["conversations", "calls"]) => desk::conversations(&cloud, &user),
         (&Method::POST, ["conversations", "calls"]) => {
-            let id = cloud.call(&user);
+            let id = cloud.call(&user, true);
             let own = format!("/api/v2/conversations/calls/{id}");
             answer(StatusCode::OK, &json!({"id": id, "selfUri": own}))
         }
         (&Method::PATCH, ["conversations", "calls", conversation, "participants", _]) => {
             let wanted = body(request).await;
-            if wanted["state"] == "disconnected" && !cloud.terminate(conversation) {
-                refused(StatusCode::NOT_FOUND, "conversation.not.found")
-            } else {
-                answer(StatusCode::ACCEPTED, &Value::Null)
+            let event = match wanted["state"].as_str() {
+                Some("disconnected") => Some(CallEvent::Terminate),
+                Some("connected") => Some(CallEvent::Accepted),
+                _ => None,
+            };
+            match event {
+                Some(event) if !cloud.tell_conversation(conversation, &event) => {
+                    refused(StatusCode::NOT_FOUND, "conversation.not.found")
+                }
+                _ => answer(StatusCode::ACCEPTED, &Value::Null),
             }
         }
         (&Method::POST, ["conversations", "calls", _, ..] | ["diagnostics", ..]) => {

@@ -289,6 +289,7 @@ impl SetUp {
             started: self.started,
             call: self.call.clone(),
             session: dialog.map(|dialog| &dialog.session),
+            is_new: true,
             timeline: dialog.map(|dialog| dialog.timeline(self.started)).unwrap_or_default(),
             offer: self.offer.clone(),
             answer: self.answer.clone(),

@@ -49,6 +49,10 @@ pub(super) struct Call {
     /// Its PeerConnection failed.
     failed: bool,
     taken: VecDeque<(usize, String, Instant)>,
+    /// The call whose PeerConnection it uses.
+    on: Option<CallKey>,
+    /// It is over for its user, and its PeerConnection stays.
+    released: bool,
     /// What follows when its PeerConnection has come to rest, in the order in which it was told to.
     resting: VecDeque<Resting>,
 }
@@ -66,6 +70,15 @@ impl Call {
     /// Placed by the user, and not known to the protocol yet.
     pub(super) fn is_being_placed(&self) -> bool {
         self.outgoing && self.name.is_none()
+    }
+
+    /// Who ended it: the protocol may let the other side say what we asked for.
+    fn ended_by(&self, by: EndedBy) -> EndedBy {
+        match by {
+            EndedBy::Peer | EndedBy::Us if self.failed => EndedBy::Failure,
+            EndedBy::Peer if self.hung_up => EndedBy::Us,
+            by => by,
+        }
     }
 
     /// When its PeerConnection should have come to rest.
@@ -131,7 +144,7 @@ impl Machine {
         }
         if rule.starts && !is_new {
             // A repetition: what was said before is said again.
-            if self.calls.get(&key).is_some_and(|call| call.accepted) {
+            if self.calls.get(&key).is_some_and(|call| call.accepted || call.outgoing) {
                 self.run(&rule.again, &context, now);
             }
             return;
@@ -147,13 +160,22 @@ impl Machine {
 
     /// A call starts: a new one, or the one that the user placed.
     fn start_call(&mut self, name: &str, rule: &Rule, context: &Context<'_>, now: Instant) -> Option<CallKey> {
-        let joined = rule.joins.as_ref().and_then(|variable| {
+        let has = |call: &Call, variable: &str, value: &Value| {
+            call.variables.get(variable).is_some_and(|own| text_of(own) == text_of(value))
+        };
+        let joins = rule.joins.as_ref().and_then(|variable| {
             let source: &Source = rule.set.get(variable)?;
-            let value = self.value(source, context, now).ok().flatten()?;
-            let placed = self.calls.iter().find(|(_, call)| {
-                call.is_being_placed()
-                    && call.variables.get(variable).is_some_and(|own| text_of(own) == text_of(&value))
-            });
+            Some((variable, self.value(source, context, now).ok().flatten()?))
+        });
+        let is_of_released = |(variable, value): &(&String, Value)| {
+            self.calls.values().any(|call| call.released && has(call, variable, value))
+        };
+        if joins.as_ref().is_some_and(is_of_released) {
+            // It is over for its user, whatever is still said of it.
+            return None;
+        }
+        let joined = joins.and_then(|(variable, value)| {
+            let placed = self.calls.iter().find(|(_, call)| call.is_being_placed() && has(call, variable, &value));
             placed.map(|(key, _)| *key)
         });
         let key = match joined {
@@ -274,6 +296,12 @@ impl Machine {
                 }
             }
             Do::Closed { reason } => return self.ended(key, EndedBy::Peer, reason.as_ref(), context, now),
+            Do::Release { reason } => {
+                let reason = reason.as_ref().and_then(|reason| self.value(reason, context, now).ok().flatten());
+                self.release(key, reason.map(|reason| text_of(&reason)));
+                return Flow::Off;
+            }
+            Do::UseStanding => self.use_standing(key),
             Do::Refused { reason } => return self.ended(key, EndedBy::Refusal, reason.as_ref(), context, now),
             Do::End => {
                 let reason = context.extra.iter().find(|(name, _)| *name == "reason").map(|(_, value)| text_of(value));
@@ -368,14 +396,53 @@ impl Machine {
     }
 
     pub(super) fn end_call(&mut self, key: CallKey, by: EndedBy, reason: Option<String>) {
-        if let Some(call) = self.calls.remove(&key) {
-            // The protocol may let the other side say what we asked for.
-            let by = match by {
-                EndedBy::Peer | EndedBy::Us if call.failed => EndedBy::Failure,
-                EndedBy::Peer if call.hung_up => EndedBy::Us,
-                by => by,
-            };
-            self.push(Action::Ended { call: key, by, reason });
+        let Some(call) = self.calls.remove(&key) else { return };
+        let by = call.ended_by(by);
+        if self.standing == Some(key) {
+            self.standing = None;
+            let on_it = self.calls.iter().filter(|(_, call)| call.on == Some(key)).map(|(key, _)| *key);
+            for other in on_it.collect::<Vec<_>>() {
+                self.end_call(other, by, reason.clone());
+            }
+        }
+        self.push(Action::Ended { call: key, by, reason });
+    }
+
+    /// The call is over for its user; its PeerConnection stays, if it has one of its own.
+    fn release(&mut self, key: CallKey, reason: Option<String>) {
+        let lacks_own = |call: &Call| call.peer == 0 || call.failed || call.released;
+        match self.calls.get_mut(&key) {
+            Some(call) if !lacks_own(call) && self.standing.is_none() => {
+                call.released = true;
+                let by = call.ended_by(EndedBy::Peer);
+                self.standing = Some(key);
+                self.push(Action::Released { call: key, by, reason });
+            }
+            Some(call) if call.released => {}
+            _ => self.end_call(key, EndedBy::Peer, reason),
+        }
+    }
+
+    fn use_standing(&mut self, key: CallKey) {
+        match (self.standing, self.calls.get_mut(&key)) {
+            (Some(of), Some(call)) if call.on.is_none() && call.peer == 0 => {
+                call.on = Some(of);
+                call.accepted = true;
+                self.push(Action::UseStanding { call: key, of });
+            }
+            (Some(_), _) => {}
+            (None, _) => self.problem("a call is not up: there is no PeerConnection that an earlier call has left"),
+        }
+    }
+
+    /// Ends the PeerConnection that stays for later calls, unless a call uses it.
+    pub(super) fn end_standing(&mut self, now: Instant) {
+        if let Some(key) = self.standing.filter(|key| self.calls.values().all(|call| call.on != Some(*key))) {
+            let profile = Arc::clone(&self.profile);
+            if self.is_registered() {
+                self.run(&profile.events.leaving, &Context { call: Some(key), ..Context::default() }, now);
+            }
+            self.end_call(key, EndedBy::Us, Some("unregistered".to_owned()));
         }
     }
 
@@ -498,7 +565,9 @@ impl Machine {
     /// A call is up that has no `variable` yet, and nobody has asked for its end.
     pub(super) fn has_call_without(&self, variable: &str) -> bool {
         let lacks = |call: &Call| call.variables.get(variable).is_none_or(|value| text_of(value).is_empty());
-        self.calls.values().any(|call| call.accepted && call.described && !call.hung_up && !call.failed && lacks(call))
+        self.calls.values().any(|call| {
+            call.accepted && call.described && !call.hung_up && !call.failed && !call.released && lacks(call)
+        })
     }
 
     // --- PeerConnections ---------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ const MAX_FILE_BYTES: usize = 1 << 20;
 const MAX_BRANCHES: usize = 8;
 
 /// Variables that the interpreter sets itself.
-const BUILT_IN: [&str; 15] = [
+const BUILT_IN: [&str; 16] = [
     "uuid",
     "id",
     "nowMs",
@@ -39,6 +39,7 @@ const BUILT_IN: [&str; 15] = [
     "subprotocol",
     "direction",
     "media",
+    "standing",
 ];
 
 /// Why a profile cannot be used.
@@ -702,6 +703,15 @@ pub enum Do {
         #[serde(default)]
         reason: Option<Source>,
     },
+    /// The call is over by the other side, or by us where we asked for it, and its PeerConnection stays for later calls of this
+    /// softphone; `${standing}` is `true` as long as it does.
+    Release {
+        /// Why.
+        #[serde(default)]
+        reason: Option<Source>,
+    },
+    /// The call is up on the PeerConnection that an earlier call has left: there is no new ICE.
+    UseStanding,
     /// The call is over by us.
     End,
     /// Fails the attempt to register, or ends the WebSocket of a registered softphone.
@@ -829,6 +839,8 @@ pub struct Events {
     pub disconnected: Vec<Do>,
     /// The connection has failed (W3C `failed`).
     pub failed: Vec<Do>,
+    /// The softphone unregisters, and a PeerConnection stays that no call uses; it is closed after this.
+    pub leaving: Vec<Do>,
 }
 
 fn fifteen_seconds() -> u64 {
@@ -1090,8 +1102,9 @@ impl Profile {
             connected,
             disconnected,
             failed,
+            leaving,
         } = &self.events;
-        let named: [(&str, &[Do]); 18] = [
+        let named: [(&str, &[Do]); 19] = [
             ("commands.place", place),
             ("commands.accept", accept),
             ("commands.reject", reject),
@@ -1110,6 +1123,7 @@ impl Profile {
             ("events.connected", connected),
             ("events.disconnected", disconnected),
             ("events.failed", failed),
+            ("events.leaving", leaving),
         ];
         lists.extend(named.into_iter().map(|(path, list)| (path.to_owned(), list)));
         lists
@@ -1346,10 +1360,11 @@ impl Check<'_> {
                 self.source(&format!("{at}.remoteMedia.packetsReceived"), packets_received)
             }
             Do::Closed { reason } => self.maybe(&format!("{at}.closed.reason"), reason.as_ref()),
+            Do::Release { reason } => self.maybe(&format!("{at}.release.reason"), reason.as_ref()),
             Do::Refused { reason } => self.maybe(&format!("{at}.refused.reason"), reason.as_ref()),
             Do::Fail { reason, .. } => self.maybe(&format!("{at}.fail.reason"), reason.as_ref()),
             Do::Problem(text) => self.template(&format!("{at}.problem"), text),
-            Do::IceServers | Do::Ringing | Do::Offer | Do::End | Do::Move | Do::Renew => Ok(()),
+            Do::IceServers | Do::Ringing | Do::Offer | Do::UseStanding | Do::End | Do::Move | Do::Renew => Ok(()),
         }
     }
 

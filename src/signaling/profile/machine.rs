@@ -65,6 +65,8 @@ pub struct Machine {
     reused: u32,
     done_once: BTreeSet<String>,
     servers: Servers,
+    /// The call that is over for its user, and whose PeerConnection stays for later ones.
+    pub(super) standing: Option<CallKey>,
     bucket: Option<Bucket>,
     random: StdRng,
     /// Lists of actions that are being done within each other.
@@ -226,6 +228,7 @@ impl Machine {
             reused: 0,
             done_once: BTreeSet::new(),
             servers: Servers::default(),
+            standing: None,
             bucket,
             random: StdRng::seed_from_u64(seed),
             depth: 0,
@@ -349,6 +352,7 @@ impl Machine {
     }
 
     fn say_farewell(&mut self, now: Instant) {
+        self.end_standing(now);
         if self.phase == Phase::Ready {
             let profile = Arc::clone(&self.profile);
             self.run(&profile.socket.farewell, &Context::default(), now);
@@ -1145,6 +1149,9 @@ impl Machine {
     /// Whether the variables have the texts of `condition`.
     fn holds(&self, condition: &Condition, context: Option<&Context<'_>>) -> bool {
         condition.iter().all(|(name, wanted)| {
+            if name == "standing" {
+                return self.standing.is_some() == (wanted == "true");
+            }
             let extra = context.and_then(|context| context.extra.iter().find(|(known, _)| known == name));
             let of_call = context
                 .and_then(|context| context.call)
@@ -1267,6 +1274,7 @@ impl Machine {
             params: &self.params,
             variables: &self.variables,
             call: context.call.and_then(|key| self.calls.get(&key)),
+            standing: self.standing.is_some(),
             context,
             now_ms: u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX),
             random: &mut self.random,
@@ -1297,6 +1305,7 @@ struct View<'a> {
     params: &'a BTreeMap<String, Value>,
     variables: &'a BTreeMap<String, Value>,
     call: Option<&'a Call>,
+    standing: bool,
     context: &'a Context<'a>,
     now_ms: u64,
     random: &'a mut StdRng,
@@ -1309,6 +1318,7 @@ impl Scope for View<'_> {
         }
         match name {
             "uuid" => return Some(Value::String(uuid(self.random))),
+            "standing" => return self.standing.then(|| "true".into()),
             "nowMs" => return Some(self.now_ms.into()),
             "call" => return self.call.and_then(|call| call.name.clone()).map(Value::String),
             "direction" => {

@@ -283,7 +283,23 @@ pub enum Action {
         /// Why.
         reason: String,
     },
-    /// The call is over: close its PeerConnection.
+    /// The call is over, and its PeerConnection stays for later calls.
+    Released {
+        /// The call.
+        call: CallKey,
+        /// Who ended it.
+        by: EndedBy,
+        /// Why, as the protocol says.
+        reason: Option<String>,
+    },
+    /// The call is up on the PeerConnection of an earlier one.
+    UseStanding {
+        /// The call.
+        call: CallKey,
+        /// The earlier one, which was [released](Action::Released).
+        of: CallKey,
+    },
+    /// The call is over: close its PeerConnection. Of a call that was released before: that one's.
     Ended {
         /// The call.
         call: CallKey,

@@ -64,6 +64,8 @@ pub(super) struct Actor {
     calls: HashMap<CallKey, watch::Sender<CallView>>,
     placed: HashSet<CallKey>,
     peers: HashMap<(CallKey, PeerNumber), mpsc::Sender<PeerCommand>>,
+    /// Calls that are over for their user, and whose PeerConnections stay.
+    standing: HashMap<CallKey, watch::Sender<CallView>>,
     servers: Vec<IceServer>,
     relay_only: bool,
     /// When what is being worked off arrived or happened.
@@ -135,6 +137,7 @@ impl Actor {
             calls: HashMap::new(),
             placed: HashSet::new(),
             peers: HashMap::new(),
+            standing: HashMap::new(),
             servers: Vec::new(),
             relay_only: false,
             at: Instant::now(),
@@ -363,6 +366,8 @@ impl Actor {
                 log::debug!("a PeerConnection of a call is replaced: {reason}");
                 self.peers.remove(&(call, peer));
             }
+            Action::Released { call, by, reason } => self.release(call, by, reason),
+            Action::UseStanding { call, of } => self.use_standing(call, of),
             Action::Ended { call, by, reason } => self.end(call, by, reason),
             Action::Problem { what } => self.problem(what),
         }
@@ -471,11 +476,39 @@ impl Actor {
 
     fn end(&mut self, key: CallKey, by: EndedBy, reason: Option<String>) {
         self.peers.retain(|(call, _), _| *call != key);
+        self.standing.remove(&key);
         self.placed.remove(&key);
         if let Some(view) = self.calls.remove(&key) {
             let at = self.at;
             view.send_modify(|view| view.end(at, by, reason));
         }
+    }
+}
+
+impl Actor {
+    /// The call is over for its user; its PeerConnection goes on without audio of ours.
+    fn release(&mut self, key: CallKey, by: EndedBy, reason: Option<String>) {
+        self.placed.remove(&key);
+        let Some(view) = self.calls.remove(&key) else { return };
+        let at = self.at;
+        view.send_modify(|view| {
+            view.leave_session();
+            view.end(at, by, reason);
+        });
+        self.standing.insert(key, view);
+    }
+
+    /// The call is up on the PeerConnection of one that was released.
+    fn use_standing(&mut self, key: CallKey, of: CallKey) {
+        let Some(session) = self.standing.get(&of).and_then(|view| view.borrow().session.clone()) else {
+            return self
+                .problem("a call is not up: the PeerConnection that an earlier call has left is gone".to_owned());
+        };
+        let at = self.at;
+        self.change(key, |view| {
+            view.note(at, "up on the persistent connection");
+            view.join_session(session);
+        });
     }
 }
 

@@ -36,6 +36,8 @@ const MAX_TIME_MS: u64 = 86_400_000;
 const FAREWELL_DEADLINE: Duration = Duration::from_secs(2);
 /// Of a hang-up's deadline at most this much, and at most a quarter, is kept for closing the session.
 const CLOSE_RESERVE: Duration = Duration::from_millis(500);
+/// How often the packets of a call on a persistent connection are looked at.
+const AUDIO_POLL: Duration = Duration::from_millis(5);
 /// What is told of an end without a reason.
 const NO_REASON: &str = "no reason given";
 
@@ -223,6 +225,7 @@ fn unplaced(started: Instant, trouble: Trouble) -> CallFailure {
         started,
         call: String::new(),
         session: None,
+        is_new: true,
         timeline: Vec::new(),
         offer: None,
         answer: None,
@@ -264,7 +267,7 @@ impl Drop for PhoneCall {
             if let Err(error) = call.hang_up(FAREWELL_DEADLINE).await {
                 log::debug!("a call that nobody holds any more was not hung up: {error}");
             }
-            if let Some(session) = session {
+            if let Some(session) = session.filter(|_| !call.view().persistent) {
                 session.close(CLOSE_RESERVE).await;
             }
         });
@@ -337,6 +340,9 @@ impl PhoneCall {
         handshaken();
         let Some(session) = view.session.filter(|_| config.await_media) else { return Ok(()) };
         let first_rtp = Duration::from_millis(config.first_rtp_timeout_ms);
+        if view.persistent {
+            return self.await_audio(&session, first_rtp).await;
+        }
         let up = session.started() + Duration::from_micros(session.phases().dtls_connected_us.unwrap_or_default());
         let mut views = self.call.view.clone();
         let is_over = |view: &CallView| matches!(view.state, CallState::Ended { .. });
@@ -361,6 +367,31 @@ impl PhoneCall {
                 match &view.state {
                     CallState::Ended { by, reason } => {
                         Err(self.over(&view, *by, reason.as_deref(), "the first RTP packet was awaited"))
+                    }
+                    _ => Err(Trouble::new(CallCode::SessionClosed, "the softphone has ended", Value::Null)),
+                }
+            }
+        }
+    }
+
+    /// Waits for audio of this call on a connection that was up before.
+    async fn await_audio(&self, session: &Session, within: Duration) -> Result<(), Trouble> {
+        let heard = async {
+            while self.counters().packets_received == 0 {
+                tokio::time::sleep(AUDIO_POLL).await;
+            }
+        };
+        let mut views = self.call.view.clone();
+        let is_over = |view: &CallView| matches!(view.state, CallState::Ended { .. });
+        let over = async { views.wait_for(is_over).await.is_ok() };
+        tokio::select! {
+            biased;
+            heard = timeout(within, heard) => heard.map_err(|_| Trouble::no_media(session, within)),
+            _over = over => {
+                let view = self.call.view();
+                match &view.state {
+                    CallState::Ended { by, reason } => {
+                        Err(self.over(&view, *by, reason.as_deref(), "audio was awaited"))
                     }
                     _ => Err(Trouble::new(CallCode::SessionClosed, "the softphone has ended", Value::Null)),
                 }
@@ -518,6 +549,8 @@ impl PhoneCall {
             started: self.started,
             call: view.name.clone().unwrap_or_default(),
             session: view.session.as_ref(),
+            // What was done before the call is none of its phases.
+            is_new: !view.persistent,
             timeline: self.timeline(view),
             offer: view.offer.as_ref().map(|offer| offer.sdp.clone()),
             answer: view.answer.as_ref().map(|answer| answer.sdp.clone()),
@@ -549,10 +582,7 @@ impl PhoneCall {
 
     /// Packet accounts of all its sessions.
     pub fn counters(&self) -> MediaCounters {
-        let view = self.call.view.borrow();
-        let mut counters = view.session.as_ref().map(Session::counters).unwrap_or_default();
-        counters.add(&view.earlier);
-        counters
+        self.call.view.borrow().counters()
     }
 
     /// The softphone's call itself.
@@ -687,7 +717,7 @@ impl PhoneCall {
         if let Err(error) = self.call.hang_up(consent).await {
             log::debug!("a call was not hung up as its profile says: {error}");
         }
-        if let Some(session) = self.session() {
+        if let Some(session) = self.session().filter(|_| !self.call.view().persistent) {
             // What is not closed by then goes on closing in the background.
             session.close(end.saturating_duration_since(Instant::now())).await;
         }
@@ -759,7 +789,8 @@ enum Reached {
 
 /// Offer and answer are exchanged.
 fn described(view: &CallView) -> bool {
-    view.session.is_some() && view.answer.as_ref().is_some_and(|answer| answer.ours || answer.applied.is_some())
+    let exchanged = view.answer.as_ref().is_some_and(|answer| answer.ours || answer.applied.is_some());
+    view.session.is_some() && (exchanged || view.persistent)
 }
 
 fn is_connected(session: &Session) -> bool {

@@ -256,6 +256,12 @@ pub struct CallView {
     pub session: Option<Session>,
     /// Packet accounts of sessions that were replaced.
     pub earlier: MediaCounters,
+    /// Whether its session is a persistent connection: it was up before the call, or stays behind it.
+    pub persistent: bool,
+    /// Packet accounts of the session when the call came to use it.
+    joined: Option<MediaCounters>,
+    /// The call's packet accounts when it left its session to others.
+    left: Option<MediaCounters>,
     /// Why its session failed.
     pub failure: Option<SessionFault>,
     /// The last offer.
@@ -291,6 +297,9 @@ impl CallView {
             ended: None,
             session: None,
             earlier: MediaCounters::default(),
+            persistent: false,
+            joined: None,
+            left: None,
             failure: None,
             offer: None,
             answer: None,
@@ -316,8 +325,42 @@ impl CallView {
         }
     }
 
+    /// Its packet accounts: those of all its sessions, of a persistent connection what went over it during the call.
+    pub fn counters(&self) -> MediaCounters {
+        if let Some(left) = self.left {
+            return left;
+        }
+        let mut counters = self.session.as_ref().map(Session::counters).unwrap_or_default();
+        if let Some(joined) = &self.joined {
+            counters.subtract(joined);
+        }
+        counters.add(&self.earlier);
+        counters
+    }
+
+    /// It is up on a session that was up before.
+    pub(super) fn join_session(&mut self, session: Session) {
+        session.start_audio();
+        self.persistent = true;
+        self.joined = Some(session.counters());
+        self.session = Some(session);
+        self.state = CallState::Connected;
+    }
+
+    /// Its session stays for later calls.
+    pub(super) fn leave_session(&mut self) {
+        if let Some(session) = &self.session {
+            session.stop_audio();
+        }
+        self.persistent = true;
+        self.left = Some(self.counters());
+    }
+
     /// It is over.
     pub(in crate::signaling) fn end(&mut self, at: Instant, by: EndedBy, reason: Option<String>) {
+        if self.persistent && self.left.is_none() {
+            self.leave_session();
+        }
         self.ended = Some(at);
         self.state = CallState::Ended { by, reason };
     }

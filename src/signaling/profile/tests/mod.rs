@@ -2,6 +2,7 @@
 mod accounts;
 mod genesys;
 mod others;
+mod persistent;
 
 use super::*;
 
