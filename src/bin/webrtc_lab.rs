@@ -3,8 +3,8 @@
 //! Prints one JSON line when ready, runs until SIGTERM, SIGINT or (on request) the end of its input, then ends calls and
 //! sockets within [`STOP_DEADLINE`] and prints the final counters as one JSON line.
 //!
-//! Signals come through `signal-hook` on a thread of their own: tokio's `signal` feature would be compiled into the library
-//! too (cargo unifies features), and a JVM's signals are none of the library's business.
+//! Signals come through `signal-hook` on a thread of their own. tokio has its `signal` feature, since a dependency asks for it, but
+//! the library must never use it: a JVM's signals are none of its business.
 use std::io::{Read, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
