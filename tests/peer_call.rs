@@ -129,13 +129,19 @@ async fn audio_leaves_fifty_times_a_second() {
     within(async {
         let (one, other) = connected(|_| {}).await;
         one.first_rtp().await.expect("audio");
-        let before = one.counters();
         let started = tokio::time::Instant::now();
+        let ahead = || {
+            let now = one.counters();
+            (now.packets_sent + now.packets_skipped) as f64 - started.elapsed().as_secs_f64() * 50.0
+        };
+        // At any moment the pacer may be late and make up for it; early it never is, so that the most is where it is on time.
+        let mut on_time = ahead();
+        for _ in 0..20 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            on_time = on_time.max(ahead());
+        }
         tokio::time::sleep(Duration::from_secs(2)).await;
-        let after = one.counters();
-        let due = started.elapsed().as_secs_f64() * 50.0;
-        let taken = (after.packets_sent - before.packets_sent + after.packets_skipped - before.packets_skipped) as f64;
-        assert!((taken - due).abs() <= 3.0, "{taken} packet times in place of {due}");
+        until("as many packet times as are due", || (ahead() - on_time).abs() <= 3.0).await;
         close(&one, &other).await;
     })
     .await;

@@ -459,7 +459,8 @@ mod tests {
         let query = move |_: String| {
             counted.fetch_add(1, Ordering::Relaxed);
             async {
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                // All callers are there by then.
+                tokio::time::sleep(Duration::from_secs(2)).await;
                 Ok(answer(&[v4(1), v4(2)], Duration::from_secs(60)))
             }
         };
@@ -504,7 +505,7 @@ mod tests {
     async fn a_caller_gives_up_at_its_deadline_and_the_query_goes_on_for_the_others() {
         let answers = Arc::new(Answers::empty());
         let slow = |_: String| async {
-            tokio::time::sleep(Duration::from_millis(300)).await;
+            tokio::time::sleep(Duration::from_secs(2)).await;
             Ok(answer(&[v4(1)], Duration::from_secs(60)))
         };
         let hasty = answers.resolve("host.test", DnsMode::Auto, Duration::from_millis(20), slow);
@@ -584,20 +585,21 @@ mod tests {
         local
     }
 
-    async fn ask_at(server: SocketAddr) -> Outcome {
+    async fn ask_at(server: SocketAddr, patience: Duration) -> Outcome {
         let mut connection = ConnectionConfig::udp();
         connection.port = server.port();
         let server = NameServerConfig::new(server.ip(), true, vec![connection]);
         let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
         let mut options = ResolverOpts::default();
-        options.timeout = Duration::from_millis(300);
+        options.timeout = patience;
         options.attempts = 1;
         tokio::time::timeout(PATIENCE, ask_dns("softphone.test.", config, options)).await.expect("bounded")
     }
 
     #[tokio::test]
     async fn dns_answers_carry_their_ttl() {
-        let answer = ask_at(name_server(Some(0), Some([192, 0, 2, 9]), 77).await).await.expect("an answer");
+        let answer =
+            ask_at(name_server(Some(0), Some([192, 0, 2, 9]), 77).await, PATIENCE / 4).await.expect("an answer");
         assert_eq!(&*answer.addresses, [v4(9)]);
         let left = answer.until.saturating_duration_since(Instant::now());
         assert!(left <= Duration::from_secs(77) && left > Duration::from_secs(60), "{left:?}");
@@ -606,7 +608,7 @@ mod tests {
     #[tokio::test]
     async fn dns_failures_name_the_response_code() {
         for (code, name) in [(3, "NXDOMAIN"), (2, "SERVFAIL"), (5, "REFUSED"), (0, "NODATA")] {
-            let failure = ask_at(name_server(Some(code), None, 0).await).await.expect_err(name);
+            let failure = ask_at(name_server(Some(code), None, 0).await, PATIENCE / 4).await.expect_err(name);
             assert_eq!(failure.rcode.as_deref(), Some(name), "{failure:?}");
             assert!(!failure.timed_out);
         }
@@ -614,7 +616,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_silent_name_server_is_a_timeout_without_a_response_code() {
-        let failure = ask_at(name_server(None, None, 0).await).await.expect_err("silence");
+        let failure = ask_at(name_server(None, None, 0).await, Duration::from_millis(300)).await.expect_err("silence");
         assert!(failure.timed_out && failure.rcode.is_none(), "{failure:?}");
     }
 }

@@ -51,13 +51,21 @@ fn busy(handle: &Handle, socket: &Socket) {
     }
 }
 
-/// A thread that waits for the bytes itself after a while, and what its last read gives.
-fn busy_then_waiting(socket: &Socket) -> tokio::task::JoinHandle<Read> {
+/// A thread that is [`busy`] and then has waited for the bytes itself for a while, and what this last read gives.
+async fn busy_then_waiting<T: Send + 'static>(
+    socket: &Socket,
+    last: impl FnOnce(&Socket) -> T + Send + 'static,
+) -> tokio::task::JoinHandle<T> {
     let (handle, mine) = (Handle::current(), socket.clone());
-    tokio::task::spawn_blocking(move || {
+    let (waits, seen) = oneshot::channel();
+    let thread = tokio::task::spawn_blocking(move || {
         busy(&handle, &mine);
-        read(&mine)
-    })
+        waits.send(()).expect("the test listens");
+        last(&mine)
+    });
+    within(seen).await.expect("it was busy");
+    tokio::time::sleep(LONGER_THAN_REST).await;
+    thread
 }
 
 /// What the server does after the first five messages, which it echoes.
@@ -175,20 +183,24 @@ fn a_script_that_asks_sees_the_end_before_the_task_does() {
     server.join().expect("no panic");
 }
 
-/// A server that replies once more and goes.
-async fn reply_and_end(mut stream: tokio::net::TcpStream) {
+/// A server that replies once more, goes and says so.
+async fn reply_and_end(mut stream: tokio::net::TcpStream, gone: std::sync::mpsc::Sender<()>) {
     let _asked = client_frame(&mut stream).await;
     stream.write_all(&frame(0x81, b"the last")).await.expect("the client reads");
+    drop(stream);
+    gone.send(()).expect("the test listens");
 }
 
 #[tokio::test]
 async fn the_end_behind_a_reply_is_known_with_the_reply() {
-    let socket = after_five_echoes(reply_and_end).await;
+    let (gone, seen) = std::sync::mpsc::channel();
+    let socket = after_five_echoes(move |stream| reply_and_end(stream, gone.clone())).await;
     let handle = Handle::current();
     on_a_thread(move || {
         busy(&handle, &socket);
         handle.block_on(socket.send(Opcode::Text, true, b"go")).expect("the server reads");
-        // Reply and end are both there; the task does not look yet.
+        seen.recv_timeout(PATIENCE).expect("the server goes");
+        // Reply and end are both there; the task does not look yet. What is read right after a send is read without a look behind it.
         std::thread::sleep(Duration::from_millis(20));
         assert_eq!(text(read(&socket)), "the last");
         let refused = handle.block_on(socket.send(Opcode::Text, true, b"more")).expect_err("the end is known");
@@ -199,7 +211,8 @@ async fn the_end_behind_a_reply_is_known_with_the_reply() {
 
 #[tokio::test]
 async fn what_reads_on_demand_leaves_the_end_behind_a_reply_to_the_kernel() {
-    let address = server_of_five_echoes(reply_and_end).await;
+    let (gone, seen) = std::sync::mpsc::channel();
+    let address = server_of_five_echoes(move |stream| reply_and_end(stream, gone.clone())).await;
     let mut config = config_for(address);
     let literal =
         json!({"secure": false, "host": "127.0.0.1", "port": address.port(), "target": "/", "readOnDemand": true});
@@ -209,7 +222,8 @@ async fn what_reads_on_demand_leaves_the_end_behind_a_reply_to_the_kernel() {
     on_a_thread(move || {
         busy(&handle, &socket);
         handle.block_on(socket.send(Opcode::Text, true, b"go")).expect("the server reads");
-        // Reply and end are both there.
+        seen.recv_timeout(PATIENCE).expect("the server goes");
+        // Reply and end are both there, and the send is no longer right before.
         std::thread::sleep(Duration::from_millis(20));
         assert_eq!(text(read(&socket)), "the last");
         assert_eq!(socket.close_cause(), None, "nobody wants more");
@@ -247,8 +261,7 @@ async fn a_reset_ends_the_thread_that_waits_and_the_one_that_sends_with_one_caus
         socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
     })
     .await;
-    let waiting = busy_then_waiting(&socket);
-    tokio::time::sleep(LONGER_THAN_REST).await;
+    let waiting = busy_then_waiting(&socket, read).await;
     let refused = within(async {
         loop {
             if let Err(refused) = socket.send(Opcode::Text, true, b"more").await {
@@ -275,8 +288,7 @@ async fn a_writer_that_runs_into_an_orderly_end_makes_no_reset_of_it() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         })
         .await;
-        let waiting = busy_then_waiting(&socket);
-        tokio::time::sleep(LONGER_THAN_REST).await;
+        let waiting = busy_then_waiting(&socket, read).await;
         within(async { while socket.send(Opcode::Text, true, b"more").await.is_ok() {} }).await;
         let _echo_or_end = within(waiting).await.expect("no panic").expect("in time");
         assert_eq!(socket.close_cause(), Some(CloseCause::Fin));
@@ -321,8 +333,7 @@ async fn a_wait_for_bytes_ends_with_its_time_and_its_cancel_and_loses_no_frame()
 #[tokio::test]
 async fn a_thread_that_waits_for_bytes_wakes_when_another_aborts() {
     let socket = after_five_echoes(|mut stream| async move { drop(client_frame(&mut stream).await) }).await;
-    let waiting = busy_then_waiting(&socket);
-    tokio::time::sleep(LONGER_THAN_REST).await;
+    let waiting = busy_then_waiting(&socket, read).await;
     socket.abort(CloseCause::ClosedByUs { code: 1006 });
     let ended = within(waiting).await.expect("no panic").expect("in time").expect_err("the end");
     assert!(matches!(ended, SocketError::Closed { cause: CloseCause::ClosedByUs { code: 1006 } }), "{ended}");
@@ -331,13 +342,11 @@ async fn a_thread_that_waits_for_bytes_wakes_when_another_aborts() {
 #[tokio::test]
 async fn the_closing_handshake_of_another_ends_a_wait_for_bytes() {
     let socket = open(echo_server().await).await;
-    let (handle, mine) = (Handle::current(), socket.clone());
-    let waiting = tokio::task::spawn_blocking(move || {
-        busy(&handle, &mine);
-        let close_frame = read(&mine).expect("in time").expect("the server's close frame");
-        (close_frame.opcode, read(&mine).expect("in time").expect_err("the end").to_string())
-    });
-    tokio::time::sleep(LONGER_THAN_REST).await;
+    let waiting = busy_then_waiting(&socket, |socket| {
+        let close_frame = read(socket).expect("in time").expect("the server's close frame");
+        (close_frame.opcode, read(socket).expect("in time").expect_err("the end").to_string())
+    })
+    .await;
     assert_eq!(within(socket.close(1000, "", PATIENCE)).await, CloseCause::ClosedByUs { code: 1000 });
     let (opcode, end) = within(waiting).await.expect("no panic");
     assert_eq!(opcode, Opcode::Close);
@@ -375,7 +384,7 @@ async fn keep_alive_pings_go_on_and_find_a_dead_server_while_a_thread_waits_for_
     })
     .await;
     let mut config = config_for(address);
-    (config.ping_interval_ms, config.ping_timeout_ms) = (50, 200);
+    (config.ping_interval_ms, config.ping_timeout_ms) = (50, 2_000);
     let (socket, _) = within(Socket::open(&config)).await.expect("the server upgrades");
     let handle = Handle::current();
     let ended = on_a_thread(move || {
