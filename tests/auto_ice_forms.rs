@@ -95,7 +95,7 @@ fn ice_servers_of_the_plans_own_traffic_are_used() {
         socket.offer("x");
         socket.hear_json();
         plan.up();
-        assert!(asked.load(Ordering::SeqCst) > 0, "the STUN server was asked");
+        eventually("the STUN server is asked", || asked.load(Ordering::SeqCst) > 0);
         plan.close();
     });
 }
@@ -106,7 +106,7 @@ fn from_the_third_offer_on_gathering_is_not_waited_for() {
         let (server, engine) = (Server::start(Habits::default()), Engine::start().unwrap());
         let plan = Plan::new(&engine);
         let (stun, asked) = silent_stun();
-        let settings = json!({"gatherWaitMs": 500, "session": {"iceServers": [{"urls": [stun]}]}});
+        let settings = json!({"gatherWaitMs": 3000, "session": {"iceServers": [{"urls": [stun]}]}});
         let socket = plan.open(&server.url(), settings);
         let mut took = Vec::new();
         for _ in 0..3 {
@@ -120,10 +120,11 @@ fn from_the_third_offer_on_gathering_is_not_waited_for() {
             socket.hear_json();
             if took.len() == 2 {
                 eventually("the next session gathers", || asked.load(Ordering::SeqCst) > before);
-                std::thread::sleep(Duration::from_millis(700));
+                std::thread::sleep(Duration::from_secs(4));
             }
         }
-        assert!(took[0] >= Duration::from_millis(490) && took[1] >= Duration::from_millis(490), "{took:?}");
+        let waited = Duration::from_millis(2_990);
+        assert!(took[0] >= waited && took[1] >= waited, "{took:?}");
         assert!(took[2] < took[1] / 2, "{took:?}");
         let results = engine.end_auto_ice(plan.thread, Duration::from_secs(5)).unwrap();
         assert!(results.is_empty(), "{results:?}");

@@ -134,10 +134,9 @@ fn a_name_that_this_process_has_registered_already_is_a_duplicate_identity() {
 #[test]
 fn a_socket_closed_right_after_another_login_of_the_same_user_is_a_duplicate_identity() {
     within_a_minute(|| {
-        let bench = Bench::new(json!({"faults":{"closeAfterMs":600,"closeCode":1000}}));
+        let bench = Bench::new(json!({"faults":{"closeAfterMs":2500,"closeCode":1000}}));
         let user = json!({"url": bench.url, "headers": [["Authorization", "Bearer s3cret"]]});
         let first = bench.open("first", user.clone()).expect("opened");
-        std::thread::sleep(Duration::from_millis(200));
         bench.open("second", user).expect("opened");
         let error = bench.engine.receive(first, NOBODY(), LONG).map(|_| ());
         let error = error.and_then(|()| bench.engine.receive(first, NOBODY(), LONG).map(|_| ())).expect_err("closed");

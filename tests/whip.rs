@@ -262,8 +262,8 @@ async fn an_endpoint_that_is_not_there_ends_the_registration() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_endpoint_is_waited_for_no_longer_than_said_and_leaves_no_session() {
-    let lab = gateway(json!({"faults": {"answerDelayMs": 1500}})).await;
-    let phone = phone("whip", &lab, &[("withinMs", "300")]).await;
+    let lab = gateway(json!({"faults": {"answerDelayMs": 4000}})).await;
+    let phone = phone("whip", &lab, &[("withinMs", "1500")]).await;
     let call = within(phone.place("")).await.unwrap();
     match within(call.connected(SOON)).await {
         Err(SoftphoneError::Ended { by: EndedBy::Failure, reason }) => {

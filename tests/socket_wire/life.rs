@@ -112,11 +112,11 @@ async fn pings_can_be_delivered_and_left_unanswered() {
     assert_eq!(socket.counters().pongs_sent, 1);
 }
 
-/// A server that cuts a client which is silent for 400 ms, and answers pings.
+/// A server that cuts a client which is silent for three seconds, and answers pings.
 async fn impatient_server() -> std::net::SocketAddr {
     serve_upgraded(|mut stream| async move {
         while let Ok(Some((first, payload))) =
-            tokio::time::timeout(Duration::from_millis(400), client_frame(&mut stream)).await
+            tokio::time::timeout(Duration::from_secs(3), client_frame(&mut stream)).await
         {
             if first == 0x89 {
                 stream.write_all(&frame(0x8a, &payload)).await.expect("the client reads");
@@ -134,7 +134,7 @@ async fn keep_alive_pings_outlive_a_server_that_cuts_idle_sockets() {
     config.ping_interval_ms = 100;
     let (kept, _) = within(Socket::open(&config)).await.expect("the server upgrades");
     assert!(matches!(within(idle.receive()).await, Err(SocketError::Closed { cause: CloseCause::Fin })));
-    tokio::time::sleep(Duration::from_millis(1200)).await;
+    tokio::time::sleep(Duration::from_millis(4_500)).await;
     assert_eq!(kept.close_cause(), None);
     let counters = kept.counters();
     assert!(counters.pings_sent >= 3 && counters.pongs_received >= 2, "{counters:?}");
@@ -177,9 +177,9 @@ async fn any_frame_counts_as_a_sign_of_life() {
     })
     .await;
     let mut config = config_for(address);
-    (config.ping_interval_ms, config.ping_timeout_ms) = (30, 500);
+    (config.ping_interval_ms, config.ping_timeout_ms) = (30, 3_000);
     let (socket, _) = within(Socket::open(&config)).await.expect("the server upgrades");
-    tokio::time::sleep(Duration::from_millis(1200)).await;
+    tokio::time::sleep(Duration::from_millis(4_500)).await;
     assert_eq!(socket.close_cause(), None);
 }
 
