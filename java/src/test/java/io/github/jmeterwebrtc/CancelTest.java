@@ -91,7 +91,8 @@ class CancelTest {
 
     @Test
     void closingTheScopeWakesWhoIsParkedOnItsSocket() throws Exception {
-        Thread closer = after(100, () -> scope.close());
+        // Not before the wait has begun, or it would be refused.
+        Thread closer = after(2_000, () -> scope.close());
         EngineException closed = assertThrows(EngineException.class,
                 () -> socket.receiveMatching(null, "{\"text\":\"never\"}", LONG_MS));
         assertEquals("CLOSED", closed.code());

@@ -272,7 +272,8 @@ class PlanTest {
         while (run.rows("WebSocket open").size() < 20 && System.nanoTime() < deadline) {
             Thread.sleep(50);
         }
-        Thread.sleep(300);
+        // An open socket has its row before its thread is in the read.
+        Thread.sleep(3_000);
         long start = System.nanoTime();
         end.accept(run);
         jmeter.join(TimeUnit.SECONDS.toMillis(60));
