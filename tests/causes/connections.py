@@ -425,7 +425,7 @@ async def put_out_by_another_login(world: World) -> list[Line]:
             if message.get("type") == "register":
                 await line.say({"type": "registered", "name": message["name"]})
                 # A login counts from its answer, which is another socket's affair and may be read later than the close.
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(1)
                 for other in first:
                     await other.send(CLOSE, (4000).to_bytes(2, "big"))
                 first.append(line)

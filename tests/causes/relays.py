@@ -83,10 +83,11 @@ async def stun_name_server_silent(world: World) -> list[Line]:
 async def turn_name_slow(world: World) -> list[Line]:
     """The TURN server's name is resolved so late that gathering is over before the relay is there."""
     namespace, _ = await coturn(world)
+    # The answer comes more than a second after what counts as slow, and more than a second before the end of gathering.
     await world.enter(NameServer(namespace, NAME_SERVER, answer=TURN, delay_s=2.4))
     namespace.name_servers(NAME_SERVER, options="timeout:5 attempts:1")
     await namespace.drop(f"ip daddr {TURN} meta l4proto udp")
-    return await relayed(world, namespace, turn("relay.example"), resolving=True, gatherTimeoutMs=3000, connectTimeoutMs=3500)
+    return await relayed(world, namespace, turn("relay.example"), resolving=True, gatherTimeoutMs=3800, connectTimeoutMs=4000)
 
 
 # --- A relay that ends ---------------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ def notifications(port: int, files: Path) -> list[Element]:
                               jmx.header_manager([("Authorization", "Bearer ${token}"),
                                                   ("Sec-WebSocket-Protocol", "xmpp")])))
     listen = jmx.controller("WhileController", "listen", {"WhileController.condition": "LAST"},
-                            jmx.single_read("event", **_used(port), dataType="Text", readTimeout="400", optional=True)
+                            jmx.single_read("event", **_used(port), dataType="Text", readTimeout="3000", optional=True)
                             .holding(jmx.ping_filter("answer pings", replyToPing=True, filterType="FilterAll"),
                                      jmx.text_filter("topic", comparisonType="NotContainsRegex", matchValue='"call"'),
                                      jmx.script("Assertion", "AssertionResult.setFailure(prev.responseCode != '200')",

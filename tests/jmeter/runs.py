@@ -112,6 +112,8 @@ class RealJMeter(unittest.TestCase):
         with JMeter(JMETER_HOME, plan, results, given, report, jvm=jvm) as jmeter:
             if when and then:
                 wait_until(lambda: when(rows_so_far(results)), seconds, "the results that were waited for")
+                # The threads of these rows are only now on their way into what the command is to end.
+                time.sleep(2)
                 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
                     sent_at = time.monotonic()
                     sender.sendto(then.encode(), ("127.0.0.1", command_port))

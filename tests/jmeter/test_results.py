@@ -268,12 +268,12 @@ class Gate(RealJMeter):
     def test_spreads_starts_and_its_wait_is_in_a_column_and_not_in_the_elapsed_time(self) -> None:
         lab = self.lab()
         run = self.run_plan(
-            thread_group("gated", open_socket(lab.port), call(gateStartsPerSecond="2", gateInFlight="1"), threads=5)
+            thread_group("gated", open_socket(lab.port), call(gateStartsPerSecond="0.5", gateInFlight="1"), threads=5)
         )
         self.assertEqual(run.failed(), [])
         calls = run.labelled("WebRTC connect")
         waits = sorted(float(row["webrtc_gateWaitMs"]) for row in calls)
-        self.assertGreater(waits[-1], 1500, "the fifth of five, two per second")
+        self.assertGreater(waits[-1], 1500, "the fifth of five, one in two seconds")
         self.assertTrue(all(int(row["elapsed"]) < waits[-1] for row in calls), "no wait is in the elapsed time")
         starts = sorted(int(row["timeStamp"]) for row in calls)
         self.assertGreater(starts[-1] - starts[0], 1500, "a sample starts when its gate has let it through")
@@ -292,15 +292,15 @@ class Gate(RealJMeter):
         self.assert_ended_cleanly(run)
 
     def test_of_a_property_holds_for_websockets_and_honours_retry_after(self) -> None:
-        with BusyServer(retry_after_seconds=2) as server:
+        with BusyServer(retry_after_seconds=5) as server:
             run = self.run_plan(
                 thread_group("gated", open_socket(server.port), loops=2),
                 **{"webrtc.gate.retryAfter": "true", "webrtc.gate.inFlight": "1"},
             )
         opened = run.labelled("WebSocket open")
         self.assertEqual([row["responseCode"] for row in opened], ["503", "101"], "the refused one stays refused")
-        self.assertGreater(int(opened[1]["timeStamp"]) - int(opened[0]["timeStamp"]), 1500)
-        self.assertTrue(all(int(row["elapsed"]) < 1500 for row in opened), "no wait is in the elapsed time")
+        self.assertGreater(int(opened[1]["timeStamp"]) - int(opened[0]["timeStamp"]), 4500)
+        self.assertTrue(all(int(row["elapsed"]) < 4500 for row in opened), "no wait is in the elapsed time")
 
     def test_refuses_bad_settings_by_name(self) -> None:
         lab = self.lab()
