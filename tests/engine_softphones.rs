@@ -1,4 +1,6 @@
 //! Softphones of a profile in the engine: registered, called, calling, lost and found again, and gone without a trace.
+#[path = "turn_support/free_ports.rs"]
+mod free_ports;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -6,6 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
+use free_ports::free_port;
 use jmeter_webrtc::engine::{
     Engine, EngineError, LabKey, OperationKey, Registering, ScopeKey, SessionKey, SoftphoneKey,
 };
@@ -120,11 +123,6 @@ impl Bench {
         self.until("no task is left", |bench| bench.engine.snapshot()["generator"]["tasks"] == 0);
         closed
     }
-}
-
-/// A port of loopback that is free now.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("loopback").port()
 }
 
 fn text<'v>(value: &'v Value, name: &str) -> &'v str {

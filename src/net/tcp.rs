@@ -168,7 +168,7 @@ mod tests {
         (listener, port)
     }
 
-    /// A port of 127.0.0.9 whose backlog is full, so that a connect is never answered.
+    /// A port of 127.0.0.9 whose backlog is full, so that a connect is never answered. On other addresses it may be in use.
     async fn silent_port() -> (TcpSocket, Vec<TcpStream>, u16) {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.bind("127.0.0.9:0".parse().expect("an address")).expect("loopback");
@@ -202,8 +202,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_silent_address_gives_way_to_the_next_after_the_attempt_delay() {
-        let (_socket, _filling, port) = silent_port().await;
-        let _listener = TcpListener::bind((v4(1), port)).await.expect("loopback");
+        let (_socket, _filling, _listener, port) = loop {
+            let (socket, filling, port) = silent_port().await;
+            match TcpListener::bind((v4(1), port)).await {
+                Ok(listener) => break (socket, filling, listener, port),
+                Err(error) => assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "{error}"),
+            }
+        };
         let begun = Instant::now();
         let stream = connect(&[v4(9), v4(1)], port, None, PATIENCE).await.expect("127.0.0.1 listens");
         assert_eq!(stream.peer_addr().expect("connected").ip(), v4(1));

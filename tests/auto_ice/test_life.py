@@ -15,6 +15,7 @@ from tests.auto_ice.runs import CONNECT, LOST, TARGET, Ran
 from tests.auto_ice.server import SignalingServer
 from tests.compat import homes, jmeter_process, jmx, results, workers
 from tests.compat.jmx import Element
+from tests.ports import free_port
 
 HELD = 5
 STOP_SECONDS = 6.0
@@ -37,9 +38,7 @@ class StoppingTest(unittest.TestCase):
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
         result_file = directory / "results.jtl"
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         with SignalingServer(strict=True) as server:
             plan = plans.write_cases(directory / "plan.jmx", [plans.held(server.port, HELD)])
             properties = jmeter_process.SAVE_EVERYTHING | {

@@ -13,6 +13,7 @@ from pathlib import Path
 from tests.compat import homes, jmeter_process
 from tests.compat.golden import compare
 from tests.compat.homes import Home
+from tests.ports import free_port
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
 RECORDED_PORT = "18765"
@@ -23,7 +24,7 @@ def differences(home: Home, expected: str, properties: dict[str, str] | None = N
     """The lines that `compare.py` prints; the last one is `N passed, M failed`."""
     directory = homes.TARGET / "golden" / f"{home.name}-{expected}"
     directory.mkdir(parents=True, exist_ok=True)
-    port = str(_free_port())
+    port = str(free_port())
     for name in ("plan.jmx", f"{expected}.jsonl"):
         text = (GOLDEN / name).read_text(encoding="utf8")
         (directory / name).write_text(text.replace(RECORDED_PORT, port), encoding="utf8")
@@ -38,14 +39,6 @@ def differences(home: Home, expected: str, properties: dict[str, str] | None = N
     with contextlib.redirect_stdout(lines):
         compare.main(str(run.results), str(directory / f"{expected}.jsonl"))
     return re.sub(port, RECORDED_PORT, lines.getvalue()).splitlines()
-
-
-def _free_port() -> int:
-    while True:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port: int = probe.getsockname()[1]
-        if port >= 10_000:
-            return port
 
 
 def _await_port(port: int) -> None:

@@ -1,7 +1,6 @@
 """JMeter workers (`jmeter-server`) on loopback, with RMI over TLS as JMeter has it by default."""
 from __future__ import annotations
 
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.compat.homes import Home
+from tests.ports import free_port
 
 LOOPBACK = ["-Djava.rmi.server.hostname=127.0.0.1"]
 """What keeps the RMI listeners of worker and controller on loopback."""
@@ -35,7 +35,7 @@ def keystore(directory: Path) -> dict[str, str]:
 def worker(home: Home, directory: Path, properties: dict[str, str]) -> Iterator[Worker]:
     """A worker that accepts tests; it is ended when the context is left."""
     directory.mkdir(parents=True, exist_ok=True)
-    port, log, output = _free_port(), directory / "worker.log", directory / "worker.out"
+    port, log, output = free_port(), directory / "worker.log", directory / "worker.out"
     log.unlink(missing_ok=True)
     command = ["java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true", *LOOPBACK,
                "-jar", str(home.launcher), "-s", "-j", str(log), f"-Jserver_port={port}"]
@@ -67,9 +67,3 @@ class Worker:
     def logged(self) -> str:
         """Its log so far."""
         return self._log.read_text(encoding="utf8", errors="replace")
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port

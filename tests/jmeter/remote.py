@@ -6,7 +6,8 @@ import subprocess
 from pathlib import Path
 
 from demo.processes import JMeter, terminate
-from tests.jmeter.runs import JMETER_HOME, RealJMeter, free_port, wait_until
+from tests.jmeter.runs import JMETER_HOME, RealJMeter, wait_until
+from tests.ports import free_port
 
 #: JMeter's remote protocol without encryption, on loopback.
 REMOTE = {"server.rmi.ssl.disable": "true", "java.rmi.server.hostname": "127.0.0.1"}

@@ -17,6 +17,7 @@ from typing import Any, Callable
 from demo.processes import JMeter, Lab, RunError
 from demo.summary import Row, read_results
 from tests.jmeter.plans import Node, write_plan
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 JMETER_HOME = Path(os.environ.get("WEBRTC_JMETER_HOME", ROOT / "target/jmeter"))
@@ -25,13 +26,6 @@ OUTPUT = ROOT / "target/test-jmeter"
 
 #: What the JVM says about misused JNI when started with -Xcheck:jni.
 JNI_COMPLAINTS = ("FATAL ERROR in native method", "WARNING in native method", "WARNING: JNI ")
-
-
-def free_port() -> int:
-    """A UDP and TCP port that was free a moment ago."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @dataclass

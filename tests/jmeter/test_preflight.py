@@ -8,7 +8,8 @@ import subprocess
 from typing import Any
 
 from tests.jmeter.plans import PACKAGE, Node, defaults, node, thread_group
-from tests.jmeter.runs import JMETER_HOME, RealJMeter, free_port
+from tests.jmeter.runs import JMETER_HOME, RealJMeter
+from tests.ports import free_port
 from tests.jmeter.turn_server import PASSWORD, USER, TurnServer
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from types import TracebackType
 
 from demo.processes import RunError, terminate
-from tests.jmeter.runs import free_port, wait_until
+from tests.jmeter.runs import wait_until
+from tests.ports import free_port
 
 USER, PASSWORD = "phone", "s3cret"
 #: For as long it must have opened and closed no UDP socket before those that it has count as its own.

@@ -1,9 +1,10 @@
 //! A TURN server of the package `coturn`, started for one test.
 #![allow(dead_code, unreachable_pub, reason = "every test file takes what it needs")]
+mod free_ports;
 pub mod scripted;
 
 use std::io::{Read, Seek};
-use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -11,6 +12,9 @@ use std::time::{Duration, Instant};
 
 use jmeter_webrtc::peer::{IceServer, IceTransportPolicy, SessionConfig};
 use jmeter_webrtc::socket::Trust;
+
+pub use free_ports::free_port;
+use free_ports::free_range;
 
 /// How it is talked to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +55,19 @@ impl Coturn {
 
     /// A server at this address of the machine.
     pub fn start_at(ip: &str, relays: u16, options: &[&str]) -> Self {
+        // Somebody else may take a port between the look and the start.
+        let mut said = String::new();
+        for _ in 0..3 {
+            match Self::try_start_at(ip, relays, options) {
+                Ok(server) => return server,
+                Err(last_words) => said = last_words,
+            }
+        }
+        panic!("turnserver ends at once:\n{said}");
+    }
+
+    /// The same on ports that seemed free a moment ago. The error is what a server said that ended at once.
+    fn try_start_at(ip: &str, relays: u16, options: &[&str]) -> Result<Self, String> {
         // Two allocations of two starts never get the same port, since the ranges are distinct within the process.
         static NEXT: AtomicU16 = AtomicU16::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -85,19 +102,21 @@ impl Coturn {
         let certificate_pem = key.cert.pem();
         let ip = ip.parse().expect("an address");
         let mut server = Self { child, directory, ip, port, tls_port, relay_ports, certificate_pem };
-        server.wait_until_it_listens();
-        server
+        if server.listens() { Ok(server) } else { Err(server.log()) }
     }
 
-    fn wait_until_it_listens(&mut self) {
+    /// Waits until it listens; false when it ends instead.
+    fn listens(&mut self) -> bool {
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
             let up = |port| TcpStream::connect((self.ip, port)).is_ok();
             if up(self.port) && up(self.tls_port) && udp_ports().any(|port| port == self.port) {
-                return;
+                return true;
             }
-            let ended = self.child.try_wait().expect("a child");
-            assert!(ended.is_none() && Instant::now() < deadline, "turnserver does not listen:\n{}", self.log());
+            if self.child.try_wait().expect("a child").is_some() {
+                return false;
+            }
+            assert!(Instant::now() < deadline, "turnserver does not listen:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -170,33 +189,4 @@ pub fn relay_only(config: &mut SessionConfig, server: IceServer) {
     // The server shares the machine with whatever else is being tested.
     config.gather_timeout_ms = 12_000;
     config.connect_timeout_ms = 60_000;
-}
-
-/// A port that nobody has, of UDP and TCP.
-pub fn free_port() -> u16 {
-    loop {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = listener.local_addr().expect("bound").port();
-        if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
-}
-
-/// So many ports in a row, below those that the kernel gives away.
-fn free_range(length: u16) -> std::ops::RangeInclusive<u16> {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    const FIRST: u16 = 10_000;
-    const LAST: u16 = 32_000;
-    // Test processes beside this one begin elsewhere.
-    let offset = u16::try_from(std::process::id() % 40).expect("small") * 500;
-    for _ in 0..100 {
-        let skipped = NEXT.fetch_add(length, Ordering::Relaxed);
-        let first = FIRST + (offset + skipped) % (LAST - FIRST - length);
-        let ports = first..=first + length - 1;
-        if ports.clone().all(|port| UdpSocket::bind(("127.0.0.1", port)).is_ok()) {
-            return ports;
-        }
-    }
-    panic!("no {length} free ports in a row");
 }
