@@ -63,12 +63,15 @@ async fn digits_go_both_ways_and_each_of_their_packets_counts_once() {
         other.first_rtp().await.expect("audio");
         // A muted side dials as well.
         other.stop_audio();
+        let skipped_before = other.counters().packets_skipped;
         let dtmf = |digits: &str| Dtmf::new(digits, Some(60), Some(40)).expect("usable");
         assert_eq!(one.can_insert_dtmf(&dtmf("1")).expect("negotiated").clock_rate, 8_000);
         let (there, back) = (dtmf("159D#"), dtmf("0,0"));
         let (sent, answered) = tokio::join!(one.insert_dtmf(&there), other.insert_dtmf(&back));
         assert_eq!(sent.expect("sent").tones, 5);
-        assert_eq!(answered.expect("sent").packets, 2 * 5);
+        let sent = u64::from(answered.expect("sent").packets);
+        let skipped = other.counters().packets_skipped - skipped_before;
+        assert!(sent <= 2 * 5 && sent + skipped >= 2 * 5, "{sent} packets, {skipped} that came too late");
         let (left, right) = drained(&one, &other).await;
         assert_eq!((&*other.dtmf_heard(), &*one.dtmf_heard()), ("159D#", "00"));
         for (from, to) in [(left, right), (right, left)] {

@@ -109,8 +109,9 @@ class TurnServer:
                 owned.add(os.readlink(descriptor))
         rows = Path("/proc/net/udp").read_text(encoding="utf-8").splitlines()[1:]
         sockets = (row.split() for row in rows)
-        ports = [int(fields[1].split(":")[1], 16) for fields in sockets if f"socket:[{fields[9]}]" in owned]
-        return sum(port not in (self.port, self.tls_port) for port in ports)
+        # By inode: the table is read in pieces, and a row may come twice while others come and go.
+        ports = {fields[9]: int(fields[1].split(":")[1], 16) for fields in sockets if f"socket:[{fields[9]}]" in owned}
+        return sum(port not in (self.port, self.tls_port) for port in ports.values())
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
