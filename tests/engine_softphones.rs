@@ -494,6 +494,30 @@ fn the_same_user_twice_is_named_here_and_elsewhere() {
 }
 
 #[test]
+fn a_user_whom_another_worker_pushes_out_is_told_so_when_it_is_back() {
+    within_two_minutes(|| {
+        let bench = Bench::cloud(json!({}));
+        let desk = |bench: &Bench| bench.agent("anna", json!({"jidResource": "desk"}));
+        let key = bench.registered("", desk(&bench));
+        assert_eq!(bench.report(key)["lastLoss"], Value::Null);
+        let worker = Engine::start().expect("an engine");
+        let scope = worker.open_scope(None).expect("a scope");
+        let config = desk(&bench).to_string();
+        let other = worker.register_softphone(scope, NOBODY(), "", config.as_bytes(), LONG).expect("an outcome");
+        assert_eq!(text(&other.outcome, "code"), "200", "{}", other.outcome);
+        bench.until("it is pushed out", |bench| bench.report(key)["lastLoss"].is_object());
+        worker.close_all(LONG);
+        bench.until("it is back", |bench| bench.report(key)["registrations"].as_u64() >= Some(2));
+        bench.until("it is registered", |bench| bench.engine.is_softphone_registered(key));
+        let loss = &bench.report(key)["lastLoss"];
+        assert_eq!(text(loss, "cause"), "DUPLICATE_IDENTITY", "{loss}");
+        assert!(text(loss, "why").contains("connected elsewhere"), "{loss}");
+        assert!(loss["registration"].as_u64() >= Some(1), "{loss}");
+        bench.ends_without_a_trace();
+    });
+}
+
+#[test]
 fn what_cannot_be_used_is_refused_by_field_before_any_packet() {
     within_two_minutes(|| {
         let bench = Bench::new(json!({}));

@@ -392,6 +392,17 @@ impl State {
             self.explain_registration(failure, identity, (from, ended)).verdict
         });
         let why = why.map(|why| format!("{why}{}", twice(verdict.as_ref(), same_user_here)));
+        let loss = view.loss.as_ref().map(|loss| {
+            let from = loss.at.checked_sub(BEFORE_A_LOSS).unwrap_or(loss.at);
+            let verdict = self.explain_registration(&loss.failure, phone.identity(loss.at), (from, loss.at)).verdict;
+            json!({
+                "registration": loss.registration,
+                "why": format!("{}{}", loss.why, twice(verdict.as_ref(), same_user_here)),
+                "agoMs": millis(now.saturating_duration_since(loss.at)),
+                "cause": verdict.as_ref().map_or_else(|| fallback(&loss.failure), |verdict| verdict.cause),
+                "verdict": verdict,
+            })
+        });
         json!({
             "state": state,
             "why": why,
@@ -408,6 +419,7 @@ impl State {
             "callsWaiting": phone.phone.calls_waiting(),
             "callsMissed": phone.missed.load(Ordering::Relaxed),
             "verdict": verdict,
+            "lastLoss": loss,
             "identity": {"sameUserHere": same_user_here},
         })
     }

@@ -263,12 +263,19 @@ class Softphones(RealJMeter):
         self.assertEqual(run.failed(), [])
         self.assertEqual(run.labelled("WebRTC lost"), [])
         (again,) = run.labelled("register again")
-        self.assertIn(again["responseMessage"], ("existing registration", "registered again"))
+        self.assertRegex(again["responseMessage"], "^(existing registration|registered again); it was lost before: [A-Z_]+: ")
 
     def test_that_are_pushed_out_by_their_own_user_are_warned_of(self) -> None:
         lab = self.genesys()
-        run = self.run_plan(thread_group("twins", register(at(lab.genesys_url, "same")), think(500), threads=2))
+        desk = {**at(lab.genesys_url, "same"), "jidResource": "desk"}
+        # One of them is registered when the other comes; then each pushes the other out by turns.
+        twins = thread_group("twins", register(desk), think(10_000), register(desk, "register again"), threads=2, ramp=6)
+        run = self.run_plan(twins)
+        self.assertEqual(run.failed(), [])
         self.assertEqual(run.log.count("A user is logged in"), 1, "once")
+        told = [row["responseMessage"] for row in run.labelled("register again")]
+        self.assertTrue(any("it was lost before: DUPLICATE_IDENTITY: " in message for message in told), told)
+        self.assertEqual(run.log.count("lost its registration (DUPLICATE_IDENTITY)"), 1, "once, too")
 
 
 class VendorsRule(RealJMeter):
@@ -402,7 +409,7 @@ class Waiting(RealJMeter):
         self.waiting("Shutdown")
 
     def test_end_with_their_scheduler(self) -> None:
-        self.waiting(None, duration=5)
+        self.waiting(None, duration=10)
 
     def test_in_vain_is_a_sample_that_took_as_long_as_it_waited(self) -> None:
         lab = self.lab(genesys={})

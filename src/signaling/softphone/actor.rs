@@ -10,7 +10,7 @@ use super::failure::{self, Failure};
 use super::line::{self, Line};
 use super::talk::{PeerCommand, Talk};
 use super::{
-    Attempt, CallState, CallView, Described, Registration, SoftphoneCall, SoftphoneConfig, SoftphoneView, Wait,
+    Attempt, CallState, CallView, Described, Loss, Registration, SoftphoneCall, SoftphoneConfig, SoftphoneView, Wait,
 };
 use crate::net::http::{self, Reach};
 use crate::peer::{IceServer, IceTransportPolicy};
@@ -307,6 +307,10 @@ impl Actor {
                 self.between_attempts = true;
                 let failure = self.because.take().unwrap_or_else(|| self.failure(&why, doing));
                 self.view.send_modify(|view| {
+                    if matches!((&view.registration, next), (Registration::Registered(_), Next::Again(_))) {
+                        let (at, registration) = (self.at, view.registrations);
+                        view.loss = Some(Loss { why: why.clone(), at, failure: failure.clone(), registration });
+                    }
                     view.failure = Some(failure);
                     view.registration = match next {
                         Next::Again(delay) => Registration::Reconnecting { why, delay, since: self.at },

@@ -112,6 +112,8 @@ pub struct SoftphoneView {
     pub attempt: Attempt,
     /// Why it is not registered, as data; `None` while it is, and before the first attempt has failed.
     pub failure: Option<Failure>,
+    /// How it lost its registration last; it stays when it is registered again.
+    pub loss: Option<Loss>,
     /// How many ICE servers the server named.
     pub ice_servers: usize,
     /// Whether the server leaves only relayed candidates.
@@ -129,6 +131,7 @@ impl SoftphoneView {
             notice: None,
             attempt: Attempt::beginning(now),
             failure: None,
+            loss: None,
             ice_servers: 0,
             relay_only: false,
         }
@@ -148,6 +151,19 @@ impl SoftphoneView {
         self.attempt.registered = Some(now);
         self.failure = None;
     }
+}
+
+/// The loss of a registration.
+#[derive(Clone, Debug)]
+pub struct Loss {
+    /// Why.
+    pub why: String,
+    /// When.
+    pub at: Instant,
+    /// Why, as data.
+    pub failure: Failure,
+    /// Which registration it was: 1 for the first.
+    pub registration: u32,
 }
 
 /// One attempt to register, as far as it has come. What a protocol does not have stays `None`.

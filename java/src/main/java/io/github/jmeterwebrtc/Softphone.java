@@ -55,7 +55,8 @@ public final class Softphone implements AutoCloseable {
      * attempt) and {@code delayMs} (how long it is waited for in all; both null unless reconnecting), {@code registrations}, {@code registeredMs} (how long it has been registered, else null),
      * {@code problems}, {@code notice}, {@code calls} (its sessions that are open), {@code callsWaiting} (calls that came in
      * and were not taken), {@code callsMissed} (calls that were over before they were taken), {@code verdict} (why it is not
-     * registered, else null), {@code identity}.
+     * registered, else null), {@code lastLoss} (how it lost a registration last: {@code registration} (1 for its first), {@code why},
+     * {@code agoMs}, {@code cause}, {@code verdict}; null before the first loss), {@code identity}.
      *
      * @return a JSON object
      */

@@ -1,11 +1,14 @@
 package io.github.jmeterwebrtc.jmeter.run;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import io.github.jmeterwebrtc.Softphone;
 
 /** A softphone that a thread has registered and nobody has unregistered yet. Used by its JMeter thread only. */
 public final class RegisteredSoftphone {
     private final String configuration;
     private final Softphone softphone;
+    /** Which registration of it was lost last, as far as was told; 0 = none. */
+    private long toldLoss;
 
     /**
      * Remembers a softphone.
@@ -35,6 +38,22 @@ public final class RegisteredSoftphone {
      */
     public Softphone softphone() {
         return softphone;
+    }
+
+    /**
+     * How it lost its registration since this was asked for last.
+     *
+     * @param report what {@link Softphone#report()} tells
+     * @return cause and reason in words; empty where it was not lost
+     */
+    public String lostSince(JsonNode report) {
+        JsonNode loss = report.path("lastLoss");
+        long registration = loss.path("registration").asLong();
+        if (registration <= toldLoss) {
+            return "";
+        }
+        toldLoss = registration;
+        return loss.path("cause").asText() + ": " + loss.path("why").asText();
     }
 
     /**

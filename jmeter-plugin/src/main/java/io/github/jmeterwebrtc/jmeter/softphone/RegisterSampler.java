@@ -94,7 +94,7 @@ public class RegisterSampler extends WebRtcSampler {
         VendorNotice.ofTest().heard(report);
         if (REGISTERED.equals(state(report))) {
             result.took(0);
-            result.success("200", "existing registration");
+            result.success("200", "existing registration" + lost(known, report));
             result.json(report);
             return true;
         }
@@ -113,9 +113,15 @@ public class RegisterSampler extends WebRtcSampler {
             return false;
         }
         // Its time is that of this wait, which nothing at the wire has taken.
-        result.success("200", "registered again");
+        result.success("200", "registered again" + lost(known, report));
         result.json(report);
         return true;
+    }
+
+    /** How the registration was lost meanwhile: nothing fails for it, and who reads the results is to see it. */
+    private static String lost(RegisteredSoftphone known, JsonNode report) {
+        String loss = known.lostSince(report);
+        return loss.isEmpty() ? "" : "; it was lost before: " + loss;
     }
 
     private static String state(JsonNode report) {

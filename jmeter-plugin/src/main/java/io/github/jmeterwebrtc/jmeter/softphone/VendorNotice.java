@@ -9,8 +9,8 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * What has to be said once in a test about the servers of its softphones: the vendor's rule for load tests, and users that
- * are logged in twice. One for each test. Thread safe.
+ * What has to be said once in a test about the servers of its softphones: the vendor's rule for load tests, each cause of
+ * losing a registration, and users that are logged in twice. One for each test. Thread safe.
  */
 public final class VendorNotice implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(VendorNotice.class);
@@ -25,7 +25,7 @@ public final class VendorNotice implements AutoCloseable {
     /**
      * Looks at what became of a registration, whether it succeeded or not, or at a softphone's report.
      *
-     * @param softphone the engine's JSON; {@code notice} and {@code identity.sameUserHere} count
+     * @param softphone the engine's JSON; {@code notice}, {@code lastLoss} and {@code identity.sameUserHere} count
      */
     void heard(JsonNode softphone) {
         String notice = softphone.path("notice").asText("");
@@ -35,6 +35,12 @@ public final class VendorNotice implements AutoCloseable {
                 // As JMeter's own summary: people who run a plan look there.
                 System.out.println("WebRTC softphones: " + notice);
             }
+        }
+        JsonNode loss = softphone.path("lastLoss");
+        String cause = loss.path("cause").asText("");
+        if (!cause.isEmpty() && said.add("loss " + cause)) {
+            LOG.warn("A softphone lost its registration ({}): {}. It comes back as its profile says; each cause is said once", cause,
+                    loss.path("why").asText());
         }
         long others = softphone.path("identity").path("sameUserHere").asLong();
         if (others > 0 && said.add("identity")) {
