@@ -1,6 +1,9 @@
 //! TLS: whom to trust, what is refused, and sockets over it.
 
+use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -285,6 +288,73 @@ async fn an_alert_of_the_server_is_the_cause_of_the_end() {
     let error = within(socket.receive()).await.expect_err("the end");
     let alert = CloseCause::TlsAlert { alert: "bad_record_mac".to_owned() };
     assert!(matches!(&error, SocketError::Closed { cause } if *cause == alert), "{error}");
+}
+
+/// A server of another make with a certificate that [`issued`] cannot make: X.509 v1, out of date, and a key of 1024 bits. It
+/// takes one connection, which it upgrades. Ended on drop.
+struct OldServer {
+    process: Child,
+    address: SocketAddr,
+}
+
+impl OldServer {
+    fn start(version: &str) -> Self {
+        let directory =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("old-server{version}-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("a directory");
+        for command in [
+            "genrsa -out key.pem 1024",
+            "req -new -key key.pem -subj /CN=old.example -out request.pem",
+            "x509 -req -in request.pem -signkey key.pem -set_serial 1 -days -1 -out certificate.pem",
+        ] {
+            let made = Command::new("openssl").args(command.split(' ')).current_dir(&directory).output();
+            assert!(made.as_ref().is_ok_and(|made| made.status.success()), "openssl {command}: {made:?}");
+        }
+        let mut process = Command::new("openssl")
+            .args(["s_server", "-accept", "127.0.0.1:0", "-naccept", "1", "-cipher", "DEFAULT@SECLEVEL=0", version])
+            .args(["-cert", "certificate.pem", "-key", "key.pem"])
+            .current_dir(&directory)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("openssl");
+        let mut answers = process.stdin.take().expect("piped");
+        let mut said = BufReader::new(process.stdout.take().expect("piped")).lines().map_while(Result::ok);
+        let address = said.find_map(|line| line.strip_prefix("ACCEPT ").map(str::to_owned)).expect("it listens");
+        std::thread::spawn(move || {
+            use std::io::Write as _;
+            // Between reports of its own it prints what the client sends, and sends what it is given.
+            if let Some(key) = said.find(|line| line.starts_with("Sec-WebSocket-Key")) {
+                let answer = [acceptance(&key, "").as_bytes(), &frame(0x81, b"from the past")].concat();
+                answers.write_all(&answer).expect("it reads");
+                said.for_each(drop);
+            }
+        });
+        std::fs::remove_dir_all(&directory).expect("they are read");
+        Self { process, address: address.parse().expect("an address") }
+    }
+}
+
+impl Drop for OldServer {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _killed = self.process.kill();
+        let _status = self.process.wait();
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_cannot_be_read_is_trusted_where_everybody_is() {
+    for version in ["-tls1_2", "-tls1_3"] {
+        let server = OldServer::start(version);
+        let opened = within(Socket::open(&config_for(server.address, Trust::All))).await;
+        let (socket, _) = opened.unwrap_or_else(|error| panic!("{version}: {error}"));
+        assert_eq!(within(socket.receive()).await.expect("a frame").payload, "from the past");
+        let refusing = OldServer::start(version);
+        let error = within(Socket::open(&config_for(refusing.address, Trust::System))).await.expect_err("who is it?");
+        assert!(matches!(error, SocketError::Tls { alert: None, .. }), "{error}");
+    }
 }
 
 #[tokio::test]
