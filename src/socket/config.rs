@@ -32,7 +32,7 @@ pub struct SocketConfig {
     #[serde(default = "default_connect_timeout_ms")]
     pub connect_timeout_ms: u64,
     /// Deadline of the proxy's answer, of TLS and of the upgrade response, each, in ms (default 6000);
-    /// 0 = no deadline of its own.
+    /// 0 = no deadline of its own. With `literal` it starts anew whenever bytes of the other side come.
     #[serde(default = "default_handshake_timeout_ms")]
     pub handshake_timeout_ms: u64,
     /// Whom to trust over TLS.

@@ -9,13 +9,17 @@
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use parking_lot::Mutex;
 use rustls_pki_types::ServerName;
 use serde::Serialize;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -127,8 +131,9 @@ pub(super) async fn dial(config: &SocketConfig, phases: &mut Phases) -> Result<D
 
     let begun = Instant::now();
     let dialed = async {
-        let mut tcp = connect(&target, config, phases).await?;
-        let handshake = Deadline::of(config.handshake_timeout_ms);
+        let mut tcp = Heard::over(connect(&target, config, phases).await?);
+        let restarts = config.literal.is_some().then(|| Arc::clone(&tcp.at));
+        let handshake = Deadline::of(config.handshake_timeout_ms, restarts);
         if let Some(proxy) = &config.proxy {
             let asked = Instant::now();
             let literal = config.literal.is_some();
@@ -138,7 +143,7 @@ pub(super) async fn dial(config: &SocketConfig, phases: &mut Phases) -> Result<D
         match tls_config {
             None => {
                 let upgraded = upgrade(&mut tcp, &target, config, &handshake, phases).await?;
-                Ok((tcp, None, upgraded))
+                Ok((tcp.stream, None, upgraded))
             }
             Some(tls_config) => {
                 let name = match ServerName::try_from(target.host.clone()) {
@@ -157,7 +162,7 @@ pub(super) async fn dial(config: &SocketConfig, phases: &mut Phases) -> Result<D
                 phases.tls_us = Some(micros(greeted));
                 let upgraded = upgrade(&mut stream, &target, config, &handshake, phases).await?;
                 let (tcp, tls) = stream.into_inner();
-                Ok((tcp, Some(Box::new(tls)), upgraded))
+                Ok((tcp.stream, Some(Box::new(tls)), upgraded))
             }
         }
     };
@@ -192,12 +197,66 @@ fn micros(since: Instant) -> u64 {
     since.elapsed().as_micros() as u64
 }
 
+/// When bytes last came.
+type At = Arc<Mutex<Option<Instant>>>;
+
+/// A stream that notes when bytes come.
+struct Heard<S> {
+    stream: S,
+    at: At,
+}
+
+impl<S> Heard<S> {
+    fn over(stream: S) -> Self {
+        Self { stream, at: At::default() }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Heard<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            *self.at.lock() = Some(Instant::now());
+        }
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Heard<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
 /// The deadline of a handshake phase; zero is none.
-struct Deadline(Option<Duration>);
+struct Deadline {
+    each: Option<Duration>,
+    /// Bytes that come start it anew, as they do `SO_TIMEOUT`.
+    restarts: Option<At>,
+}
 
 impl Deadline {
-    fn of(ms: u64) -> Self {
-        Self((ms > 0).then(|| Duration::from_millis(ms)))
+    fn of(ms: u64, restarts: Option<At>) -> Self {
+        Self { each: (ms > 0).then(|| Duration::from_millis(ms)), restarts }
+    }
+
+    /// When the time is up that was up at `until` as far as was known before; `None` where it is.
+    fn later(&self, each: Duration, until: Instant) -> Option<Instant> {
+        let heard = (*self.restarts.as_ref()?.lock())?;
+        Some(heard + each).filter(|later| *later > until)
     }
 
     async fn wait<T>(
@@ -205,11 +264,17 @@ impl Deadline {
         phase: &'static str,
         work: impl Future<Output = Result<T, SocketError>>,
     ) -> Result<T, SocketError> {
-        match self.0 {
-            None => work.await,
-            Some(deadline) => tokio::time::timeout(deadline, work)
-                .await
-                .unwrap_or_else(|_| Err(SocketError::Deadline { phase, deadline_ms: deadline.as_millis() as u64 })),
+        let Some(each) = self.each else { return work.await };
+        let mut work = pin!(work);
+        let mut until = Instant::now() + each;
+        loop {
+            if let Ok(done) = tokio::time::timeout_at(until.into(), work.as_mut()).await {
+                return done;
+            }
+            let Some(later) = self.later(each, until) else {
+                return Err(SocketError::Deadline { phase, deadline_ms: each.as_millis() as u64 });
+            };
+            until = later;
         }
     }
 }
@@ -250,7 +315,12 @@ async fn connect(target: &Target, config: &SocketConfig, phases: &mut Phases) ->
 }
 
 /// HTTP CONNECT (RFC 9110 §9.3.6) to `target` through `proxy`.
-async fn pass_through(tcp: &mut TcpStream, proxy: &Proxy, target: &Target, literal: bool) -> Result<(), SocketError> {
+async fn pass_through<S: AsyncRead + AsyncWrite + Unpin>(
+    tcp: &mut S,
+    proxy: &Proxy,
+    target: &Target,
+    literal: bool,
+) -> Result<(), SocketError> {
     let fail = |status, detail: String| SocketError::Proxy { status, detail };
     let authority = target.authority();
     let host = if literal { &target.host } else { &authority };

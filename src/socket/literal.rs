@@ -254,6 +254,11 @@ impl LiteralParser {
         }
     }
 
+    /// Whether a part of a frame has come.
+    pub(super) fn has_begun(&self) -> bool {
+        !self.partial.is_empty()
+    }
+
     /// What the end of TCP makes of a frame that is not complete: a lapse once its header was.
     pub(super) fn end(&mut self, at: Instant) -> Option<Frame> {
         let partial = std::mem::take(&mut self.partial);

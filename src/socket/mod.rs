@@ -186,6 +186,9 @@ impl Socket {
     /// It takes at most 16 system calls in a row, and with taps it leaves the reading to the
     /// task.
     ///
+    /// On a [`Literal`] socket the time starts anew with bytes of a frame that is not complete yet, as `SO_TIMEOUT` does, where
+    /// there is nothing to match.
+    ///
     /// # Errors
     /// [`Missed`] when there was no frame in time, or none before the cancel; none is lost. Otherwise as [`Socket::receive`].
     pub fn receive_here(

@@ -55,6 +55,7 @@ SCRIPTS = (
     "zf:longer_compressed_text", "z:mixed t:plain", "b:" + "ab" * 40, "b:" + "cd" * 15, "b:" + "cd" * 16, "b:" + "cd" * 17,
     "t:é", "t:multi\nline", "t:" + "x" * 300, "x:8105", "x:8105 fin", "x:810568656c6c6f", "x:c10161", "x:830161", "x:8b00", "x:817e0001",
     "x:81850000000068656c6c6f", "x:8102c328", "x:0000", "x:800178", "x:8801ff", "x:880203e8ff", "x:897e0080" + "61" * 128, "x:090161",
+    "x:8108 s:350 x:696e20 s:350 x:7469 s:350 x:6d6531 t:after", "x:8104 s:1000 x:6c617465 t:after",
 )
 HEADERS = (("X-Plain", "1"), ("X-Empty", ""), ("", "nameless"), ("Origin", "http://example.org"), ("Host", "other.example"),
            ("Connection", "close"), ("upgrade", "h2c"), ("Sec-WebSocket-Key", "abc"), ("Sec-WebSocket-Version", "8"),

@@ -9,6 +9,8 @@ mod life;
 #[cfg(test)]
 mod opening;
 #[cfg(test)]
+mod patience;
+#[cfg(test)]
 mod server;
 #[cfg(test)]
 mod tls;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use jmeter_webrtc::socket::{Socket, SocketConfig};
+use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tungstenite::handshake::derive_accept_key;
@@ -52,6 +53,23 @@ where
 /// The configuration for `ws` to `address`.
 pub(crate) fn config_for(address: SocketAddr) -> SocketConfig {
     SocketConfig::new(format!("ws://{address}/"))
+}
+
+/// The configuration of a connection to `address` that is taken word for word.
+pub(crate) fn literal_config(address: SocketAddr, secure: bool) -> SocketConfig {
+    let literal = json!({"secure": secure, "host": "127.0.0.1", "port": address.port(), "target": "/"});
+    let mut config = config_for(address);
+    config.literal = Some(serde_json::from_value(literal).expect("valid"));
+    config
+}
+
+/// Sends `bytes` in `pieces`, with a pause before each.
+pub(crate) async fn dribble<S: AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8], pieces: usize, pause: Duration) {
+    for piece in bytes.chunks(bytes.len().div_ceil(pieces)) {
+        tokio::time::sleep(pause).await;
+        stream.write_all(piece).await.expect("the client reads");
+        stream.flush().await.expect("the client reads");
+    }
 }
 
 /// An open socket to `address` with the defaults.

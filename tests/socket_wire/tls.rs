@@ -19,7 +19,9 @@ use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::server::{acceptance, client_frame, frame, request, serve, until_end, upgrade, within};
+use crate::server::{
+    acceptance, client_frame, dribble, frame, literal_config, request, serve, until_end, upgrade, within,
+};
 
 type Issuer = CertifiedIssuer<'static, KeyPair>;
 
@@ -288,6 +290,29 @@ async fn an_alert_of_the_server_is_the_cause_of_the_end() {
     let error = within(socket.receive()).await.expect_err("the end");
     let alert = CloseCause::TlsAlert { alert: "bad_record_mac".to_owned() };
     assert!(matches!(&error, SocketError::Closed { cause } if *cause == alert), "{error}");
+}
+
+#[tokio::test]
+async fn a_tls_handshake_whose_pieces_come_in_time_may_come_late_as_a_whole() {
+    let server = serve_tls(server_config(&issued(&issuer(), "softphone.test"), None), idle).await;
+    // A relay that takes 2.4 s for the server's part of the handshake.
+    let relay = serve(move |client| async move {
+        let (mut from_client, mut to_client) = client.into_split();
+        let (mut from_server, mut to_server) =
+            TcpStream::connect(server).await.expect("the server listens").into_split();
+        tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_server).await });
+        let mut buffer = [0; 64 << 10];
+        let read = from_server.read(&mut buffer).await.expect("the server's part");
+        dribble(&mut to_client, &buffer[..read], 6, Duration::from_millis(400)).await;
+        // The client may be gone.
+        let _copied = tokio::io::copy(&mut from_server, &mut to_client).await;
+    })
+    .await;
+    let mut config = literal_config(relay, true);
+    config.trust = Trust::All;
+    config.handshake_timeout_ms = 2_000;
+    let (_socket, opened) = within(Socket::open(&config)).await.expect("every piece comes in time");
+    assert!(opened.tls_us.is_some_and(|us| us >= 2_000_000), "{opened:?}");
 }
 
 /// A server of another make with a certificate that [`issued`] cannot make: X.509 v1, out of date, and a key of 1024 bits. It

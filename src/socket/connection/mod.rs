@@ -15,7 +15,7 @@ mod task;
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -312,8 +312,28 @@ impl Connection {
             return Ok(readable(Ok(frame)));
         }
         let blocking = BlockingRead::of(self, start);
-        let read = self.inbox.read(matches);
-        parker::block_on(read, start, until, cancelled, |parker, left| blocking.park(parker, left)).map(readable)
+        let mut read = pin!(self.inbox.read(matches));
+        let mut cancelled = pin!(cancelled);
+        let (mut now, mut ends) = (start, until);
+        loop {
+            let park = |parker: &parker::Parker, left| blocking.park(parker, left);
+            match parker::block_on(read.as_mut(), now, ends, cancelled.as_mut(), park) {
+                Err(Missed::Deadline) if matches.is_none() => {
+                    let later =
+                        self.goes_on_until(until.saturating_duration_since(start)).filter(|later| *later > ends);
+                    let Some(later) = later else { return Err(Missed::Deadline) };
+                    (now, ends) = (Instant::now(), later);
+                }
+                read => return read.map(readable),
+            }
+        }
+    }
+
+    /// Until when somebody who waits `patience` for bytes waits for the rest of a frame: as for a plan's own client each read
+    /// of the connection has that time, and not all of them together. `None` where no frame has begun.
+    fn goes_on_until(&self, patience: Duration) -> Option<Instant> {
+        let begun = self.literal && !patience.is_zero() && self.reading.lock().has_begun_a_frame();
+        begun.then(|| self.started + Duration::from_micros(self.heard_us.load(Ordering::Relaxed)) + patience)
     }
 
     /// Whether anybody may read: a socket that reads on demand leaves everything in the kernel until then.

@@ -114,6 +114,11 @@ impl Parser {
         }
     }
 
+    /// Whether a frame has begun that is taken as it comes.
+    fn has_begun(&self) -> bool {
+        matches!(self, Self::Literal(parser) if parser.has_begun())
+    }
+
     /// What the end of TCP makes of a partial frame.
     fn end(&mut self) -> Option<Frame> {
         match self {
@@ -223,6 +228,11 @@ impl Reading {
     /// Whether a thread may read without the lock for a moment: not while the task has to judge how long the server is silent.
     pub(super) fn may_be_read_outside(&self, longest: Duration) -> bool {
         self.keep_alive.as_ref().is_none_or(|keep_alive| keep_alive.leaves(longest))
+    }
+
+    /// Whether a part of a literal frame has come.
+    pub(super) fn has_begun_a_frame(&self) -> bool {
+        self.parser.has_begun()
     }
 
     fn cause_of(&self, error: &io::Error) -> CloseCause {

@@ -4,7 +4,6 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.jmeterwebrtc.jmeter.autoice.AutoIceSettings;
-import io.github.jmeterwebrtc.jmeter.run.BoundedWait;
 import io.github.jmeterwebrtc.jmeter.websocket.ClientIdentity;
 import io.github.jmeterwebrtc.jmeter.websocket.ProxySettings;
 import io.github.jmeterwebrtc.jmeter.websocket.Surroundings;
@@ -16,8 +15,6 @@ import java.util.Map;
 /** The engine's configuration of a connection that an existing plan asks for. */
 final class Dialing {
     private static final ObjectMapper JSON = new ObjectMapper();
-    /** What the deadline of the whole call leaves beyond the deadlines of the phases, ms. */
-    private static final long MARGIN_MS = 1_000;
     /** How much may wait in memory for a reader; beyond that it waits in the kernel and at the server. */
     private static final int QUEUE_FRAMES = 65_536;
     private static final long QUEUE_BYTES = 64L << 20;
@@ -77,13 +74,6 @@ final class Dialing {
             config.set("autoIce", autoIce.config());
         }
         return config.toString();
-    }
-
-    /** Deadline of all phases together, ms. */
-    static long deadlineMs(Address address) {
-        return address.readTimeoutMs() == 0
-                ? BoundedWait.FOREVER_MS
-                : address.connectTimeoutMs() + 3L * address.readTimeoutMs() + MARGIN_MS;
     }
 
     /** As the JVM resolves it, which takes as long as the system lets it; of several addresses the first. */

@@ -20,6 +20,7 @@ final class DropInConnection {
     private boolean dropped;
     private boolean tlsBroken;
     private String missed;
+    private Frame kept;
     private Opcode message = Opcode.TEXT;
 
     /** One that a drop-in element has opened. */
@@ -131,6 +132,27 @@ final class DropInConnection {
         String words = missed;
         missed = null;
         return words;
+    }
+
+    /** Keeps a frame that came too late for its reader, for the next one. */
+    void keep(Frame frame) {
+        kept = frame;
+    }
+
+    /** Whether a frame is kept. */
+    boolean hasKept() {
+        return kept != null;
+    }
+
+    /**
+     * The frame that is kept, which it is no longer then.
+     *
+     * @return null when none is
+     */
+    Frame takeKept() {
+        Frame frame = kept;
+        kept = null;
+        return frame;
     }
 
     /** Ends TCP now, without a close frame. */

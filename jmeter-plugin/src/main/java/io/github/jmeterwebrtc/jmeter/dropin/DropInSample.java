@@ -221,7 +221,7 @@ final class DropInSample {
             String config = Dialing.config(address, headers, around, test, autoIce);
             long resolvedUs = TimeUnit.NANOSECONDS.toMicros(System.nanoTime() - started);
             Socket socket = thread.keptScope()
-                    .openSocket(bounded.operation(), name, config, bounded.clip(Dialing.deadlineMs(address)));
+                    .openSocket(bounded.operation(), name, config, bounded.clip(BoundedWait.FOREVER_MS));
             connection = new DropInConnection(socket, address);
             connections.put(id, connection);
             if (autoIce != null) {
@@ -313,7 +313,7 @@ final class DropInSample {
 
     /** Sends a frame and reads the next that no filter discards. */
     Received ask(Opcode opcode, byte[] payload, int timeoutMs) throws EngineException, TimeoutException {
-        if (!around.filtersFromOutside().isEmpty()) {
+        if (!around.filtersFromOutside().isEmpty() || connection.hasKept()) {
             send(opcode, payload);
             return read(timeoutMs);
         }
@@ -321,10 +321,13 @@ final class DropInSample {
         writing = true;
         Frame frame = connection.socket().exchange(bounded.operation(), opcode, payload, BoundedWait.FOREVER_MS,
                 bounded.clip(waitMs), this::sent);
+        spend(frame.waitedNanos());
         Received received = taken(frame, NO_FILTERS);
-        return received != null
-                ? received
-                : read(NO_FILTERS, TimeUnit.MILLISECONDS.toNanos(waitMs) - frame.waitedNanos(), timeoutMs);
+        if (received == null) {
+            return read(NO_FILTERS, TimeUnit.MILLISECONDS.toNanos(waitMs) - frame.waitedNanos(), timeoutMs);
+        }
+        markIfLate(received.kind());
+        return received;
     }
 
     private void sent(Sent sent) {
@@ -333,7 +336,12 @@ final class DropInSample {
         sentBytes = sent.bytes();
     }
 
-    /** The next frame that no filter discards; waiting for it all takes no longer than the timeout. */
+    /**
+     * The next frame that no filter discards.
+     *
+     * <p>Each read of the connection has the timeout, so that a frame may take longer when its pieces come in time. Where there are
+     * filters all the frames together have it, and whether they kept it is seen when each of them is whole.
+     */
     Received read(int timeoutMs) throws EngineException, TimeoutException {
         FilterChain filters = new FilterChain(around.filtersFromOutside());
         return read(filters, TimeUnit.MILLISECONDS.toNanos(waitMs(timeoutMs)), timeoutMs);
@@ -348,19 +356,34 @@ final class DropInSample {
         while (true) {
             long leftMs = TimeUnit.NANOSECONDS.toMillis(end - System.nanoTime() + 999_999);
             if (leftMs <= 0) {
-                throw new TimeoutException("the read timeout of " + timeoutMs + " ms has passed");
+                throw late(timeoutMs);
             }
-            Frame frame = connection.socket().receive(bounded.operation(), bounded.clip(leftMs));
+            Frame frame = connection.takeKept();
+            if (frame == null) {
+                frame = connection.socket().receive(bounded.operation(), bounded.clip(leftMs));
+                spend(frame.waitedNanos());
+            }
             Received received = taken(frame, filters);
-            if (received != null) {
-                return received;
+            if (received == null) {
+                continue;
             }
+            if (!filters.isEmpty() && System.nanoTime() - frame.ageNanos() - end > 0) {
+                if (test.behaviour().marksLateReplies()) {
+                    connection.keep(frame);
+                }
+                throw late(timeoutMs);
+            }
+            markIfLate(received.kind());
+            return received;
         }
+    }
+
+    private static TimeoutException late(int timeoutMs) {
+        return new TimeoutException("the read timeout of " + timeoutMs + " ms has passed");
     }
 
     /** Takes a frame; null when it is not for the sampler. */
     private Received taken(Frame frame, FilterChain filters) throws EngineException, TimeoutException {
-        spend(frame.waitedNanos());
         Received received = new Received(frame, connection.kindOf(frame));
         FilterChain.Match discarding = filters.discarding(received.kind(), received.payload());
         if (discarding != null) {
@@ -370,7 +393,6 @@ final class DropInSample {
         if (received.kind() == Opcode.PING && test.behaviour().answersPings()) {
             return null;
         }
-        markIfLate(received.kind());
         return received;
     }
 

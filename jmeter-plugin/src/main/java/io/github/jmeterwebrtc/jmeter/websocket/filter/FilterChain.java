@@ -30,6 +30,15 @@ public final class FilterChain {
     }
 
     /**
+     * Whether every frame reaches the sampler.
+     *
+     * @return whether there are no filters
+     */
+    public boolean isEmpty() {
+        return rules.length == 0;
+    }
+
+    /**
      * The first filter that discards a frame.
      *
      * @param kind TEXT or BINARY for data frames, the opcode otherwise
