@@ -79,11 +79,13 @@ pub struct SocketConfig {
     /// Accept only `Connection: Upgrade` and not a list that contains it (default false).
     #[serde(default)]
     pub strict_upgrade: bool,
-    /// Frames kept for later readers (default 1024); the oldest is dropped and counted beyond that.
+    /// Frames kept for later readers (default 1024); the oldest is dropped and counted beyond that. With `literal` nothing is
+    /// dropped: nothing more is read from the connection then, neither pings nor its end, until readers have taken half of them.
+    /// Whoever waits for a frame that matches waits for that, too.
     #[serde(default = "default_queue_frames")]
     pub queue_frames: usize,
     /// Payload bytes kept for later readers (default 64 MiB); beyond that the oldest frames are
-    /// dropped and counted, never the newest one.
+    /// dropped and counted, never the newest one. With `literal` as above.
     #[serde(default = "default_queue_bytes")]
     pub queue_bytes: usize,
     /// Largest accepted frame payload in bytes, on the wire and inflated (default 64 MiB).

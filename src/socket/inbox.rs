@@ -1,8 +1,8 @@
 //! Frames that wait for readers.
 //!
-//! Guarantees: frames are kept in wire order and bounded in number and bytes, the oldest is dropped
-//! and counted beyond that; readers are served first come: a frame goes to the reader that has waited
-//! longest among those it matches; after the end what is queued can still be read, then every reader
+//! Guarantees: frames are kept in wire order and bounded in number and bytes; beyond that the oldest is dropped and counted, or
+//! none is and whoever reads from the wire is to rest ([`Beyond`]); readers are served first come: a frame goes to the reader that
+//! has waited longest among those it matches; after the end what is queued can still be read, then every reader
 //! gets the cause. Never blocks; wakes readers only after its lock is free.
 //!
 //! Cancel: dropping a read takes nothing and lets the readers behind it pass.
@@ -16,10 +16,25 @@ use parking_lot::Mutex;
 
 use super::{CloseCause, Frame, Matching};
 
+/// What becomes of frames beyond the bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beyond {
+    /// The oldest goes, for whoever wants to know how things are now.
+    OldestGoes,
+    /// All are kept, and the inbox [is full](Inbox::is_full) until readers have taken half of them: what was read from the wire
+    /// together still comes in.
+    Rest,
+}
+
 /// Queued frames and waiting readers of one socket.
 pub(super) struct Inbox {
     most_frames: usize,
     most_bytes: usize,
+    beyond: Beyond,
+    /// Nothing more is to be read from the wire.
+    full: AtomicBool,
+    /// It was full and is no longer, which nobody was told.
+    has_room: AtomicBool,
     /// Frames dropped for want of room.
     pub(super) overflowed: AtomicU64,
     /// Frames queued now.
@@ -40,6 +55,8 @@ struct Kept {
     readers: VecDeque<Reader>,
     next_ticket: u64,
     ended: Option<CloseCause>,
+    /// The bounds hold no longer.
+    unbounded: bool,
 }
 
 struct Reader {
@@ -52,10 +69,13 @@ struct Reader {
 impl Inbox {
     /// An empty inbox for `most_frames` frames (at least one) and `most_bytes` of payload, which a
     /// single frame may exceed.
-    pub(super) fn new(most_frames: usize, most_bytes: usize) -> Self {
+    pub(super) fn new(most_frames: usize, most_bytes: usize, beyond: Beyond) -> Self {
         Self {
             most_frames,
             most_bytes,
+            beyond,
+            full: AtomicBool::new(false),
+            has_room: AtomicBool::new(false),
             overflowed: AtomicU64::new(0),
             queued: AtomicU64::new(0),
             readers: AtomicUsize::new(0),
@@ -70,7 +90,8 @@ impl Inbox {
         if kept.ended.is_some() {
             return;
         }
-        while !kept.frames.is_empty()
+        while self.beyond == Beyond::OldestGoes
+            && !kept.frames.is_empty()
             && (kept.frames.len() >= self.most_frames || kept.bytes + frame.payload.len() > self.most_bytes)
         {
             kept.take(0);
@@ -81,11 +102,43 @@ impl Inbox {
         kept.next_number += 1;
         kept.frames.push_back((number, frame));
         self.queued.store(kept.frames.len() as u64, Ordering::Relaxed);
+        if self.beyond == Beyond::Rest
+            && !kept.unbounded
+            && (kept.frames.len() >= self.most_frames || kept.bytes >= self.most_bytes)
+        {
+            self.full.store(true, Ordering::Release);
+        }
         // The first reader looks first; it wakes the next one when the frame is not for it.
         let first = kept.readers.front_mut().and_then(|reader| reader.waker.take());
         drop(kept);
         if let Some(waker) = first {
             waker.wake();
+        }
+    }
+
+    /// Whether nothing more is to be read from the wire for now; only with [`Beyond::Rest`].
+    pub(super) fn is_full(&self) -> bool {
+        self.full.load(Ordering::Acquire)
+    }
+
+    /// Whether there is room again since the last call that said so.
+    pub(super) fn has_got_room(&self) -> bool {
+        self.has_room.load(Ordering::Relaxed) && self.has_room.swap(false, Ordering::AcqRel)
+    }
+
+    /// Lets in what there still is, without bounds: for a connection that is over. Whether it was full.
+    pub(super) fn open_up(&self) -> bool {
+        self.kept.lock().unbounded = true;
+        self.full.swap(false, Ordering::AcqRel)
+    }
+
+    /// A frame was taken out of `kept`.
+    fn taken_from(&self, kept: &Kept) {
+        self.queued.store(kept.frames.len() as u64, Ordering::Relaxed);
+        let has_room = kept.frames.len() <= self.most_frames / 2 && kept.bytes <= self.most_bytes / 2;
+        if has_room && self.is_full() {
+            self.full.store(false, Ordering::Release);
+            self.has_room.store(true, Ordering::Release);
         }
     }
 
@@ -210,7 +263,7 @@ impl Future for Read<'_> {
             match kept.next_step(ticket, self.matches.is_none()) {
                 Step::Take(place) => {
                     let Some(frame) = kept.take(place) else { continue };
-                    inbox.queued.store(kept.frames.len() as u64, Ordering::Relaxed);
+                    inbox.taken_from(&kept);
                     let wakers = self.leave(&mut kept, ticket);
                     drop(kept);
                     wakers.into_iter().for_each(Waker::wake);
@@ -225,7 +278,7 @@ impl Future for Read<'_> {
                         // It may have been dropped for want of room meanwhile: then it is not served.
                         let place = kept.frames.iter().position(|(other, _)| *other == number);
                         if let Some(frame) = place.and_then(|place| kept.take(place)) {
-                            inbox.queued.store(kept.frames.len() as u64, Ordering::Relaxed);
+                            inbox.taken_from(&kept);
                             let wakers = self.leave(&mut kept, ticket);
                             drop(kept);
                             wakers.into_iter().for_each(Waker::wake);
@@ -307,7 +360,7 @@ mod tests {
 
     #[tokio::test]
     async fn beyond_the_bound_the_oldest_frame_goes_and_is_counted() {
-        let inbox = Inbox::new(2, 100);
+        let inbox = Inbox::new(2, 100, Beyond::OldestGoes);
         for text in ["1", "2", "3"] {
             inbox.push(frame(text));
         }
@@ -318,7 +371,7 @@ mod tests {
 
     #[tokio::test]
     async fn bytes_are_bounded_too_but_the_newest_frame_always_stays() {
-        let inbox = Inbox::new(100, 5);
+        let inbox = Inbox::new(100, 5, Beyond::OldestGoes);
         inbox.push(frame("123"));
         inbox.push(frame("45"));
         assert_eq!(inbox.overflowed.load(Ordering::Relaxed), 0);
@@ -328,8 +381,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_inbox_that_drops_nothing_is_full_until_half_of_it_is_taken() {
+        let inbox = Inbox::new(4, 100, Beyond::Rest);
+        for text in ["1", "2", "3", "4", "5"] {
+            assert_eq!(inbox.is_full(), text == "5");
+            inbox.push(frame(text));
+        }
+        for (text, full) in [("1", true), ("2", true), ("3", false), ("4", false), ("5", false)] {
+            assert_eq!(read(&inbox).await.expect("queued"), text);
+            assert_eq!((inbox.is_full(), inbox.has_got_room()), (full, text == "3"));
+        }
+        inbox.push(frame(&"long".repeat(30)));
+        assert!(inbox.is_full(), "by its bytes");
+        assert!(inbox.open_up());
+        inbox.push(frame("one more"));
+        assert!(!inbox.is_full() && !inbox.has_got_room());
+        assert_eq!(inbox.overflowed.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
     async fn a_matching_read_leaves_the_others_in_order() {
-        let inbox = Inbox::new(10, 100);
+        let inbox = Inbox::new(10, 100, Beyond::OldestGoes);
         for text in ["a", "b", "c"] {
             inbox.push(frame(text));
         }
@@ -340,7 +412,7 @@ mod tests {
 
     #[tokio::test]
     async fn readers_are_served_first_come() {
-        let inbox = Arc::new(Inbox::new(10, 100));
+        let inbox = Arc::new(Inbox::new(10, 100, Beyond::OldestGoes));
         let mut readers = Vec::new();
         for number in 0..5 {
             let theirs = Arc::clone(&inbox);
@@ -365,7 +437,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_dropped_read_takes_nothing_and_lets_the_next_pass() {
-        let inbox = Inbox::new(10, 100);
+        let inbox = Inbox::new(10, 100, Beyond::OldestGoes);
         {
             let never = |_: &Frame| true;
             let first = inbox.read(Some(&never));
@@ -379,7 +451,7 @@ mod tests {
 
     #[tokio::test]
     async fn after_the_end_what_is_queued_can_still_be_read() {
-        let inbox = Inbox::new(10, 100);
+        let inbox = Inbox::new(10, 100, Beyond::OldestGoes);
         inbox.push(frame("last"));
         inbox.end(&CloseCause::Fin);
         inbox.end(&CloseCause::Reset);
@@ -391,7 +463,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_end_wakes_every_reader() {
-        let inbox = Arc::new(Inbox::new(10, 100));
+        let inbox = Arc::new(Inbox::new(10, 100, Beyond::OldestGoes));
         let readers: Vec<_> = (0..3)
             .map(|_| {
                 let theirs = Arc::clone(&inbox);

@@ -5,6 +5,7 @@
 //!   an unusable configuration is refused by field name before any packet.
 //! - From then on the socket lives by itself: frames are read, pings answered and keep-alive pings sent
 //!   in the background; how it ended is known at once and kept exactly ([`CloseCause`]).
+//! - With [`Literal`] no frame is dropped: while too many are unread, nothing more is read, and what is said above rests.
 //! - Frames are given as they were on the wire: fragments and control frames too, in wire order.
 //! - Times are taken right at the system call that moved the last byte.
 //!

@@ -1,6 +1,8 @@
 //! WebSockets against servers whose every byte the test decides, and against independent peers.
 
 #[cfg(test)]
+mod backlog;
+#[cfg(test)]
 mod closing;
 #[cfg(test)]
 mod lending;

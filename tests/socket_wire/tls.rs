@@ -383,6 +383,30 @@ async fn a_certificate_that_cannot_be_read_is_trusted_where_everybody_is() {
 }
 
 #[tokio::test]
+async fn frames_beyond_the_queue_of_a_literal_socket_wait_in_tls_too() {
+    const FRAMES: u16 = 1_000;
+    let address = serve_tls(server_config(&issued(&issuer(), "softphone.test"), None), |mut stream| async move {
+        for number in 0..FRAMES {
+            let payload = [number.to_be_bytes().as_slice(), &[0; 5_000]].concat();
+            stream.write_all(&frame(0x82, &payload)).await.expect("the client reads");
+        }
+        stream.flush().await.expect("the client reads");
+        until_end(&mut stream).await;
+    })
+    .await;
+    let mut config = literal_config(address, true);
+    (config.trust, config.queue_frames) = (Trust::All, 50);
+    let (socket, _) = within(Socket::open(&config)).await.expect("everybody is trusted");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    for number in 0..FRAMES {
+        let received = within(socket.receive()).await.expect("a frame");
+        assert_eq!(received.payload[..2], number.to_be_bytes());
+        assert!(socket.counters().queued < 100, "bounded");
+    }
+    assert_eq!(socket.counters().overflowed, 0);
+}
+
+#[tokio::test]
 async fn dropping_a_socket_over_tls_says_good_bye() {
     let (ends, mut seen) = mpsc::unbounded_channel();
     let config = server_config(&issued(&issuer(), "softphone.test"), None);

@@ -28,7 +28,7 @@ use super::config::SocketConfig;
 use super::deflate;
 use super::dial::{Dialed, Opened};
 use super::frame::{self, LONGEST_CONTROL_PAYLOAD};
-use super::inbox::Inbox;
+use super::inbox::{Beyond, Inbox};
 use super::wire::{Handed, Wire};
 use super::{CloseCause, Frame, Matching, Observer, Opcode, SocketError, Tap};
 use crate::config::ConfigError;
@@ -159,6 +159,8 @@ impl Connection {
         // Where the kernel does not know how, threads wait for the descriptor by poll(2).
         let blocks = tls.is_none() && sys::enable_waiting(&tcp, LONGEST_ALONE).is_ok();
         let tcp = Arc::new(tcp);
+        // A plan written for another client gets every frame, as from there.
+        let beyond = if config.literal.is_some() { Beyond::Rest } else { Beyond::OldestGoes };
         let connection = Arc::new(Self {
             opened,
             auto_pong: config.auto_pong,
@@ -185,7 +187,7 @@ impl Connection {
                 bytes_sent: 0,
                 pongs_answered: 0,
             }),
-            inbox: Inbox::new(config.queue_frames, config.queue_bytes),
+            inbox: Inbox::new(config.queue_frames, config.queue_bytes, beyond),
             taps: Mutex::default(),
             observer,
             tapped: AtomicBool::new(false),
@@ -288,7 +290,9 @@ impl Connection {
             }
             polled
         });
-        readable(read.await)
+        let read = read.await;
+        self.read_on();
+        readable(read)
     }
 
     /// The same on the calling thread, which waits for the bytes itself where that is faster.
@@ -324,7 +328,10 @@ impl Connection {
                     let Some(later) = later else { return Err(Missed::Deadline) };
                     (now, ends) = (Instant::now(), later);
                 }
-                read => return read.map(readable),
+                read => {
+                    self.read_on();
+                    return read.map(readable);
+                }
             }
         }
     }
@@ -336,10 +343,21 @@ impl Connection {
         begun.then(|| self.started + Duration::from_micros(self.heard_us.load(Ordering::Relaxed)) + patience)
     }
 
-    /// Whether anybody may read: a socket that reads on demand leaves everything in the kernel until then.
+    /// Whether anybody may read: a socket that reads on demand leaves everything in the kernel until then, and one that drops
+    /// nothing what it has no room for.
     fn may_read(&self) -> bool {
-        !self.read_on_demand
-            || self.demand.load(Ordering::Acquire) > 0 && self.inbox.queued.load(Ordering::Relaxed) == 0
+        if self.read_on_demand {
+            self.demand.load(Ordering::Acquire) > 0 && self.inbox.queued.load(Ordering::Relaxed) == 0
+        } else {
+            !self.inbox.is_full()
+        }
+    }
+
+    /// Lets the task read on where the frame just taken has made room.
+    fn read_on(&self) {
+        if self.inbox.has_got_room() {
+            self.wake.notify_one();
+        }
     }
 
     /// Somebody waits for the task to read, which it may do now also where it reads on demand.

@@ -291,6 +291,13 @@ impl Reading {
         if let Some(until) = self.linger_until {
             return if now >= until { Next::Stop } else { Next::GoOn };
         }
+        if let Some(keep_alive) = &mut self.keep_alive
+            && keep_alive.is_overdue(now)
+            && !connection.may_read()
+        {
+            // The answer may be there, behind what nobody reads.
+            keep_alive.unanswered_since = Some(now);
+        }
         if self.keep_alive.as_ref().is_some_and(|keep_alive| keep_alive.is_overdue(now)) {
             // On a busy machine the answer may be there already, unread.
             if self.read(connection, true) == Took::End {

@@ -151,8 +151,15 @@ impl Connection {
             reading.watch.call_back();
             return Next::GoOn;
         }
-        // What came before the server ended TCP says more than that writing failed.
-        if !reading.over && reading.read(self, true) != Took::End {
+        // What came before the server ended TCP says more than that writing failed; it is with the kernel, and no more than that.
+        let rested = self.inbox.open_up() && !self.read_on_demand;
+        while !reading.over {
+            let took = reading.read(self, true);
+            if !(rested && took == Took::Enough) {
+                break;
+            }
+        }
+        if !reading.over {
             drop(reading);
             self.end(cause);
         }

@@ -15,7 +15,7 @@ import java.util.Map;
 /** The engine's configuration of a connection that an existing plan asks for. */
 final class Dialing {
     private static final ObjectMapper JSON = new ObjectMapper();
-    /** How much may wait in memory for a reader; beyond that it waits in the kernel and at the server. */
+    /** How much may wait in memory for a reader; what comes behind it waits in the kernel and at the server, pings among it. */
     private static final int QUEUE_FRAMES = 65_536;
     private static final long QUEUE_BYTES = 64L << 20;
 
