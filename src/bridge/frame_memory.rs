@@ -28,7 +28,7 @@ const HEAD: usize = 56;
 ///
 /// In the byte order of the machine: bytes sent (8, at 0; Java sets it to 0 before), ns until they were with the kernel (8), opcode of the frame
 /// that came (1), FIN (1), nothing (2), bytes of its header (4), of its payload on the wire (8), ns waited (8), ns since the
-/// arrival (8), bytes of its payload here (4), nothing (4), payload.
+/// arrival (8), bytes of its payload here (4), µs from its first byte to its last (4), payload.
 pub(super) struct FrameMemory<'a>(&'a mut [u8; BYTES]);
 
 impl FrameMemory<'_> {
@@ -71,6 +71,7 @@ impl FrameMemory<'_> {
         self.put(20, i32::try_from(frame.header_bytes).unwrap_or(i32::MAX).to_ne_bytes());
         self.put(24, i64::try_from(frame.wire_payload_bytes).unwrap_or(i64::MAX).to_ne_bytes());
         self.put(32, nanos(*waited).to_ne_bytes());
+        self.put(52, frame.arriving_us.to_ne_bytes());
         let here = self.0[HEAD..].get_mut(..payload.len());
         let has_room = here.is_some();
         if let Some(here) = here {

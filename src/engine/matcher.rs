@@ -145,7 +145,17 @@ mod tests {
         let payload = Payload::from(payload.as_bytes());
         let wire_payload_bytes = payload.len();
         let at = Instant::now();
-        Frame { opcode, fin: true, compressed: false, payload, header_bytes: 2, wire_payload_bytes, at, lapse: None }
+        Frame {
+            opcode,
+            fin: true,
+            compressed: false,
+            payload,
+            header_bytes: 2,
+            wire_payload_bytes,
+            at,
+            arriving_us: 0,
+            lapse: None,
+        }
     }
 
     fn matches(conditions: &str, payload: &str) -> bool {

@@ -7,7 +7,7 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use smallvec::SmallVec;
@@ -86,6 +86,8 @@ pub struct Frame {
     pub wire_payload_bytes: usize,
     /// When its last byte arrived, taken right after the system call that read it.
     pub at: Instant,
+    /// How long before that its first byte arrived, in µs; 0 where all of it came at once.
+    pub arriving_us: u32,
     /// How it breaks the protocol where that is not the end of the socket ([`Literal`](super::Literal));
     /// opcode and payload mean nothing then.
     pub lapse: Option<Box<Lapse>>,
@@ -102,6 +104,7 @@ impl Frame {
             header_bytes: 0,
             wire_payload_bytes: 0,
             at,
+            arriving_us: 0,
             lapse: Some(Box::new(lapse)),
         }
     }
@@ -151,6 +154,8 @@ pub(super) struct FrameParser {
     head: [u8; LONGEST_HEADER],
     head_length: u8,
     partial: Option<Box<Partial>>,
+    /// When the first byte of a frame came that is not complete.
+    began: Option<Instant>,
 }
 
 /// A frame whose header is complete and whose payload is not.
@@ -173,7 +178,7 @@ impl FrameParser {
     /// agreed.
     pub(super) fn new(most_bytes: usize, inflater: Option<Inflater>) -> Self {
         let head = [0; LONGEST_HEADER];
-        Self { most_bytes, inflater, fragmented: None, head, head_length: 0, partial: None }
+        Self { most_bytes, inflater, fragmented: None, head, head_length: 0, partial: None, began: None }
     }
 
     /// The next complete frame of `input`, whose bytes it takes; `None` when all of `input` is taken.
@@ -186,13 +191,26 @@ impl FrameParser {
                 self.partial = Some(partial);
                 return Ok(None);
             }
-            return self.frame(partial.head, partial.payload.into(), at).map(Some);
+            let mut frame = self.frame(partial.head, partial.payload.into(), at)?;
+            frame.arriving_us = lasted(self.began.take(), at);
+            return Ok(Some(frame));
         }
-        let Some(head) = self.head(input)? else { return Ok(None) };
+        let in_pieces = self.head_length > 0;
+        let Some(head) = self.head(input)? else {
+            if self.head_length > 0 {
+                self.began.get_or_insert(at);
+            }
+            return Ok(None);
+        };
         if input.len() >= head.payload_bytes {
             let payload = taken(input, head.payload_bytes).into();
-            return self.frame(head, payload, at).map(Some);
+            let mut frame = self.frame(head, payload, at)?;
+            if in_pieces {
+                frame.arriving_us = lasted(self.began.take(), at);
+            }
+            return Ok(Some(frame));
         }
+        self.began.get_or_insert(at);
         let payload = std::mem::take(input).to_vec();
         self.partial = Some(Box::new(Partial { head, payload }));
         Ok(None)
@@ -271,8 +289,25 @@ impl FrameParser {
                 payload = inflater.inflate(&payload, fin, self.most_bytes)?;
             }
         }
-        Ok(Frame { opcode, fin, compressed, payload, header_bytes, wire_payload_bytes: payload_bytes, at, lapse: None })
+        let wire_payload_bytes = payload_bytes;
+        Ok(Frame {
+            opcode,
+            fin,
+            compressed,
+            payload,
+            header_bytes,
+            wire_payload_bytes,
+            at,
+            arriving_us: 0,
+            lapse: None,
+        })
     }
+}
+
+/// µs from when a frame `began` until its last byte came `at`.
+pub(super) fn lasted(began: Option<Instant>, at: Instant) -> u32 {
+    let lasted = began.map_or(Duration::ZERO, |began| at.saturating_duration_since(began));
+    u32::try_from(lasted.as_micros()).unwrap_or(u32::MAX)
 }
 
 /// The first `most` bytes of `input` (or all there are), which are taken from it.
@@ -363,6 +398,24 @@ mod tests {
         }
         assert!(input.is_empty(), "all input is taken");
         Ok(frames)
+    }
+
+    #[test]
+    fn a_frame_that_comes_in_pieces_says_how_long_it_took() {
+        let begin = Instant::now();
+        let after = |ms| begin + Duration::from_millis(ms);
+        let bytes = [from_server(1, true, 0, b"whole"), from_server(1, true, 0, b"in pieces")].concat();
+        let mut parser = FrameParser::new(1000, None);
+        for cut in [8, 12] {
+            let (mut first, rest) = bytes.split_at(cut);
+            let (mut middle, mut last) = rest.split_at(4);
+            let whole = parser.next(&mut first, after(0)).expect("valid").expect("complete");
+            assert_eq!(whole.arriving_us, 0);
+            assert!(parser.next(&mut first, after(0)).expect("valid").is_none());
+            assert!(parser.next(&mut middle, after(50)).expect("valid").is_none());
+            let pieces = parser.next(&mut last, after(500)).expect("valid").expect("complete");
+            assert_eq!((pieces.arriving_us, pieces.payload.as_ref()), (500_000, b"in pieces".as_slice()));
+        }
     }
 
     fn violation(bytes: &[u8]) -> Violation {

@@ -338,6 +338,7 @@ mod tests {
             header_bytes: 2,
             wire_payload_bytes: text.len(),
             at: Instant::now(),
+            arriving_us: 0,
             lapse: None,
         }
     }

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::SocketError;
 use super::close_cause::CloseCause;
 use super::config::Target;
-use super::frame::{Frame, Opcode};
+use super::frame::{Frame, Opcode, lasted};
 use super::payload::Payload;
 use super::upgrade::{self, Head};
 use crate::config::ConfigError;
@@ -198,6 +198,8 @@ pub(super) struct LiteralParser {
     /// Whether the frame before was a part of a compressed message.
     compressed_before: bool,
     partial: Vec<u8>,
+    /// When its first byte came.
+    began: Option<Instant>,
 }
 
 struct Header {
@@ -215,15 +217,20 @@ impl LiteralParser {
             message: None,
             compressed_before: false,
             partial: Vec::new(),
+            began: None,
         }
     }
 
     /// The next complete frame of `input`, whose bytes it takes; `None` when all of `input` is taken.
     pub(super) fn next(&mut self, input: &mut &[u8], at: Instant) -> Option<Frame> {
+        if input.is_empty() {
+            return None;
+        }
         if self.partial.is_empty() {
             let (frame, taken) = self.parse(input, at);
             if frame.is_none() {
                 self.partial = input.to_vec();
+                self.began = Some(at);
                 *input = &[];
             } else {
                 *input = &input[taken..];
@@ -244,8 +251,9 @@ impl LiteralParser {
             *input = &input[more..];
             let partial = std::mem::take(&mut self.partial);
             let (frame, _) = self.parse(&partial, at);
-            if frame.is_some() {
-                return frame;
+            if let Some(mut frame) = frame {
+                frame.arriving_us = lasted(self.began.take(), at);
+                return Some(frame);
             }
             self.partial = partial;
             if input.is_empty() {
@@ -314,6 +322,7 @@ impl LiteralParser {
             header_bytes: header.bytes,
             wire_payload_bytes: payload.len(),
             at,
+            arriving_us: 0,
             lapse: None,
         })
     }
@@ -419,6 +428,21 @@ mod tests {
             let bytes = [bytes, vec![0x81, 1, b'x']].concat();
             assert_eq!(seen(&bytes), [lapse, "Text x"]);
         }
+    }
+
+    #[test]
+    fn a_frame_that_comes_in_pieces_says_how_long_it_took() {
+        let begin = Instant::now();
+        let mut parser = LiteralParser::new(Inflate::Never);
+        let mut next = |mut bytes: &[u8], ms| {
+            let frame = parser.next(&mut bytes, begin + std::time::Duration::from_millis(ms));
+            (frame.map(|frame| frame.arriving_us), bytes.len())
+        };
+        assert_eq!(next(&[0x81, 1, b'a', 0x81], 0), (Some(0), 1));
+        assert_eq!(next(&[0x81], 0), (None, 0));
+        assert_eq!(next(&[2, b'b'], 50), (None, 0));
+        assert_eq!(next(&[b'b', 0x81, 1, b'c'], 500), (Some(500_000), 3));
+        assert_eq!(next(&[0x81, 1, b'c'], 500), (Some(0), 0));
     }
 
     #[test]

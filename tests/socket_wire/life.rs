@@ -10,7 +10,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tungstenite::Message;
 
-use crate::server::{client_frame, config_for, frame, open, serve, serve_upgraded, until_end, upgrade, within};
+use crate::server::{
+    client_frame, config_for, frame, literal_config, open, serve, serve_upgraded, until_end, upgrade, within,
+};
 
 /// An independent peer that echoes messages.
 async fn echo_server() -> std::net::SocketAddr {
@@ -81,6 +83,28 @@ async fn times_are_taken_at_the_wire_in_order() {
     let received = within(socket.receive()).await.expect("an echo");
     assert!(before <= sent.at && sent.at <= Instant::now());
     assert!(before <= received.at && received.at <= Instant::now());
+}
+
+#[tokio::test]
+async fn a_frame_in_pieces_says_when_its_first_byte_came() {
+    let address = serve_upgraded(|mut stream| async move {
+        let bytes = frame(0x81, b"in pieces");
+        stream.write_all(&bytes[..2]).await.expect("the client reads");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        stream.write_all(&bytes[2..]).await.expect("the client reads");
+        stream.write_all(&frame(0x81, b"whole")).await.expect("the client reads");
+        until_end(&mut stream).await;
+    })
+    .await;
+    for config in [config_for(address), literal_config(address, false)] {
+        let before = Instant::now();
+        let (socket, _) = within(Socket::open(&config)).await.expect("the server upgrades");
+        let pieces = within(socket.receive()).await.expect("a frame");
+        let arriving = Duration::from_micros(u64::from(pieces.arriving_us));
+        assert!(arriving >= Duration::from_millis(100), "{arriving:?}");
+        assert!(before + arriving <= pieces.at);
+        assert_eq!(within(socket.receive()).await.expect("a frame").arriving_us, 0);
+    }
 }
 
 #[tokio::test]

@@ -10,16 +10,18 @@ public final class Frame {
     private final long wirePayloadBytes;
     private final long waitedNanos;
     private final long ageNanos;
+    private final long arrivingMicros;
     private final byte[] payload;
 
     Frame(Opcode opcode, boolean isFinal, int headerBytes, long wirePayloadBytes, long waitedNanos, long ageNanos,
-            byte[] payload) {
+            long arrivingMicros, byte[] payload) {
         this.opcode = opcode;
         this.isFinal = isFinal;
         this.headerBytes = headerBytes;
         this.wirePayloadBytes = wirePayloadBytes;
         this.waitedNanos = waitedNanos;
         this.ageNanos = ageNanos;
+        this.arrivingMicros = arrivingMicros;
         this.payload = payload;
     }
 
@@ -93,5 +95,14 @@ public final class Frame {
      */
     public long ageNanos() {
         return ageNanos;
+    }
+
+    /**
+     * Time from the arrival of the frame's first byte to that of its last.
+     *
+     * @return microseconds; 0 when all of it came at once
+     */
+    public long arrivingMicros() {
+        return arrivingMicros;
     }
 }

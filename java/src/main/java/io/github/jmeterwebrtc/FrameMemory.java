@@ -10,7 +10,7 @@ import java.nio.ByteOrder;
  *
  * <p>Shape, in the byte order of the machine: bytes sent (8, at 0; 0 = nothing), ns until they were with the kernel (8), opcode of
  * the frame that came (1), FIN (1), nothing (2), bytes of its header (4), of its payload on the wire (8), ns waited (8), ns
- * since the arrival (8), bytes of its payload here (4), nothing (4), payload.
+ * since the arrival (8), bytes of its payload here (4), µs from its first byte to its last (4), payload.
  */
 final class FrameMemory {
     /** Size in bytes; the native side relies on it. */
@@ -74,6 +74,6 @@ final class FrameMemory {
             memory.get(own);
         }
         return new Frame(Opcode.of(memory.get(16)), memory.get(17) != 0, memory.getInt(20), memory.getLong(24), memory.getLong(32),
-                memory.getLong(40), own);
+                memory.getLong(40), Integer.toUnsignedLong(memory.getInt(52)), own);
     }
 }

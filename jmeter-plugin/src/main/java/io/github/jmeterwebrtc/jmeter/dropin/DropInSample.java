@@ -63,6 +63,7 @@ final class DropInSample {
     private long bodyBytes;
     private long sentBytes;
     private long spentUs;
+    private long firstByteUs;
     private boolean writing;
     private String responseHeaders = "";
 
@@ -321,7 +322,7 @@ final class DropInSample {
         writing = true;
         Frame frame = connection.socket().exchange(bounded.operation(), opcode, payload, BoundedWait.FOREVER_MS,
                 bounded.clip(waitMs), this::sent);
-        spend(frame.waitedNanos());
+        awaited(frame);
         Received received = taken(frame, NO_FILTERS);
         if (received == null) {
             return read(NO_FILTERS, TimeUnit.MILLISECONDS.toNanos(waitMs) - frame.waitedNanos(), timeoutMs);
@@ -359,9 +360,10 @@ final class DropInSample {
                 throw late(timeoutMs);
             }
             Frame frame = connection.takeKept();
+            firstByteUs = spentUs;
             if (frame == null) {
                 frame = connection.socket().receive(bounded.operation(), bounded.clip(leftMs));
-                spend(frame.waitedNanos());
+                awaited(frame);
             }
             Received received = taken(frame, filters);
             if (received == null) {
@@ -435,8 +437,13 @@ final class DropInSample {
     void count(Received received) {
         headerBytes += received.headerBytes();
         bodyBytes += received.bodyBytes();
+        showLatency();
+    }
+
+    /** The first byte of the frame that came last is that of the response. */
+    private void showLatency() {
         if (test.behaviour().setsLatency()) {
-            result.latency(spentUs);
+            result.latency(firstByteUs);
         }
     }
 
@@ -459,6 +466,7 @@ final class DropInSample {
     }
 
     void unexpected(Received received) {
+        showLatency();
         result.failure("Sampler error: unexpected frame type (" + received.type() + ").", "Received: " + received.words());
     }
 
@@ -483,6 +491,12 @@ final class DropInSample {
 
     ResultBuilder result() {
         return result;
+    }
+
+    /** Adds the wait for a frame, whose first byte may have come before its last. */
+    private void awaited(Frame frame) {
+        spend(frame.waitedNanos());
+        firstByteUs = spentUs - Math.min(TimeUnit.NANOSECONDS.toMicros(frame.waitedNanos()), frame.arrivingMicros());
     }
 
     private void spend(long nanos) {
