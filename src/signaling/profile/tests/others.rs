@@ -158,6 +158,14 @@ fn guide() -> &'static str {
 }
 
 #[test]
+fn the_profile_of_the_guide_is_the_unverified_one_and_says_so() {
+    let shipped = include_str!("../../../../profiles/unverified/verto.json");
+    assert_eq!(guide(), shipped);
+    let profile = Profile::parse("verto.json", shipped).unwrap_or_else(|error| panic!("{error}"));
+    assert!(profile.description.contains("has not met"), "{}", profile.description);
+}
+
+#[test]
 fn the_profile_of_the_guide_logs_in_calls_and_hangs_up() {
     let params = [("url", "wss://h"), ("user", "1000@h"), ("password", "p")];
     let mut machine = machine("docs/profiles.md", guide(), &params);
