@@ -61,11 +61,23 @@ final class Behaviour {
      * @return fixed where the property has no usable value, which is logged
      */
     static Behaviour ofProperties() {
-        String mode = JMeterUtils.getPropDefault(COMPAT, FIXED).trim();
+        String mode = wanted();
         if (!mode.equals(STRICT) && !mode.equals(FIXED)) {
             LOG.error("{}: '{}' is neither {} nor {}; using {}", COMPAT, mode, STRICT, FIXED, FIXED);
         }
         return new Behaviour(!mode.equals(STRICT));
+    }
+
+    private static String wanted() {
+        return JMeterUtils.getPropDefault(COMPAT, FIXED).trim();
+    }
+
+    /**
+     * Whether Auto ICE reads the messages of drop-in elements without being asked to. Strict mode sends what the plan says. Asked for
+     * every element of a plan, before there is a test.
+     */
+    static boolean hasAutoIceByDefault() {
+        return !wanted().equals(STRICT);
     }
 
     private boolean fix(String name) {

@@ -213,7 +213,7 @@ final class DropInSample {
         result.request("Connect URL:\n" + address.shown() + "\n");
         UpgradeHeaders headers = UpgradeHeaders.of(around.headers(), around.cookies(), address.url());
         result.requestHeaders(headers.lines());
-        AutoIceSettings autoIce = AutoIceSettings.ofSocket(true, sampler.getThreadContext());
+        AutoIceSettings autoIce = AutoIceSettings.ofSocket(Behaviour.hasAutoIceByDefault(), sampler.getThreadContext());
         connections.remove(id);
         String name = ThreadScope.connectionName(id);
         thread.keptScope().releaseSocket(name);

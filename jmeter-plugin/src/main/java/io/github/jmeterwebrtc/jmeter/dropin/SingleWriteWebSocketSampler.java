@@ -55,7 +55,7 @@ public class SingleWriteWebSocketSampler extends SingleWriteSampler {
 
     @Override
     public boolean hasAutoIceByDefault() {
-        return true;
+        return Behaviour.hasAutoIceByDefault();
     }
 
     /** Every configuration element in scope is merged in, as old plans rely on. */

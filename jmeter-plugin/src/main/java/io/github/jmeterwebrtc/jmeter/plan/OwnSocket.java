@@ -5,7 +5,8 @@ public interface OwnSocket {
     /**
      * Whether Auto ICE reads them without being asked to.
      *
-     * @return true for the elements of existing plans; false = by a WebRTC Auto ICE in scope, or {@link AutoIceMode#PROPERTY}
+     * @return true for the elements of existing plans, save in strict mode; false = by a WebRTC Auto ICE in scope,
+     *     or {@link AutoIceMode#PROPERTY}
      */
     boolean hasAutoIceByDefault();
 }
