@@ -31,6 +31,12 @@ public class OpenWebSocketSampler extends OpenConnectionSampler {
         return DropInTest.beginWait(this, thread);
     }
 
+    /** As in old plans: a Sample Timeout has no effect on it. */
+    @Override
+    protected boolean heedsInterrupts() {
+        return false;
+    }
+
     /** Every configuration element in scope is merged in, as old plans rely on. */
     @Override
     public boolean applies(ConfigTestElement configElement) {

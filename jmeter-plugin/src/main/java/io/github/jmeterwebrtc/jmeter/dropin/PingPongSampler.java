@@ -59,6 +59,12 @@ public class PingPongSampler extends io.github.jmeterwebrtc.jmeter.websocket.Pin
         return DropInTest.beginWait(this, thread);
     }
 
+    /** As in old plans: a Sample Timeout has no effect on it. */
+    @Override
+    protected boolean heedsInterrupts() {
+        return false;
+    }
+
     /** Every configuration element in scope is merged in, as old plans rely on. */
     @Override
     public boolean applies(ConfigTestElement configElement) {

@@ -47,6 +47,12 @@ public class RequestResponseWebSocketSampler extends RequestResponseSampler {
         return DropInTest.beginWait(this, thread);
     }
 
+    /** As in old plans: a Sample Timeout has no effect on it. */
+    @Override
+    protected boolean heedsInterrupts() {
+        return false;
+    }
+
     /** As it has always been read: what does not fit a byte is cut. */
     @Override
     protected byte[] bytesOfHex(String text) {

@@ -68,6 +68,12 @@ public class SingleReadWebSocketSampler extends SingleReadSampler {
         return DropInTest.beginWait(this, thread);
     }
 
+    /** As in old plans: a Sample Timeout has no effect on it. */
+    @Override
+    protected boolean heedsInterrupts() {
+        return false;
+    }
+
     /** Every configuration element in scope is merged in, as old plans rely on. */
     @Override
     public boolean applies(ConfigTestElement configElement) {

@@ -41,6 +41,8 @@ public abstract class EngineSampler extends AbstractSampler
 
     /** The wait of the sample in progress; written by the JMeter thread, cancelled by any. */
     private transient volatile BoundedWait wait;
+    /** The JMeter thread of that sample; written before {@link #wait}, read after it. */
+    private transient JMeterThread runner;
     /** What the JMeter thread owned that ran the last sample of this element. */
     private transient ThreadScope lastThread;
     /** The thread in which another element does what is to be done before a sample. */
@@ -122,6 +124,7 @@ public abstract class EngineSampler extends AbstractSampler
                 lastThread = thread;
             }
             try (BoundedWait bounded = beginWait(thread)) {
+                runner = thread.context().getThread();
                 wait = bounded;
                 if (!ignoresCalls()) {
                     thread.reportLostCalls();
@@ -207,14 +210,24 @@ public abstract class EngineSampler extends AbstractSampler
     }
 
     /**
-     * Ends the wait in progress. Never blocks; what is waited for fails with code {@code CANCELLED}.
+     * Whether a sample ends early because something in the plan wants it to, as a Sample Timeout does, while its thread goes on.
      *
-     * @return whether a sample was in progress
+     * @return false = only the end of the thread, or of the test, interrupts it
+     */
+    protected boolean heedsInterrupts() {
+        return true;
+    }
+
+    /**
+     * Ends the wait in progress, unless {@link #heedsInterrupts} says that this one goes on. Never blocks; what is waited for fails with
+     * code {@code CANCELLED}.
+     *
+     * @return whether a sample was in progress and ends
      */
     @Override
     public boolean interrupt() {
         BoundedWait inProgress = wait;
-        if (inProgress == null) {
+        if (inProgress == null || !heedsInterrupts() && StopFlag.isSurelyRunning(runner)) {
             return false;
         }
         inProgress.cancel();

@@ -35,6 +35,16 @@ final class StopFlag {
         }
     }
 
+    /**
+     * Whether JMeter wants this thread to go on, as far as can be known.
+     *
+     * @param thread the JMeter thread; null = not in a test
+     * @return false when in doubt
+     */
+    static boolean isSurelyRunning(JMeterThread thread) {
+        return thread != null && RUNNING != null && !isStopped(thread);
+    }
+
     private static Field runningField() {
         try {
             Field field = JMeterThread.class.getDeclaredField("running");
