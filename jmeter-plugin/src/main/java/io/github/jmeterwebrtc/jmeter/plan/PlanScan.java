@@ -1,11 +1,5 @@
 package io.github.jmeterwebrtc.jmeter.plan;
 
-import java.io.IOException;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.InvalidPathException;
-import java.nio.file.Path;
-import java.nio.file.Paths;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -40,7 +34,6 @@ import org.apache.jorphan.collections.HashTreeTraverser;
  */
 public final class PlanScan {
     private static final Pattern VARIABLE = Pattern.compile("\\$\\{(\\w[\\w.-]*)}");
-    private static final long MOST_FILE_BYTES = 1 << 20;
     private static final String SCRIPT = "script";
 
     /** How a sampler's messages come within the reach of Auto ICE. */
@@ -282,7 +275,7 @@ public final class PlanScan {
         String text = raw(property);
         visitor.visit(property.getName(), text);
         if (property.getName().equals("dataFile") || property.getName().equals("File.path")) {
-            visitor.visit(property.getName(), content(text));
+            visitor.visit(property.getName(), PlanFile.text(text));
         }
     }
 
@@ -293,20 +286,5 @@ public final class PlanScan {
             return value instanceof CompoundVariable ? ((CompoundVariable) value).getRawParameters() : "";
         }
         return value instanceof String ? (String) value : "";
-    }
-
-    private static String content(String file) {
-        if (file.isEmpty() || file.contains("${")) {
-            return "";
-        }
-        try {
-            Path path = Paths.get(file);
-            return Files.isRegularFile(path) && Files.size(path) <= MOST_FILE_BYTES
-                    ? new String(Files.readAllBytes(path), StandardCharsets.UTF_8)
-                    : "";
-        } catch (IOException | InvalidPathException e) {
-            // The sampler itself says so when it cannot read its file.
-            return "";
-        }
     }
 }

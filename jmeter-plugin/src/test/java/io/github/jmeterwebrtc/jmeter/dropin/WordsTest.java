@@ -1,7 +1,6 @@
 package io.github.jmeterwebrtc.jmeter.dropin;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -40,17 +39,6 @@ class WordsTest {
         "CONTINUATION, true, final continuation", "CONTINUATION, false, continuation", "PING, true, ping"})
     void typesAreNamedAsInUnexpectedFrameType(Opcode opcode, boolean isFinal, String words) {
         assertEquals(words, FrameWords.type(opcode, isFinal));
-    }
-
-    @Test
-    void aScriptIsToldWhatReplacesTheInternalsItReachesFor() {
-        String script = "def f = eu.luminis.jmeter.wssampler.WebsocketSampler.getDeclaredField('threadLocalCachedConnection')\n"
-                + "f.get(null).get().sendBinaryFrame(bytes); client.receiveText(100).getText()";
-        String sentence = InternalsNotice.sentence("send audio", script);
-        assertTrue(sentence.startsWith("'send audio' reaches into eu.luminis.jmeter.wssampler.WebsocketSampler"), sentence);
-        assertTrue(sentence.contains("WebSocket Single Write Sampler with type Binary"), sentence);
-        assertTrue(sentence.contains("WebSocket Single Read Sampler"), sentence);
-        assertFalse(sentence.contains("WebSocket Close"), sentence);
     }
 
     private static byte[] utf8(String text) {
