@@ -19,6 +19,8 @@ final class Behaviour {
     static final String PING_INTERVAL = "webrtc.websocket.ping_interval_s";
     /** JMeter property: text message to send as keep-alive instead of a ping frame (default empty). */
     static final String PING_TEXT = "webrtc.websocket.ping_text";
+    /** JMeter property: whether certificates of servers are verified, in either mode (default false, as JMeter's HTTP samplers). */
+    static final String VERIFY = "webrtc.websocket.verify";
 
     private static final Logger LOG = LoggerFactory.getLogger(Behaviour.class);
     private static final String STRICT = "strict";
@@ -37,6 +39,7 @@ final class Behaviour {
     private final boolean parallel;
     private final boolean lateMark;
     private final boolean countsDiscarded = JMeterUtils.getPropDefault("websocket.result.size_includes_filtered_frames", false);
+    private final boolean verifiesCertificates = JMeterUtils.getPropDefault(VERIFY, false);
     private final long pingIntervalMs;
     private final String pingText;
 
@@ -156,6 +159,11 @@ final class Behaviour {
     /** Frames that filters discard are part of the size of the sample; a property of the plugin itself. */
     boolean countsDiscarded() {
         return countsDiscarded;
+    }
+
+    /** Servers have to prove who they are, where the element itself does not say otherwise. */
+    boolean verifiesCertificates() {
+        return verifiesCertificates;
     }
 
     /** Interval of keep-alive pings, ms; 0 = none. */

@@ -4,9 +4,11 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.jmeterwebrtc.jmeter.autoice.AutoIceSettings;
+import io.github.jmeterwebrtc.jmeter.run.InvalidElementException;
 import io.github.jmeterwebrtc.jmeter.websocket.ClientIdentity;
 import io.github.jmeterwebrtc.jmeter.websocket.ProxySettings;
 import io.github.jmeterwebrtc.jmeter.websocket.Surroundings;
+import io.github.jmeterwebrtc.jmeter.websocket.TrustStore;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.UnknownHostException;
@@ -26,12 +28,13 @@ final class Dialing {
      * The configuration as JSON.
      *
      * @param headers read before this, since their order is part of the request
+     * @param verify  whether the server has to prove who it is; otherwise whoever answers is trusted, as JMeter does with https
      * @param autoIce what happens to session descriptions in messages; null = nothing
-     * @throws IOException when a name cannot be resolved here, or the key store cannot be read; its message is the host's
-     *     name, or says what is wrong
+     * @throws IOException when a name cannot be resolved here, or a key or trust store cannot be read; its message is the
+     *     host's name, or says what is wrong
      */
-    static String config(Address address, UpgradeHeaders headers, Surroundings around, DropInTest test, AutoIceSettings autoIce)
-            throws IOException {
+    static String config(Address address, UpgradeHeaders headers, Surroundings around, DropInTest test, boolean verify,
+            AutoIceSettings autoIce) throws IOException {
         Behaviour behaviour = test.behaviour();
         ObjectNode config = JSON.createObjectNode();
         config.put("url", "ws://literal/");
@@ -58,8 +61,7 @@ final class Dialing {
             addresses(config, address.host(), around, behaviour);
         }
         if (address.isSecure()) {
-            // As JMeter does with https: whoever answers is trusted.
-            config.put("trust", "all");
+            trust(config, verify);
             ClientIdentity.put(config);
         }
         config.putObject("literal")
@@ -74,6 +76,14 @@ final class Dialing {
             config.set("autoIce", autoIce.config());
         }
         return config.toString();
+    }
+
+    private static void trust(ObjectNode config, boolean verify) throws IOException {
+        try {
+            TrustStore.put(config, verify);
+        } catch (InvalidElementException e) {
+            throw new IOException(e.getMessage(), e);
+        }
     }
 
     /** As the JVM resolves it, which takes as long as the system lets it; of several addresses the first. */

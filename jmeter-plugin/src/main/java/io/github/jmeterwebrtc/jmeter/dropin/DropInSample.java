@@ -219,7 +219,9 @@ final class DropInSample {
         thread.keptScope().releaseSocket(name);
         long started = System.nanoTime();
         try {
-            String config = Dialing.config(address, headers, around, test, autoIce);
+            boolean verify = sampler.getPropertyAsBoolean(
+                    WebSocketSampler.VERIFY_CERTIFICATE, test.behaviour().verifiesCertificates());
+            String config = Dialing.config(address, headers, around, test, verify, autoIce);
             long resolvedUs = TimeUnit.NANOSECONDS.toMicros(System.nanoTime() - started);
             Socket socket = thread.keptScope()
                     .openSocket(bounded.operation(), name, config, bounded.clip(BoundedWait.FOREVER_MS));
