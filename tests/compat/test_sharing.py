@@ -34,6 +34,19 @@ class SharingTest(unittest.TestCase):
         self.assertEqual(Counter(s["label"] for s in samples if s["label"] != "at once"),
                          {"open": 6, "read": 6, "write": 6, "after": 6})
 
+    def test_the_variables_of_a_plan_hold_nothing_of_ours(self) -> None:
+        listing = ("SampleResult.setResponseData(vars.entrySet().collect { it.key + '=' + it.value.class.simpleName }.join(' '),"
+                   " 'UTF-8')")
+        with ScriptedServer() as server:
+            where: dict[str, jmx.Value] = {"server": "127.0.0.1", "port": str(server.port)}
+            samples = _samples(homes.ours(), "variables", [jmx.thread_group(
+                "one", jmx.script("Sampler", listing, "before"), jmx.open_connection("open", **where, path="/e"),
+                jmx.request_response("ask", **where, createNewConnection=False, payloadType="Text", requestData="x"),
+                jmx.script("Sampler", listing, "after"))])
+        self.assertEqual([s["label"] for s in samples if not s["success"]], [])
+        before, after = (set(str(samples[i]["data"]).split()) for i in (0, -1))
+        self.assertEqual(after - before, {"websocket.last_frame_final=String"})
+
     def test_a_socket_that_a_set_up_group_opens_for_the_test_is_found_by_all_threads(self) -> None:
         with ScriptedServer() as server:
             opening = Element(OURS + "OpenConnectionSampler", OURS + "OpenConnectionSamplerGui", "open for all",

@@ -6,7 +6,9 @@ import io.github.jmeterwebrtc.jmeter.run.BoundedWait;
 import io.github.jmeterwebrtc.jmeter.run.TestRun;
 import io.github.jmeterwebrtc.jmeter.run.ThreadScope;
 import io.github.jmeterwebrtc.jmeter.websocket.WebSocketSampler;
+import java.util.Collections;
 import java.util.Map;
+import java.util.WeakHashMap;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.apache.jmeter.threads.JMeterContext;
@@ -28,7 +30,6 @@ final class DropInTest implements AutoCloseable {
     static final String STOP_POLICY = "websocket.thread.stop.policy";
 
     private static final Logger LOG = LoggerFactory.getLogger(DropInTest.class);
-    private static final String FAMILY = "webrtc.websocket.connections";
     private static final int NORMAL_CLOSURE = 1000;
     private static final String REASON = "test thread finished";
     private static final long LAST_FRAME_MS = 500;
@@ -37,6 +38,8 @@ final class DropInTest implements AutoCloseable {
     private final InternalsNotice internals = new InternalsNotice();
     private final AtomicBoolean lateReplies = new AtomicBoolean();
     private final Map<Thread, Connections> byThread = new ConcurrentHashMap<>();
+    /** By identity, since variables know no other equality; a thread that has ended, and its variables, are not kept for this. */
+    private final Map<JMeterVariables, Connections> byVariables = Collections.synchronizedMap(new WeakHashMap<>());
 
     DropInTest() {
         LOG.info("jmeter-webrtc runs the WebSocket elements of this plan ({}={}){}", Behaviour.COMPAT, behaviour.mode(),
@@ -68,7 +71,7 @@ final class DropInTest implements AutoCloseable {
      * The connections of the calling thread: its own, or those of the thread whose controller started it for its children.
      *
      * @param thread    what the thread owns
-     * @param variables its variables, which controllers hand on to the threads of their children
+     * @param variables its variables, which a Parallel Controller lends to the threads of its children
      */
     static Connections connections(ThreadScope thread, JMeterVariables variables) {
         Connections known = thread.attachment(Connections.class);
@@ -78,16 +81,16 @@ final class DropInTest implements AutoCloseable {
     private Connections lookUp(ThreadScope thread, JMeterVariables variables) {
         Connections own = byThread.get(Thread.currentThread());
         if (own == null && behaviour.sharesWithChildren() && variables != null) {
-            Object family = variables.getObject(FAMILY);
-            if (family instanceof Connections && ((Connections) family).test == this) {
-                return (Connections) family;
+            Connections family = byVariables.get(variables);
+            if (family != null) {
+                return family;
             }
         }
         if (own == null) {
             own = new Connections(this);
             byThread.put(Thread.currentThread(), own);
             if (behaviour.sharesWithChildren() && variables != null) {
-                variables.putObject(FAMILY, own);
+                byVariables.put(variables, own);
             }
         }
         thread.attach(own);
@@ -166,6 +169,7 @@ final class DropInTest implements AutoCloseable {
             }
         }
         byThread.clear();
+        byVariables.clear();
     }
 
     /** The connections of one thread, by connection id. Thread safe: children of a controller share them. */
