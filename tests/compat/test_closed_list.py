@@ -41,6 +41,13 @@ class ClosedListTest(unittest.TestCase):
                 with self.subTest(switched_off=switch, group=group):
                     self.assertEqual(without[group], (self.strict if group == switch else self.fixed)[group])
 
+    def test_two_switches_that_end_all_reading_in_the_background_take_back_their_own_differences_and_no_other(self) -> None:
+        off = ("pong", "end")
+        without = _run(self.server, "without-reading", {f"webrtc.websocket.fix.{switch}": "false" for switch in off})
+        for group in GROUPS:
+            with self.subTest(group=group):
+                self.assertEqual(without[group], (self.strict if group in off else self.fixed)[group])
+
     def test_rows_change_only_in_what_the_list_is_about(self) -> None:
         changed = {switch: _changed(self.strict[switch][0], self.fixed[switch][0]) for switch in GROUPS}
         self.assertEqual(changed, {

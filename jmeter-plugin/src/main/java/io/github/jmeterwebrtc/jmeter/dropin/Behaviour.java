@@ -136,9 +136,9 @@ final class Behaviour {
         return dnsCache;
     }
 
-    /** A close frame of the server is answered. */
+    /** A close frame of the server is answered when it is read: at once, or by the next sampler where nothing is read in between. */
     boolean echoesClose() {
-        return closeEcho && !readsOnDemand();
+        return closeEcho;
     }
 
     /** {@code Set-Cookie} of the upgrade response goes to the Cookie Manager. */
