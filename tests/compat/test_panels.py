@@ -48,6 +48,19 @@ def sparse() -> list[Element]:
             for e in filled()]
 
 
+def very_old() -> list[Element]:
+    """Elements as the first versions wrote them, with numbers as such, and with flags that somebody has put a variable into."""
+    address: dict[str, jmx.Value] = {"server": "host.example", "port": 8443, "connectTimeout": 12345, "readTimeout": 54321, "TLS": "${tls}"}
+    return [
+        jmx.open_connection("an open", **address),
+        jmx.request_response("a request", **address, createNewConnection="${new}", requestData="x", loadDataFromFile="${file}"),
+        jmx.single_read("a read", **address, createNewConnection="${new}", optional="${optional}"),
+        jmx.single_write("a write", server="host.example", port=80, TLS="${tls}", requestData="x"),
+        jmx.ping_pong("a ping", readTimeout=54321), jmx.close("a close", readTimeout=54321, statusCode=4321),
+        jmx.ping_filter("a ping filter", replyToPing="${reply}"),
+    ]
+
+
 class PanelsTest(unittest.TestCase):
     """In JMeter itself on a screen of Xvfb where there is one; by JMeter's tree and panels without a window in any case."""
 
@@ -72,6 +85,15 @@ class PanelsTest(unittest.TestCase):
                 plan = self._write("sparse", sparse(), screen)
                 before = ET.parse(plan)
                 panels.open_and_save(homes.ours(), plan, screen)
+                self.assertEqual(_described(ET.parse(plan)), _described(before))
+
+    def test_numbers_and_flags_of_very_old_plans_are_shown_and_keep_their_kind(self) -> None:
+        for screen in self._screens():
+            with self.subTest(screen=screen):
+                plan = self._write("very-old", very_old(), screen)
+                before = ET.parse(plan)
+                shown = {p.name: p.fields for p in panels.open_and_save(homes.ours(), plan, screen)}
+                self.assertEqual([shown["an open"][key] for key in ("port", "connectTimeout", "readTimeout")], ["8443", "12345", "54321"])
                 self.assertEqual(_described(ET.parse(plan)), _described(before))
 
     def _assert_shows(self, element: Element, panel: panels.Panel) -> None:

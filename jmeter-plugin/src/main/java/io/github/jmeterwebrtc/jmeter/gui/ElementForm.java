@@ -19,7 +19,8 @@ import org.apache.jmeter.testelement.TestElement;
  * The fields of an element: each is bound to one property, so that loading, storing and resetting are said once.
  *
  * <p>Texts and choices are stringProp, check boxes are boolProp. A choice can be typed into as well, because any field may
- * hold {@code ${…}}. Knows no element and no engine.
+ * hold {@code ${…}}. A property that the user has not changed stays as it is, also where its kind is another, as in plans of old
+ * versions, or the field cannot show all of it. Knows no element and no engine.
  */
 public final class ElementForm extends JPanel {
     private static final long serialVersionUID = 1L;
@@ -60,13 +61,18 @@ public final class ElementForm extends JPanel {
         row(property, label, field, field, tip, "");
         fields.add(new Field(property) {
             @Override
-            void load(TestElement element) {
-                field.setText(element.getPropertyAsString(property, initial));
+            String shownFor(TestElement element) {
+                return oneLine(element.getPropertyAsString(property, initial));
             }
 
             @Override
-            void store(TestElement element) {
-                element.setProperty(property, field.getText());
+            void show(String value) {
+                field.setText(value);
+            }
+
+            @Override
+            String shown() {
+                return field.getText();
             }
 
             @Override
@@ -92,14 +98,19 @@ public final class ElementForm extends JPanel {
         row(property, label, new JScrollPane(area), area, tip, ", hmin 80");
         fields.add(new Field(property) {
             @Override
-            void load(TestElement element) {
-                area.setText(element.getPropertyAsString(property, initial));
+            String shownFor(TestElement element) {
+                return element.getPropertyAsString(property, initial);
+            }
+
+            @Override
+            void show(String value) {
+                area.setText(value);
                 area.setCaretPosition(0);
             }
 
             @Override
-            void store(TestElement element) {
-                element.setProperty(property, area.getText());
+            String shown() {
+                return area.getText();
             }
 
             @Override
@@ -126,12 +137,22 @@ public final class ElementForm extends JPanel {
         section.add(box, "span 2");
         fields.add(new Field(property) {
             @Override
-            void load(TestElement element) {
-                box.setSelected(element.getPropertyAsBoolean(property, initial));
+            String shownFor(TestElement element) {
+                return String.valueOf(element.getPropertyAsBoolean(property, initial));
             }
 
             @Override
-            void store(TestElement element) {
+            void show(String value) {
+                box.setSelected(Boolean.parseBoolean(value));
+            }
+
+            @Override
+            String shown() {
+                return String.valueOf(box.isSelected());
+            }
+
+            @Override
+            void write(TestElement element) {
                 element.setProperty(property, box.isSelected());
             }
 
@@ -173,13 +194,18 @@ public final class ElementForm extends JPanel {
         row(property, label, combo, combo, tip, "");
         fields.add(new Field(property) {
             @Override
-            void load(TestElement element) {
-                combo.setSelectedItem(element.getPropertyAsString(property, absent.apply(element)));
+            String shownFor(TestElement element) {
+                return oneLine(element.getPropertyAsString(property, absent.apply(element)));
             }
 
             @Override
-            void store(TestElement element) {
-                element.setProperty(property, String.valueOf(combo.getEditor().getItem()));
+            void show(String value) {
+                combo.setSelectedItem(value);
+            }
+
+            @Override
+            String shown() {
+                return String.valueOf(combo.getEditor().getItem());
             }
 
             @Override
@@ -200,9 +226,9 @@ public final class ElementForm extends JPanel {
     }
 
     /**
-     * Writes all fields into an element.
+     * Writes the fields into an element.
      *
-     * @param element gets every property
+     * @param element gets every property that it does not have, or has otherwise than its field shows it
      */
     public void modify(TestElement element) {
         fields.forEach(field -> field.store(element));
@@ -234,6 +260,11 @@ public final class ElementForm extends JPanel {
         section.add(shown, "growx" + constraints);
     }
 
+    /** As a field of one line shows a text. */
+    private static String oneLine(String text) {
+        return text.replace('\n', ' ');
+    }
+
     /** One field and its property. */
     private abstract static class Field {
         private final String property;
@@ -242,10 +273,28 @@ public final class ElementForm extends JPanel {
             this.property = property;
         }
 
-        abstract void load(TestElement element);
+        /** What it shows for an element. */
+        abstract String shownFor(TestElement element);
 
-        abstract void store(TestElement element);
+        abstract void show(String value);
+
+        /** What it shows now. */
+        abstract String shown();
 
         abstract void reset();
+
+        void write(TestElement element) {
+            element.setProperty(property, shown());
+        }
+
+        final void load(TestElement element) {
+            show(shownFor(element));
+        }
+
+        final void store(TestElement element) {
+            if (element.getPropertyAsString(property, null) == null || !shown().equals(shownFor(element))) {
+                write(element);
+            }
+        }
     }
 }
