@@ -8,6 +8,8 @@ import java.net.URL;
 /** Where a sampler connects to, read once from its properties and checked in the words of existing plans. Immutable. */
 final class Address {
     private static final int MOST_PORT = 65_535;
+    private static final int PORT_WITHOUT_TLS = 80;
+    private static final int PORT_WITH_TLS = 443;
     private static final int MOST_CONNECT_MS = 999_999;
     private static final int MOST_READ_MS = 9_999_999;
 
@@ -104,6 +106,11 @@ final class Address {
 
     int port() {
         return url.getPort();
+    }
+
+    /** Whether the port is the one where servers expect the other scheme. */
+    boolean hasPortOfTheOtherScheme() {
+        return port() == (secure ? PORT_WITHOUT_TLS : PORT_WITH_TLS);
     }
 
     /** Path and query as they are sent. */

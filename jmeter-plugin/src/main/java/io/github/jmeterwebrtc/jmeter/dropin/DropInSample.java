@@ -210,6 +210,7 @@ final class DropInSample {
     }
 
     private void open(Address address) throws InvalidElementException, TimeoutException, OpenFailedException {
+        test.announceOddPort(sampler.getName(), address);
         result.request("Connect URL:\n" + address.shown() + "\n");
         UpgradeHeaders headers = UpgradeHeaders.of(around.headers(), around.cookies(), address.url());
         result.requestHeaders(headers.lines());

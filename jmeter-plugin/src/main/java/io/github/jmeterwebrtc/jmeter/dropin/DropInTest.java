@@ -8,6 +8,7 @@ import io.github.jmeterwebrtc.jmeter.run.ThreadScope;
 import io.github.jmeterwebrtc.jmeter.websocket.WebSocketSampler;
 import java.util.Collections;
 import java.util.Map;
+import java.util.Set;
 import java.util.WeakHashMap;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -37,6 +38,7 @@ final class DropInTest implements AutoCloseable {
     private final Behaviour behaviour = Behaviour.ofProperties();
     private final InternalsNotice internals = new InternalsNotice();
     private final AtomicBoolean lateReplies = new AtomicBoolean();
+    private final Set<Integer> oddPorts = ConcurrentHashMap.newKeySet();
     private final Map<Thread, Connections> byThread = new ConcurrentHashMap<>();
     /** By identity, since variables know no other equality; a thread that has ended, and its variables, are not kept for this. */
     private final Map<JMeterVariables, Connections> byVariables = Collections.synchronizedMap(new WeakHashMap<>());
@@ -111,6 +113,14 @@ final class DropInTest implements AutoCloseable {
         if (lateReplies.compareAndSet(false, true)) {
             LOG.warn("'{}' got {}. Each reply goes to the next sampler that reads, as it always has; response headers say"
                     + " so from now on, and this log no more", sampler, mark);
+        }
+    }
+
+    /** Logs, once for each of the two ports, that a sampler connects to the port of the other scheme. */
+    void announceOddPort(String sampler, Address address) {
+        if (address.hasPortOfTheOtherScheme() && oddPorts.add(address.port())) {
+            LOG.warn("'{}' connects {} TLS to port {}, where servers expect connections {} TLS; this log does not say so again", sampler,
+                    address.isSecure() ? "with" : "without", address.port(), address.isSecure() ? "without" : "with");
         }
     }
 
