@@ -35,7 +35,7 @@ INSTALLED_JAR := $(JMETER_HOME)/lib/ext/jmeter-webrtc-$(VERSION).jar
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := target/tools/bin/cargo-deny
 
-JAVA_SOURCES = $(shell find pom.xml java jmeter-plugin jmeter-dropin -name target -prune -o -type f -print)
+JAVA_SOURCES = $(shell find pom.xml java jmeter-plugin jmeter-dropin profiles -name target -prune -o -type f -print)
 PYTHON_SOURCES = $(shell git ls-files '*.py')
 SHELL_SCRIPTS = .ci/run scripts/install-tools scripts/jmeter-home/jmeter
 
@@ -130,7 +130,7 @@ exchange-cost: ## What an exchange over a WebSocket costs, in instructions (valg
 
 .PHONY: bench
 bench: $(INSTALLED_JAR) $(LAB) ## What softphones and sockets cost: target/bench/summary.json
-	cargo build --locked --release $(addprefix --example ,softphone_cost bare_engine idle_sockets)
+	cargo build --locked --release $(addprefix --example ,softphone_cost bare_engine idle_sockets idle_softphones)
 	python3 bench/run.py
 
 # --- Proving --------------------------------------------------------------------------------------------------
@@ -178,8 +178,9 @@ run-java:
 	$(MAVEN) verify
 
 .PHONY: test-python
-test-python: | tools ## Tests of the demo runner and of the scripts
+test-python: | tools ## Tests of the demo runner, of the scripts and of what interop's suites share
 	python3 -m unittest discover --start-directory tests/scripts --top-level-directory .
+	python3 -m unittest discover --start-directory interop/suite --top-level-directory interop
 
 # Runs of JMeter mostly wait. What fills the cores or has to stop in time runs alone.
 export WEBRTC_LAB := $(CURDIR)/$(LAB)

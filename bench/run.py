@@ -1,16 +1,19 @@
 #!/usr/bin/env python3
 """Measures what softphones and sockets cost, and writes target/bench/summary.json.
 
-usage: bench/run.py [--sizes 200,1000,2000] [--rounds 5] [--skip-jmeter]
+usage: bench/run.py [--sizes 200,1000,2000] [--rounds 5] [--skip-jmeter] [--only PART]
 
 Every figure is the median of its rounds. The lab always runs in a process of its own, so that the figures are
 the generator's. Each round of the crate has a round of the bare engine beside it (`examples/bare_engine.rs`), because
 only figures of one run can be compared; `ratio to the bare engine` is the median of the rounds' own ratios.
 The file is a list of
-{"name", "value", "unit", "conditions": {"sessions", "through": "native"|"jmeter", "engine", ...}}.
+{"name", "value", "unit", "conditions": {"sessions", "through": "native"|"jmeter", "engine", ...}}, with "limit" where the
+figure has a promise to keep: the exit status is 1 when one is above its limit. One part alone is written to
+target/bench/some.json instead.
 """
 import argparse
 import json
+import math
 import os
 import pathlib
 import platform
@@ -37,36 +40,62 @@ NATIVE_FIGURES = {
     "cpuMsPerTalkingSecond": ("CPU per talking second", "ms", True),
 }
 
+# figure → the most that it may be, in its unit
+LIMITS = {
+    "memory per idle registered softphone": 60,
+    "CPU of all idle registered softphones": 0.5,
+    "idle registered softphones that were lost": 0,
+    "memory per idle WebSocket, plain": 12,
+    "memory per idle WebSocket, TLS": 40,
+}
+
+# The promise is about so many. They ping every 14 s: the ramp spreads the pings over that time, and idling is a multiple of it,
+# so that all of them ping equally often.
+IDLE_SOFTPHONES, IDLE_SECONDS, IDLE_RAMP_SECONDS = 1000, 56, 14
+
+PARTS = ("sessions", "idle-sockets", "idle-softphones", "jni")
+
 
 def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--sizes", default="200,1000,2000")
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--skip-jmeter", action="store_true")
+    arguments.add_argument("--only", choices=PARTS, help="this part alone")
     chosen = arguments.parse_args()
     sizes = [int(size) for size in chosen.sizes.split(",")]
+    parts = [chosen.only] if chosen.only else PARTS
 
     figures: list[dict] = []
-    for sessions in sizes:
+    for sessions in sizes if "sessions" in parts else []:
         figures += native_figures(sessions, chosen.rounds)
         if not chosen.skip_jmeter:
             figures += jmeter_figures(sessions, chosen.rounds)
-    figures += idle_socket_figures(max(sizes), chosen.rounds)
-    figures += jni_figures(chosen.rounds)
+    if "idle-sockets" in parts:
+        figures += idle_socket_figures(max(sizes), chosen.rounds)
+    if "idle-softphones" in parts:
+        figures += idle_softphone_figures(chosen.rounds)
+    if "jni" in parts:
+        figures += jni_figures(chosen.rounds)
 
-    target = ROOT / "target" / "bench" / "summary.json"
+    target = ROOT / "target" / "bench" / ("some.json" if chosen.only else "summary.json")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf8")
     for figure in figures:
-        print(f"{figure['name']:68} {figure['value']:>12,.3f} {figure['unit']:4} {figure['conditions']}")
+        limit = f"(at most {figure['limit']}) " if "limit" in figure else ""
+        print(f"{figure['name']:68} {figure['value']:>12,.3f} {figure['unit']:4} {limit}{figure['conditions']}")
     print(f"written: {target}")
-    return 0
+    above = [figure for figure in figures if figure["value"] > figure.get("limit", math.inf)]
+    for figure in above:
+        print(f"above its limit: {figure['name']}: {figure['value']:,.3f} {figure['unit']} of {figure['limit']} at most")
+    return 1 if above else 0
 
 
 def figure(name: str, values: list[float], unit: str, **conditions: object) -> dict:
-    """One entry of the summary: the median of `values` under `conditions`."""
+    """One entry of the summary: the median of `values` under `conditions`, and what it may be at most."""
     machine = {"cores": os.cpu_count(), "kernel": platform.release()}
-    return {"name": name, "value": statistics.median(values), "unit": unit,
+    limit = {"limit": LIMITS[name]} if name in LIMITS else {}
+    return {"name": name, "value": statistics.median(values), "unit": unit, **limit,
             "conditions": {"engine": ENGINE, "rounds": len(values), **machine, **conditions}}
 
 
@@ -155,6 +184,27 @@ def idle_socket_figures(sockets: int, rounds: int) -> list[dict]:
             seen.setdefault(kind, []).append(float(kib))
     return [figure(f"memory per idle WebSocket, {kind}", values, "KiB", sessions=sockets, through="native")
             for kind, values in seen.items()]
+
+
+def idle_softphone_figures(rounds: int) -> list[dict]:
+    """What Genesys Cloud agents cost that are registered and ping: memory of one, CPU of all."""
+    size = [IDLE_SOFTPHONES, IDLE_SECONDS, IDLE_RAMP_SECONDS]
+    memory, cpu, lost = [], [], []
+    for number in range(rounds):
+        printed = subprocess.run([RELEASE / "examples" / "idle_softphones", *map(str, size)], stdout=subprocess.PIPE,
+                                 text=True, timeout=sum(size[1:]) + 120, check=True).stdout
+        print(f"idle softphones, round {number + 1}: {printed.strip()}", file=sys.stderr)
+        found = re.match(r"(\d+) of \d+ stayed registered for \d+ s: ([\d.]+) KiB each, ([\d.]+) % of a core", printed)
+        assert found, "examples/idle_softphones.rs prints something else now"
+        lost.append(IDLE_SOFTPHONES - int(found[1]))
+        memory.append(float(found[2]))
+        cpu.append(float(found[3]))
+    where = {"sessions": IDLE_SOFTPHONES, "through": "native", "profile": "genesys", "idleSeconds": IDLE_SECONDS,
+             "rampSeconds": IDLE_RAMP_SECONDS}
+    return [figure("memory per idle registered softphone", memory, "KiB", **where),
+            figure("CPU of all idle registered softphones", cpu, "%", **where),
+            # Of those that are lost, no round is forgiven.
+            figure("idle registered softphones that were lost", [max(lost)], "", **where, rounds=rounds)]
 
 
 def jni_figures(rounds: int) -> list[dict]:

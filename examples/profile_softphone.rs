@@ -17,7 +17,7 @@ const STEP: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(50);
 
 const HELP: &str = "\
-profile_softphone --profile NAME [--param NAME=VALUE]... [--to WHOM | --wait]
+profile_softphone --profile NAME|FILE [--param NAME=VALUE]... [--to WHOM | --wait]
                   [--sent N] [--received N] [--hold-s S] [--restart-ice] [--within-s S]
 
 Ends once it has been in the call for S seconds (default 2) and so many packets were sent and received.
@@ -70,7 +70,7 @@ fn main() -> ExitCode {
 
 async fn one_call(options: &Options) -> Result<Value, Value> {
     let failed = |why: String| json!({"event": "failed", "reason": why});
-    let profile = library::find(&options.profile, None).map_err(|error| failed(error.to_string()))?;
+    let profile = library::open(&options.profile, None).map_err(|error| failed(error.to_string()))?;
     let config = json!({"params": options.params}).to_string();
     let config = SoftphoneConfig::from_json(config.as_bytes()).map_err(|error| failed(error.to_string()))?;
     let phone = Softphone::start(profile, config).map_err(|error| failed(error.to_string()))?;

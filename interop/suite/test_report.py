@@ -37,3 +37,9 @@ class ReportTest(unittest.TestCase):
         report.put([{"peer": "pion", "case": "old"}], ["pion"])
         report.put([{"peer": "pion", "case": "new"}], ["pion", "aiortc"])
         self.assertEqual(self._cases(), [("Janus", "once"), ("pion", "new")])
+
+    def test_a_run_of_some_cases_replaces_these_and_no_other_of_their_peer(self) -> None:
+        report.put([{"peer": "Kamailio", "case": name, "ok": False} for name in ("calls", "24 s of idling")], ["Kamailio"])
+        report.put([{"peer": "Kamailio", "case": name, "ok": True} for name in ("calls", "600 s of idling")])
+        passed = {case["case"]: case["ok"] for case in json.loads(self._report.read_text())}
+        self.assertEqual(passed, {"24 s of idling": False, "calls": True, "600 s of idling": True})

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
+import math
 import socket
 import threading
+import time
+from email.utils import formatdate
 from types import TracebackType
 
 #: What every server adds to a client's key (RFC 6455 1.3).
@@ -13,10 +17,14 @@ GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 class BusyServer:
-    """Answers the first upgrade with 503 and `Retry-After`, all later ones with 101; for the time of a `with` block."""
+    """Answers the first upgrade with 503 and `Retry-After`, all later ones with 101; for the time of a `with` block.
 
-    def __init__(self, retry_after_seconds: int) -> None:
-        self._retry_after = retry_after_seconds
+    `Retry-After` is seconds, or with `as_date` a date (RFC 9110 10.2.3). What a client sends first is taken for its close frame.
+    """
+
+    def __init__(self, retry_after_seconds: int, as_date: bool = False) -> None:
+        self._retry_after_seconds = retry_after_seconds
+        self._as_date = as_date
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -26,6 +34,19 @@ class BusyServer:
         """Where it listens."""
         port: int = self._listener.getsockname()[1]
         return port
+
+    def _retry_after(self) -> str:
+        if self._as_date:
+            # A date has whole seconds.
+            return formatdate(math.ceil(time.time() + self._retry_after_seconds), usegmt=True)
+        return str(self._retry_after_seconds)
+
+    @staticmethod
+    def _close(client: socket.socket) -> None:
+        """Answers a close frame by an empty one."""
+        with contextlib.suppress(OSError):
+            if client.recv(4096):
+                client.sendall(b"\x88\x00")
 
     def _serve(self) -> None:
         refused = False
@@ -46,10 +67,11 @@ class BusyServer:
                     f"Sec-WebSocket-Accept: {accept}\r\n\r\n".encode()
                 )
                 self._open.append(client)
+                threading.Thread(target=self._close, args=(client,), daemon=True).start()
             else:
                 refused = True
                 client.sendall(
-                    f"HTTP/1.1 503 Service Unavailable\r\nRetry-After: {self._retry_after}\r\nContent-Length: 0\r\n\r\n".encode()
+                    f"HTTP/1.1 503 Service Unavailable\r\nRetry-After: {self._retry_after()}\r\nContent-Length: 0\r\n\r\n".encode()
                 )
                 client.close()
 

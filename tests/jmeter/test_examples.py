@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
+from tests.jmeter.busy_server import BusyServer
 from tests.jmeter.runs import ROOT, RealJMeter
 
 EXAMPLES = ROOT / "examples"
@@ -38,9 +42,31 @@ class Examples(RealJMeter):
         self.assertIn(found["responseMessage"], run.output, "it is printed")
         refused = [row for row in run.labelled("WebSocket open") if row["success"] == "false"]
         self.assertEqual({row["responseCode"] for row in refused}, {"429"})
+        # A step begins when all upgrades of the one before have come back, so that their times tell which step they are of.
         starts = sorted(int(row["timeStamp"]) for row in run.labelled("WebSocket open"))
-        longest = max(later - earlier for earlier, later in zip(starts, starts[1:]))
-        self.assertGreater(longest, 900, "nobody comes again before the second is over")
+        refusals = sorted(int(row["timeStamp"]) + int(row["elapsed"]) for row in refused)
+        asked = turned_away = 0
+        for opened, refused_then in re.findall(r"WebSocket upgrades: \{.* opened=(\d+), refused=(\d+)\}", run.log):
+            asked += int(opened) + int(refused_then)
+            turned_away += int(refused_then)
+            if int(refused_then):
+                self.assertGreater(starts[asked] - refusals[turned_away - 1], 990, "nobody comes again before the second is over")
+        self.assertGreater(turned_away, 0, "the log was read wrongly")
+        self.assert_ended_cleanly(run)
+
+    def test_the_search_for_the_upgrade_limit_waits_for_a_date(self) -> None:
+        with BusyServer(retry_after_seconds=4, as_date=True) as server:
+            given: dict[str, Any] = {"server": "127.0.0.1", "port": server.port, "from": 8, "stepSeconds": 1, "confirmSeconds": 2}
+            run = self.run_file(EXAMPLES / "websocket-upgrade-limit.jmx", **given)
+        (found,) = run.labelled("WebSocket upgrade limit")
+        # The date has whole seconds, and so has what is left until then.
+        said = r"The server takes 4 WebSocket upgrades a second and refuses at 8 \(503, Retry-After [345] s\)"
+        self.assertRegex(found["responseMessage"], said)
+        refused, *others = sorted(run.labelled("WebSocket open"), key=lambda row: row["success"] == "true")
+        self.assertEqual(refused["responseCode"], "503")
+        # Eight upgrades are two seconds of four a second.
+        confirming = sorted(int(row["timeStamp"]) for row in others)[-8:]
+        self.assertGreater(confirming[0] - int(refused["timeStamp"]), 3900, "nobody comes before that date")
         self.assert_ended_cleanly(run)
 
     def test_the_first_call_talks(self) -> None:
