@@ -31,6 +31,8 @@ class Bench:
 
     def __init__(self, against: str, place: Place, plain: ScriptedServer, secure: ScriptedServer, certificates: Path) -> None:
         self.place, self._plain, self._secure, self._certificates = place, plain, secure, certificates
+        self.certificates_seen = 0
+        """How many connections came with a client certificate."""
         self.original, self.version = homes.original()
         self.ours = self.original if against == "original" else homes.ours()
 
@@ -72,6 +74,7 @@ class Bench:
         wire = self._plain.recorder.take()
         for name, events in self._secure.recorder.take().items():
             wire.setdefault(name, []).extend(events)
+        self.certificates_seen += sum(event.startswith("CERTIFICATE ") for events in wire.values() for event in events)
         return samples, wire
 
 
@@ -134,8 +137,12 @@ def hunt(seeds: list[int], scenarios: int, against: str, only: int | None = None
         for seed in seeds:
             directory = homes.TARGET / "differential" / f"{against}-{seed}"
             numbers = list(range(scenarios)) if only is None else [only]
+            b.certificates_seen = 0
             suspects = b.compare(seed, numbers, directory)
             compared += len(numbers)
+            if only is None and random_plans.batch(seed).kind == "certificates" and b.certificates_seen == 0:
+                failed += 1
+                print(f"seed {seed}: no client has shown a certificate", flush=True)
             for again in (1, 2):
                 if suspects:
                     suspects = b.compare(seed, sorted(suspects), directory / f"again{again}")

@@ -161,6 +161,8 @@ class Connection:
         target = head.split(" ", 2)[1]
         if match := re.search(r"[?&]sc=([^& ]+)", target):
             self._scenario = match.group(1)
+        if subject := (self._writer.get_extra_info("peercert") or {}).get("subject"):
+            self._record(f"CERTIFICATE {subject}")
         self._record("HEAD " + re.sub(r"(?i)(sec-websocket-key: )\S+", r"\1…", head))
         path = re.sub(r"^https?://[^/]*", "", target).split("?")[0]
         key = re.search(r"(?i)\r\nsec-websocket-key: *(\S+)", head)

@@ -7,7 +7,7 @@ import unittest
 from tests.compat import differential
 
 SEEDS = [int(seed) for seed in (os.environ.get("COMPAT_SEEDS") or "106 102").split()]
-"""One that is direct and one through a proxy, see `random_plans.batch`, for `make test`; `make test-compat` runs many more."""
+"""One that is direct, one through a proxy and one with client certificates, see `random_plans.batch`, for `make test`; `make test-compat` runs many more."""
 
 
 class DifferentialTest(unittest.TestCase):
