@@ -83,6 +83,20 @@ impl Bench {
         (placed.session.unwrap_or_else(|| panic!("{}", placed.outcome)), placed.outcome)
     }
 
+    /// A call of two softphones of the profile `json`: the caller's session, the other one, and what answering came to.
+    fn anna_calls_bert(&self, answering: Value) -> (SessionKey, SessionKey, Value) {
+        let (anna, bert) =
+            (self.registered("anna", self.json_phone("anna")), self.registered("bert", self.json_phone("bert")));
+        std::thread::scope(|scope| {
+            let calling = scope.spawn(|| {
+                let to = br#"{"to":"bert"}"#;
+                self.engine.softphone_call(anna, self.scope, NOBODY(), "out", to, LONG).expect("an outcome")
+            });
+            let (incoming, answered) = self.answer(bert, answering);
+            (calling.join().expect("no panic").session.expect("up"), incoming, answered)
+        })
+    }
+
     fn report(&self, key: SoftphoneKey) -> Value {
         self.engine.softphone_report(key).expect("a report")
     }
@@ -204,14 +218,7 @@ fn an_agent_that_unregisters_before_the_conversation_event_can_be_hung_up_all_th
 fn two_softphones_of_the_json_profile_call_each_other_and_one_hangs_up() {
     within_two_minutes(|| {
         let bench = Bench::new(json!({}));
-        let (anna, bert) =
-            (bench.registered("anna", bench.json_phone("anna")), bench.registered("bert", bench.json_phone("bert")));
-        let (engine, scope) = (Arc::clone(&bench.engine), bench.scope);
-        let calling = std::thread::spawn(move || {
-            engine.softphone_call(anna, scope, NOBODY(), "out", br#"{"to":"bert"}"#, LONG).expect("an outcome")
-        });
-        let (incoming, answered) = bench.answer(bert, json!({"ringMs": 300}));
-        let outgoing = calling.join().expect("no panic").session.expect("up");
+        let (outgoing, incoming, answered) = bench.anna_calls_bert(json!({"ringMs": 300}));
         let ring = answered["ringUs"].as_u64().expect("it rang");
         assert!(ring >= 300_000 && answered["elapsedUs"].as_u64() >= Some(ring), "{answered}");
         bench.talks(incoming);
@@ -235,14 +242,7 @@ fn two_softphones_of_the_json_profile_call_each_other_and_one_hangs_up() {
 fn both_sides_hang_up_at_once_and_their_accounts_agree() {
     within_two_minutes(|| {
         let bench = Bench::new(json!({}));
-        let (anna, bert) =
-            (bench.registered("anna", bench.json_phone("anna")), bench.registered("bert", bench.json_phone("bert")));
-        let (engine, scope) = (Arc::clone(&bench.engine), bench.scope);
-        let calling = std::thread::spawn(move || {
-            engine.softphone_call(anna, scope, NOBODY(), "out", br#"{"to":"bert"}"#, LONG).expect("an outcome")
-        });
-        let (incoming, _) = bench.answer(bert, json!({}));
-        let outgoing = calling.join().expect("no panic").session.expect("up");
+        let (outgoing, incoming, _) = bench.anna_calls_bert(json!({}));
         bench.talks(incoming);
         bench.talks(outgoing);
         let (first, second) = std::thread::scope(|scope| {

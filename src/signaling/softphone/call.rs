@@ -340,62 +340,39 @@ impl PhoneCall {
         handshaken();
         let Some(session) = view.session.filter(|_| config.await_media) else { return Ok(()) };
         let first_rtp = Duration::from_millis(config.first_rtp_timeout_ms);
-        if view.persistent {
-            return self.await_audio(&session, first_rtp).await;
-        }
-        let up = session.started() + Duration::from_micros(session.phases().dtls_connected_us.unwrap_or_default());
-        let mut views = self.call.view.clone();
-        let is_over = |view: &CallView| matches!(view.state, CallState::Ended { .. });
-        let over = async { views.wait_for(is_over).await.is_ok() };
-        tokio::select! {
-            biased;
-            heard = timeout_at((up.max(since) + first_rtp).into(), session.first_rtp()) => match heard {
-                Ok(Ok(())) => Ok(()),
-                Ok(Err(error)) => {
-                    let view = self.call.view();
-                    match &view.state {
-                        CallState::Ended { by: by @ (EndedBy::Peer | EndedBy::Refusal), reason } => {
-                            Err(self.over(&view, *by, reason.as_deref(), "the first RTP packet was awaited"))
-                        }
-                        _ => Err(Trouble::lost_before_media(&session, &error)),
-                    }
-                }
-                Err(_) => Err(Trouble::no_media(&session, first_rtp)),
-            },
-            _over = over => {
-                let view = self.call.view();
-                match &view.state {
-                    CallState::Ended { by, reason } => {
-                        Err(self.over(&view, *by, reason.as_deref(), "the first RTP packet was awaited"))
-                    }
-                    _ => Err(Trouble::new(CallCode::SessionClosed, "the softphone has ended", Value::Null)),
-                }
-            }
-        }
-    }
-
-    /// Waits for audio of this call on a connection that was up before.
-    async fn await_audio(&self, session: &Session, within: Duration) -> Result<(), Trouble> {
         let heard = async {
-            while self.counters().packets_received == 0 {
-                tokio::time::sleep(AUDIO_POLL).await;
+            if view.persistent {
+                // The session heard others before.
+                return Ok(timeout(first_rtp, self.audio()).await.ok());
             }
+            let up = session.started() + Duration::from_micros(session.phases().dtls_connected_us.unwrap_or_default());
+            timeout_at((up.max(since) + first_rtp).into(), session.first_rtp()).await.ok().transpose()
         };
         let mut views = self.call.view.clone();
         let is_over = |view: &CallView| matches!(view.state, CallState::Ended { .. });
         let over = async { views.wait_for(is_over).await.is_ok() };
-        tokio::select! {
+        let heard = tokio::select! {
             biased;
-            heard = timeout(within, heard) => heard.map_err(|_| Trouble::no_media(session, within)),
-            _over = over => {
-                let view = self.call.view();
-                match &view.state {
-                    CallState::Ended { by, reason } => {
-                        Err(self.over(&view, *by, reason.as_deref(), "audio was awaited"))
-                    }
-                    _ => Err(Trouble::new(CallCode::SessionClosed, "the softphone has ended", Value::Null)),
-                }
+            heard = heard => Some(heard),
+            _over = over => None,
+        };
+        let state = self.call.view();
+        match (heard, &state.state) {
+            (Some(Ok(Some(()))), _) => Ok(()),
+            (Some(Ok(None)), _) => Err(Trouble::no_media(&session, first_rtp)),
+            (Some(Err(_)), CallState::Ended { by: by @ (EndedBy::Peer | EndedBy::Refusal), reason })
+            | (None, CallState::Ended { by, reason }) => {
+                Err(self.over(&state, *by, reason.as_deref(), "the first RTP packet was awaited"))
             }
+            (Some(Err(error)), _) => Err(Trouble::lost_before_media(&session, &error)),
+            (None, _) => Err(Trouble::new(CallCode::SessionClosed, "the softphone has ended", Value::Null)),
+        }
+    }
+
+    /// Waits for audio of this call.
+    async fn audio(&self) {
+        while self.counters().packets_received == 0 {
+            tokio::time::sleep(AUDIO_POLL).await;
         }
     }
 
