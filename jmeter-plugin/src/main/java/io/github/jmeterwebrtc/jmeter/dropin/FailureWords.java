@@ -12,6 +12,7 @@ import io.github.jmeterwebrtc.jmeter.result.ResultBuilder;
 final class FailureWords {
     /** Response code of a failed connection, sic. */
     static final String IO_ERROR = "Websocket I/O error";
+    private static final String CERTIFICATE_REFUSED = "TLS: invalid peer certificate";
 
     private static final int EPIPE = 32;
     private static final int ECONNRESET = 104;
@@ -155,17 +156,25 @@ final class FailureWords {
         }
     }
 
-    private static String tlsWords(JsonNode details) {
-        String alert = details.path("alert").asText("");
-        return alert.isEmpty() || "null".equals(alert)
-                ? details.path("detail").asText()
-                : "Received fatal alert: " + alert;
+    /**
+     * Whatever ended the handshake: the plugin went on with a connection that the JVM had closed for it. It verified no certificates;
+     * a refusal of one was asked for, and says so.
+     */
+    private String tlsWords(JsonNode details) {
+        String detail = details.path("detail").asText();
+        return detail.startsWith(CERTIFICATE_REFUSED) ? detail : with("Socket is closed", detail);
     }
 
     private static String errnoWords(int errno, String otherwise) {
         switch (errno) {
             case EPIPE:
                 return "Broken pipe";
+            case 13:
+                return "Permission denied";
+            case 24:
+                return "Too many open files";
+            case 99:
+                return "Cannot assign requested address";
             case 101:
                 return "Network is unreachable";
             case ECONNRESET:
