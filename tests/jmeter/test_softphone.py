@@ -271,7 +271,8 @@ class Softphones(RealJMeter):
         # One of them is registered when the other comes; then each pushes the other out by turns.
         twins = thread_group("twins", register(desk), think(10_000), register(desk, "register again"), threads=2, ramp=6)
         run = self.run_plan(twins)
-        self.assertEqual(run.failed(), [])
+        # A login that takes longer than the other one's pause is pushed out itself.
+        self.assertTrue(all("DUPLICATE_IDENTITY" in failure for failure in run.failed()), run.failed())
         self.assertEqual(run.log.count("A user is logged in"), 1, "once")
         told = [row["responseMessage"] for row in run.labelled("register again")]
         self.assertTrue(any("it was lost before: DUPLICATE_IDENTITY: " in message for message in told), told)
