@@ -444,7 +444,10 @@ impl Machine {
         }
         let free: Vec<Pending> = std::mem::take(&mut self.requests)
             .into_values()
-            .filter(|request| request.purpose == Purpose::Free && request.call.is_some())
+            // Nobody waits for what was asked about a call that is over.
+            .filter(|request| {
+                request.purpose == Purpose::Free && request.call.is_some_and(|call| self.calls.contains_key(&call))
+            })
             .collect();
         self.exchanges.retain(|_, exchange| !exchange.in_sequence);
         for request in free {

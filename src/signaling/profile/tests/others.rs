@@ -121,8 +121,8 @@ fn our_frames_to_janus_equal_the_recorded_ones_but_for_transactions() {
     assert_eq!(remote, 4, "three candidates and their end, one of them before the answer");
 }
 
-#[test]
-fn an_answer_for_a_call_that_the_other_side_has_ended_meanwhile_is_no_problem() {
+/// A softphone of the profile `janus` that has asked for the end of its call and heard of it, the answer apart: that answer.
+fn hung_up() -> (Machine, VecDeque<Action>, Value) {
     let text = include_str!("../../../../profiles/janus.json");
     let mut machine = machine("janus.json", text, &[("url", "ws://127.0.0.1:8188/")]);
     let mut done = VecDeque::new();
@@ -145,10 +145,29 @@ fn an_answer_for_a_call_that_the_other_side_has_ended_meanwhile_is_no_problem() 
     let event = json!({"janus": "hangup", "session_id": 1, "sender": 2, "reason": "Close PC"});
     let success = json!({"janus": "success", "session_id": 1, "transaction": hang_up["transaction"]});
     give(&mut machine, &mut done, Input::Text(event.to_string()));
-    give(&mut machine, &mut done, Input::Text(success.to_string()));
+    (machine, done, success)
+}
+
+fn ends_and_problems(done: &VecDeque<Action>) -> (usize, usize) {
     let ends = done.iter().filter(|action| matches!(action, Action::Ended { .. })).count();
     let problems = done.iter().filter(|action| matches!(action, Action::Problem { .. })).count();
-    assert_eq!((ends, problems), (1, 0), "{done:?}");
+    (ends, problems)
+}
+
+#[test]
+fn an_answer_for_a_call_that_the_other_side_has_ended_meanwhile_is_no_problem() {
+    let (mut machine, mut done, success) = hung_up();
+    give(&mut machine, &mut done, Input::Text(success.to_string()));
+    assert_eq!(ends_and_problems(&done), (1, 0), "{done:?}");
+}
+
+#[test]
+fn an_answer_that_does_not_come_for_a_call_that_is_over_is_no_problem_when_the_websocket_goes() {
+    for input in [Input::Stop, Input::SocketClosed { detail: "test".to_owned() }] {
+        let (mut machine, mut done, _) = hung_up();
+        give(&mut machine, &mut done, input);
+        assert_eq!(ends_and_problems(&done), (1, 0), "{done:?}");
+    }
 }
 
 /// The example of the guide, as it stands there.
