@@ -546,7 +546,7 @@ pub struct Rule {
     /// What is done.
     #[serde(default, rename = "do")]
     pub then: Vec<Do>,
-    /// What is done instead by a rule that `starts`, for a call that has been accepted already.
+    /// What is done instead by a rule that `starts`, for a known call that was accepted, or placed by us.
     #[serde(default)]
     pub again: Vec<Do>,
 }

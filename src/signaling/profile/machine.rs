@@ -1210,7 +1210,7 @@ impl Machine {
 
     /// Ends the WebSocket. What waits for its turn leaves before a closing handshake.
     fn close_socket(&mut self, abort: bool, why: &str) {
-        while let Some(message) = self.bucket.as_mut().filter(|_| !abort).and_then(|bucket| bucket.rest()) {
+        while let Some(message) = self.bucket.as_mut().filter(|_| !abort).and_then(|bucket| bucket.take_waiting()) {
             self.leaves(message);
         }
         self.push(Action::CloseSocket { abort, why: why.to_owned() });

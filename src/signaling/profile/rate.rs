@@ -63,7 +63,7 @@ impl Bucket {
     }
 
     /// The next message, whether or not its turn has come.
-    pub(super) fn rest(&mut self) -> Option<Message> {
+    pub(super) fn take_waiting(&mut self) -> Option<Message> {
         self.waiting.pop_front()
     }
 

@@ -487,16 +487,14 @@ impl Actor {
             view.send_modify(|view| view.end(at, by, reason));
         }
     }
-}
 
-impl Actor {
     /// The call is over for its user; its PeerConnection goes on without audio of ours.
     fn release(&mut self, key: CallKey, by: EndedBy, reason: Option<String>) {
         self.placed.remove(&key);
         let Some(view) = self.calls.remove(&key) else { return };
         let at = self.at;
         view.send_modify(|view| {
-            view.leave_session();
+            view.persistent = true;
             view.end(at, by, reason);
         });
         self.standing.insert(key, view);

@@ -363,19 +363,11 @@ impl CallView {
         self.state = CallState::Connected;
     }
 
-    /// Its session stays for later calls.
-    pub(super) fn leave_session(&mut self) {
-        if let Some(session) = &self.session {
-            session.stop_audio();
-        }
-        self.persistent = true;
-        self.left = Some(self.counters());
-    }
-
-    /// It is over.
+    /// It is over; a persistent connection stays for later calls, without audio of ours.
     pub(in crate::signaling) fn end(&mut self, at: Instant, by: EndedBy, reason: Option<String>) {
-        if self.persistent && self.left.is_none() {
-            self.leave_session();
+        if let Some(session) = self.session.as_ref().filter(|_| self.persistent) {
+            session.stop_audio();
+            self.left = Some(self.counters());
         }
         self.ended = Some(at);
         self.state = CallState::Ended { by, reason };
